@@ -1,0 +1,35 @@
+# Shared by the scripts beside it; sourced from the root of the checkout, never run.
+# shellcheck shell=bash
+
+say() { printf '%s\n' "$*" >&2; }
+die() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+# What set-up decided for this machine (which toolchain, which Postgres). Everything but set-up itself obeys it.
+load_env() {
+    # The scripts rely on these places and on builds that ask no database.
+    export CARGO_TARGET_DIR=$PWD/target SQLX_OFFLINE=true
+    # shellcheck disable=SC1091
+    if [[ -f target/setup.env ]]; then . target/setup.env; fi
+}
+
+# Tools built from source take minutes, so they live outside the checkout: a second clone finds them ready.
+# shellcheck disable=SC2034  # used by those who source this
+tools=${KEYDESK_TOOLS:-${HOME:-/var/cache}/.cache/keydesk/tools}
+
+# The version of a crate in Cargo.lock.
+locked() { awk -v name="\"$1\"" '$1 == "name" { hit = $3 == name } hit && $1 == "version" { gsub(/"/, "", $3); print $3; exit }' Cargo.lock; }
+
+# The folder of a complete set of Postgres server binaries: PG_BIN_DIR, PATH, Debian's folders (newest first).
+# Prints nothing and fails when there is none.
+pg_bin() {
+    local dir dirs=("${PG_BIN_DIR:-}")
+    dirs+=("$(dirname "$(readlink -f "$(command -v initdb || echo /none)")")")
+    mapfile -t -O 2 dirs < <(printf '%s\n' /usr/lib/postgresql/*/bin | sort -rV)
+    for dir in "${dirs[@]}"; do
+        if [[ -x $dir/initdb && -x $dir/postgres && -x $dir/pg_ctl ]]; then
+            printf '%s\n' "$dir"
+            return
+        fi
+    done
+    return 1
+}

@@ -1,0 +1,33 @@
+import { existsSync } from 'node:fs';
+import { defineConfig } from '@playwright/test';
+
+const here = import.meta.dirname;
+const chromium = process.env.KEYDESK_CHROMIUM || '/usr/bin/chromium';
+
+export default defineConfig({
+  testDir: here,
+  testMatch: '**/*.spec.js',
+  outputDir: 'test-results/artifacts',
+  // Starts the server on a database of its own, once for all specs.
+  globalSetup: existsSync(`${here}/global-setup.js`) ? `${here}/global-setup.js` : undefined,
+  // Two cores, of which Postgres and the server want one.
+  workers: 1,
+  retries: 0,
+  forbidOnly: !!process.env.CI,
+  timeout: 30_000,
+  expect: { timeout: 5_000 },
+  reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],
+  use: {
+    browserName: 'chromium',
+    trace: 'retain-on-failure',
+    screenshot: 'only-on-failure',
+    launchOptions: {
+      // Debian's browser: Playwright's own download is not to be had everywhere.
+      executablePath: chromium,
+      args: [
+        '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+        '--disable-background-networking', '--disable-component-update', '--disable-sync',
+      ],
+    },
+  },
+});

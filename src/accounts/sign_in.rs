@@ -1,0 +1,65 @@
+//! Whether a sign-in is accepted, and the delay that grows with failures.
+
+use time::{Duration, OffsetDateTime};
+
+/// An account's recent failures.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures {
+    /// Consecutive ones.
+    pub count: i32,
+    pub paused_until: Option<OffsetDateTime>,
+}
+
+/// From here on, each failure pauses the account.
+const FREE: i32 = 4;
+/// NIST SP 800-63B-4 §3.2.2: no more than 100 in a row; then the account stays shut until its password is reset.
+const SHUT: i32 = 100;
+
+impl Failures {
+    /// Whether a password may be tried at all now.
+    pub fn may_try(&self, now: OffsetDateTime) -> bool {
+        self.count < SHUT && self.paused_until.is_none_or(|until| until <= now)
+    }
+
+    /// After one more failure: a pause of 30 seconds, doubling up to an hour.
+    pub fn and_one_more(self, now: OffsetDateTime) -> Self {
+        let count = self.count.saturating_add(1);
+        let paused_until = (count > FREE).then(|| {
+            let doublings = u32::try_from(count - FREE - 1).unwrap_or_default().min(7);
+            now + Duration::seconds(30 << doublings).min(Duration::HOUR)
+        });
+        Self { count, paused_until }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn the_delay_grows_from_half_a_minute_to_an_hour_and_ends_in_shut() {
+        let now = datetime!(2026-11-24 12:00 UTC);
+        let mut failures = Failures::default();
+        let mut delays = Vec::new();
+        for _ in 0..14 {
+            assert!(failures.may_try(now));
+            failures = failures.and_one_more(now);
+            delays.push(failures.paused_until.map_or(0, |until| (until - now).whole_seconds()));
+            failures.paused_until = failures.paused_until.map(|_| now);
+        }
+        assert_eq!(delays, [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
+        failures.count = 99;
+        assert!(failures.may_try(now));
+        assert!(!failures.and_one_more(now).may_try(now + Duration::weeks(52)));
+    }
+
+    #[test]
+    fn while_paused_nothing_is_tried() {
+        let now = datetime!(2026-11-24 12:00 UTC);
+        let failures = Failures { count: 5, paused_until: Some(now + Duration::SECOND) };
+        assert!(!failures.may_try(now));
+        assert!(failures.may_try(now + Duration::SECOND));
+    }
+}

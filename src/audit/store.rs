@@ -1,0 +1,128 @@
+//! SQL for the audit log: heads are locked and moved, rows are added and read, nothing else.
+
+use futures::TryStreamExt;
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+use super::{
+    AuditKey, Chain,
+    chain::{Broken, Checker, GENESIS, Row},
+};
+
+/// Locks a chain's head and answers its last sequence number and hash.
+pub async fn lock_head(db: &mut PgConnection, chain: Chain) -> sqlx::Result<(i64, Vec<u8>)> {
+    let id = chain.id();
+    sqlx::query!(
+        "insert into audit_heads (chain, seq, hash) values ($1, 0, $2) on conflict (chain) do nothing",
+        id,
+        &GENESIS[..]
+    )
+    .execute(&mut *db)
+    .await?;
+    let head = sqlx::query!("select seq, hash from audit_heads where chain = $1 for update", id).fetch_one(db).await?;
+    Ok((head.seq, head.hash))
+}
+
+/// Adds a row and moves its chain's head to it.
+pub async fn append(db: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into audit_events (chain, seq, at, actor_kind, actor_id, actor_name, action, subject, summary, details,
+                                   refused, address, agent, request_id, hash)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        row.chain,
+        row.seq,
+        row.at,
+        row.actor_kind,
+        row.actor_id,
+        row.actor_name,
+        row.action,
+        row.subject,
+        row.summary,
+        row.details,
+        row.refused,
+        row.address,
+        row.agent,
+        row.request_id,
+        row.hash,
+    )
+    .execute(&mut *db)
+    .await?;
+    sqlx::query!("update audit_heads set seq = $2, hash = $3 where chain = $1", row.chain, row.seq, row.hash)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+/// A page of a chain, newest first: rows before `before` (all, if `None`).
+pub async fn page(db: &mut PgConnection, chain: Chain, before: Option<i64>, limit: i64) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        "select * from audit_events where chain = $1 and seq < $2 order by seq desc limit $3",
+        chain.id(),
+        before.unwrap_or(i64::MAX),
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What a chain knows of one subject, newest first.
+pub async fn of_subject(db: &mut PgConnection, chain: Chain, subject: &str, limit: i64) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        "select * from audit_events where chain = $1 and subject = $2 order by seq desc limit $3",
+        chain.id(),
+        subject,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// A whole chain in order, for an export.
+pub async fn whole(db: &mut PgConnection, chain: Chain) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain.id()).fetch_all(db).await
+}
+
+/// Checks every chain of the deployment against its rows and its head. Answers (chains, rows). Needs the operator's
+/// reach, in a transaction that sees one moment (repeatable read).
+pub async fn check_all(db: &mut PgConnection, key: &AuditKey) -> sqlx::Result<Result<(u64, i64), Broken>> {
+    let heads = sqlx::query!("select chain, seq, hash from audit_heads order by chain").fetch_all(&mut *db).await?;
+    // Rows whose chain has no head at all would be looked at by nobody below.
+    let headless = sqlx::query_scalar!(
+        r#"select chain as "chain!" from audit_events e
+           where not exists (select from audit_heads h where h.chain = e.chain) limit 1"#
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    if let Some(chain) = headless {
+        return Ok(Err(Broken::Head { chain, head: 0, rows: 1 }));
+    }
+    let mut total = 0;
+    let mut chains = 0;
+    for head in heads {
+        match check(db, key, head.chain, head.seq, &head.hash).await? {
+            Ok(rows) => total += rows,
+            Err(broken) => return Ok(Err(broken)),
+        }
+        chains += 1;
+    }
+    Ok(Ok((chains, total)))
+}
+
+async fn check(
+    db: &mut PgConnection,
+    key: &AuditKey,
+    chain: Uuid,
+    head_seq: i64,
+    head_hash: &[u8],
+) -> sqlx::Result<Result<i64, Broken>> {
+    let mut checker = Checker::new(key, chain);
+    let mut rows = sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain).fetch(db);
+    while let Some(row) = rows.try_next().await? {
+        if let Err(broken) = checker.row(&row) {
+            return Ok(Err(broken));
+        }
+    }
+    Ok(checker.finish(head_seq, head_hash))
+}

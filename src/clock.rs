@@ -1,0 +1,42 @@
+//! The one place that reads the wall clock. Everywhere else, time is a parameter.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use time::{Duration, OffsetDateTime, UtcOffset};
+use uuid::{NoContext, Timestamp, Uuid};
+
+/// Tells the time: the system's, or, in tests, whatever it was set to.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    System,
+    Manual(Arc<Mutex<OffsetDateTime>>),
+}
+
+impl Clock {
+    pub fn manual(start: OffsetDateTime) -> Self {
+        Self::Manual(Arc::new(Mutex::new(start)))
+    }
+
+    /// Now, in UTC, in whole microseconds: Postgres keeps no more, and what is hashed must read back the same.
+    pub fn now(&self) -> OffsetDateTime {
+        let now = match self {
+            Self::System => OffsetDateTime::now_utc(),
+            Self::Manual(time) => *time.lock().unwrap_or_else(PoisonError::into_inner),
+        };
+        let now = now.to_offset(UtcOffset::UTC);
+        now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
+    }
+
+    /// Moves a manual clock; does nothing to the system's.
+    pub fn advance(&self, by: Duration) {
+        if let Self::Manual(time) = self {
+            *time.lock().unwrap_or_else(PoisonError::into_inner) += by;
+        }
+    }
+}
+
+/// A fresh UUID v7 of the moment `now`: ids sort by when they were made.
+pub fn id(now: OffsetDateTime) -> Uuid {
+    let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
+    Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond()))
+}

@@ -1,0 +1,192 @@
+//! What the environment says, parsed once. A variable that this version does not know is refused, never ignored: a
+//! setting somebody relies on must not be a wish.
+
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+
+use secrecy::SecretString;
+
+/// Everything a command needs to know before it starts.
+#[derive(Debug)]
+pub struct Config {
+    pub data_dir: PathBuf,
+    /// The owner's connection; `None` means the embedded Postgres.
+    pub database_url: Option<SecretString>,
+    pub console_database_url: Option<SecretString>,
+    pub keys_database_url: Option<SecretString>,
+    pub console_addr: SocketAddr,
+    pub keys_addr: SocketAddr,
+    pub console_origin: Origin,
+    /// The catalog preset.
+    pub catalog: String,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error("{name} is not known to this version of Keydesk. Unset it, or check its spelling.")]
+    Unknown { name: String },
+    #[error("{name} is not built yet in this version of Keydesk. Unset it.")]
+    NotBuilt { name: &'static str },
+    #[error("{name}: {problem}")]
+    Invalid { name: &'static str, problem: String },
+}
+
+/// Variables of section 11 of the design that later versions will know.
+const NOT_BUILT: [&str; 4] =
+    ["KEYDESK_LIMITER", "KEYDESK_TRUSTED_PROXIES", "KEYDESK_SMTP_URL", "KEYDESK_OPERATOR_DATABASE_URL"];
+/// Read by the scripts that build and test Keydesk, not by Keydesk.
+const OF_THE_SCRIPTS: [&str; 2] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM"];
+
+impl Config {
+    /// From environment variables, given as a map so that tests need not touch the process's own.
+    pub fn from_env(mut env: BTreeMap<String, String>) -> Result<Self, ConfigError> {
+        // An empty variable is an unset one: that is how shells and compose files unset things.
+        env.retain(|name, value| !value.is_empty() && (name == "DATABASE_URL" || name.starts_with("KEYDESK_")));
+        let config = Self {
+            data_dir: env.remove("KEYDESK_DATA_DIR").unwrap_or_else(|| ".keydesk".to_owned()).into(),
+            database_url: env.remove("DATABASE_URL").map(Into::into),
+            console_database_url: env.remove("KEYDESK_CONSOLE_DATABASE_URL").map(Into::into),
+            keys_database_url: env.remove("KEYDESK_KEYS_DATABASE_URL").map(Into::into),
+            console_addr: address(&mut env, "KEYDESK_CONSOLE_ADDR", "127.0.0.1:3000")?,
+            keys_addr: address(&mut env, "KEYDESK_KEYS_ADDR", "127.0.0.1:3001")?,
+            console_origin: match env.remove("KEYDESK_CONSOLE_ORIGIN") {
+                None => Origin::parse("http://localhost:3000"),
+                Some(text) => Origin::parse(&text),
+            }
+            .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_CONSOLE_ORIGIN", problem })?,
+            catalog: env.remove("KEYDESK_CATALOG").unwrap_or_else(|| "default".to_owned()),
+        };
+        for name in env.into_keys().filter(|name| !OF_THE_SCRIPTS.contains(&name.as_str())) {
+            return Err(match NOT_BUILT.into_iter().find(|known| *known == name) {
+                Some(name) => ConfigError::NotBuilt { name },
+                None => ConfigError::Unknown { name },
+            });
+        }
+        if config.database_url.is_none() && (config.console_database_url.is_some() || config.keys_database_url.is_some()) {
+            return Err(ConfigError::Invalid {
+                name: "DATABASE_URL",
+                problem: "must be set too when a plane has a database URL of its own".to_owned(),
+            });
+        }
+        Ok(config)
+    }
+}
+
+fn address(env: &mut BTreeMap<String, String>, name: &'static str, default: &str) -> Result<SocketAddr, ConfigError> {
+    let text = env.remove(name).unwrap_or_else(|| default.to_owned());
+    text.parse().map_err(|_| ConfigError::Invalid {
+        name,
+        problem: format!("{text:?} is not an address and port, as in {default}"),
+    })
+}
+
+/// The console's public origin: where links point, what the same-origin check expects, whether cookies are Secure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    https: bool,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// `https://host[:port]`, or plain http on this machine only. Errors: a sentence that says what to do.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let (https, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(format!("{text:?} must start with https:// (or http:// on this machine)")),
+        };
+        let uri: http::uri::Authority =
+            rest.parse().map_err(|_| format!("{text:?} must be an origin alone, as in https://keys.example.com"))?;
+        if uri.as_str().contains('@') {
+            return Err(format!("{text:?} must not hold a user name"));
+        }
+        let origin = Self {
+            https,
+            host: uri.host().to_ascii_lowercase(),
+            port: uri.port_u16().unwrap_or(if https { 443 } else { 80 }),
+        };
+        if !https && !origin.is_loopback() {
+            return Err(format!("{text:?} must be https, since sign-ins would travel readable otherwise"));
+        }
+        Ok(origin)
+    }
+
+    pub fn is_https(&self) -> bool {
+        self.https
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn is_loopback(&self) -> bool {
+        matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "[::1]")
+    }
+
+    /// Whether an `Origin` header names this origin. On this machine its three usual names are one.
+    pub fn is_named_by(&self, header: &str) -> bool {
+        Self::parse(header).is_ok_and(|other| {
+            other == *self
+                || (self.is_loopback() && other.is_loopback() && self.port == other.port && self.https == other.https)
+        })
+    }
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let scheme = if self.https { "https" } else { "http" };
+        let standard = if self.https { 443 } else { 80 };
+        if self.port == standard {
+            write!(f, "{scheme}://{}", self.host)
+        } else {
+            write!(f, "{scheme}://{}:{}", self.host, self.port)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from(pairs: &[(&str, &str)]) -> Result<Config, ConfigError> {
+        Config::from_env(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+    }
+
+    #[test]
+    fn nothing_set_means_the_documented_defaults() {
+        let config = from(&[]).unwrap();
+        assert_eq!(config.data_dir, PathBuf::from(".keydesk"));
+        assert_eq!(config.console_addr.to_string(), "127.0.0.1:3000");
+        assert_eq!(config.keys_addr.to_string(), "127.0.0.1:3001");
+        assert_eq!(config.console_origin.to_string(), "http://localhost:3000");
+        assert!(config.database_url.is_none());
+    }
+
+    #[test]
+    fn a_variable_that_is_unknown_or_not_built_is_refused() {
+        assert!(matches!(from(&[("KEYDESK_LIMITER", "memory")]), Err(ConfigError::NotBuilt { .. })));
+        assert!(matches!(from(&[("KEYDESK_CONSOLE_ADR", "x")]), Err(ConfigError::Unknown { .. })));
+        assert!(from(&[("KEYDESK_LIMITER", ""), ("KEYDESK_TOOLS", "/x"), ("PATH", "/bin")]).is_ok());
+    }
+
+    #[test]
+    fn an_origin_is_https_unless_it_is_this_machine() {
+        for good in ["https://keys.example.com", "https://keys.example.com:8443", "http://localhost:3000", "http://127.0.0.1", "http://[::1]:3000"] {
+            assert_eq!(Origin::parse(good).unwrap().to_string(), good);
+        }
+        for bad in ["http://keys.example.com", "keys.example.com", "https://a/b", "https://u@h", "ftp://x", "https://", "http://localhost.evil.example"] {
+            assert!(Origin::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_names_of_this_machine_are_one_origin_and_no_other_is() {
+        let local = Origin::parse("http://localhost:3000").unwrap();
+        assert!(local.is_named_by("http://127.0.0.1:3000") && local.is_named_by("http://[::1]:3000"));
+        assert!(!local.is_named_by("http://localhost:3001") && !local.is_named_by("https://localhost:3000"));
+        assert!(!local.is_named_by("null") && !local.is_named_by("http://localhost:3000.evil.example"));
+        let public = Origin::parse("https://keys.example.com").unwrap();
+        assert!(public.is_named_by("https://keys.example.com") && public.is_named_by("https://keys.example.com:443"));
+        assert!(!public.is_named_by("https://example.com") && !public.is_named_by("http://localhost:443"));
+    }
+}

@@ -1,0 +1,50 @@
+//! What the keys pages do in the browser. The forms inside are drawn by the server, and work without it.
+
+use leptos::prelude::*;
+
+use super::fns::{issue_key, revoke_all_keys, revoke_key};
+use crate::{
+    console_plane::ui::dialog::{Answer, Asks, dialog, sent, text},
+    keys::model::KeyName,
+};
+
+/// The dialog behind "Create key".
+#[island]
+pub fn CreateKey(drawn_open: bool, children: Children) -> impl IntoView {
+    let asks = Asks {
+        opener: "[data-create-key]",
+        title: "create-title",
+        check: Some(("name", |name| KeyName::parse(name).map(|_| ()))),
+        send: |form| {
+            let scopes = form.get_all("scopes[]").iter().filter_map(|scope| scope.as_string()).collect();
+            let [form_id, name, environment, tier, expires] =
+                ["form_id", "name", "environment", "tier", "expires"].map(|field| text(form, field));
+            sent(issue_key(form_id, name, environment, tier, scopes, expires), Answer::Issued)
+        },
+    };
+    dialog(asks, drawn_open, "/keys".to_owned(), children)
+}
+
+/// The dialog behind every key's "Revoke".
+#[island]
+pub fn RevokeKey(drawn_open: bool, back: String, children: Children) -> impl IntoView {
+    let asks = Asks {
+        opener: "[data-revoke-id]",
+        title: "revoke-title",
+        check: None,
+        send: |form| sent(revoke_key(text(form, "key_id"), text(form, "reason")), Answer::Receipt),
+    };
+    dialog(asks, drawn_open, back, children)
+}
+
+/// The dialog behind "Revoke all keys".
+#[island]
+pub fn RevokeAllKeys(drawn_open: bool, children: Children) -> impl IntoView {
+    let asks = Asks {
+        opener: "[data-revoke-all]",
+        title: "revoke-all-title",
+        check: None,
+        send: |form| sent(revoke_all_keys(text(form, "confirmation")), Answer::Receipt),
+    };
+    dialog(asks, drawn_open, "/keys".to_owned(), children)
+}

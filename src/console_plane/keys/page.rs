@@ -1,0 +1,391 @@
+//! The list of keys, and one key's page.
+
+use leptos::prelude::*;
+
+use super::islands::{CreateKey, RevokeAllKeys, RevokeKey};
+use crate::{
+    console_plane::{
+        model::{AuditRow, Choice, CreateOptions, IssuedKey, KeyPageModel, KeyRow, KeysPageModel, KeysPanel, Refill, RevokeTarget, When},
+        ui::{
+            Empty, EndNote, FieldNote, FormProblem, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm,
+            ScopeTags, SecretField, SelectField, StatusBadge, TextField, dialog::ONCE,
+        },
+    },
+    keys::model::Status,
+};
+
+/// All keys of the organization, page by page.
+#[component]
+pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
+    let here = page_address(model.page);
+    let mut create = None;
+    let mut revoke = None;
+    let mut revoke_all = None;
+    let mut issued = None;
+    match model.panel {
+        KeysPanel::Closed => {}
+        KeysPanel::Create(refill) => create = Some(refill),
+        KeysPanel::Revoke(target, refill) => revoke = Some((target, refill)),
+        KeysPanel::RevokeAll(refill) => revoke_all = Some(refill),
+        KeysPanel::Issued(key) => issued = Some(issued_panel(key)),
+    }
+    let dialogs = (
+        model.may_create.then(|| {
+            view! {
+                <CreateKey drawn_open=create.is_some()>
+                    <CreateForm options=model.options form_id=model.form_id refill=create.unwrap_or_default() />
+                </CreateKey>
+            }
+        }),
+        model.may_revoke.then(|| revoke_dialog(revoke, here)),
+        model.may_revoke.then(|| {
+            view! {
+                <RevokeAllKeys drawn_open=revoke_all.is_some()>
+                    <RevokeAllForm org_name=model.org_name count=model.revocable refill=revoke_all.unwrap_or_default() />
+                </RevokeAllKeys>
+            }
+        }),
+    );
+    let none = model.total == 0;
+    let create_button = move || {
+        model.may_create.then(|| {
+            view! {
+                <form method="get" action="/keys">
+                    <input type="hidden" name="new" value="1" />
+                    <button class="button primary" data-create-key="">
+                        "Create key"
+                    </button>
+                </form>
+            }
+        })
+    };
+    let revoke_all = (model.may_revoke && model.revocable > 0).then(|| {
+        view! {
+            <form method="get" action="/keys">
+                <input type="hidden" name="revoke-all" value="1" />
+                <button class="button quiet-danger" data-revoke-all="">
+                    "Revoke all keys"
+                </button>
+            </form>
+        }
+    });
+    let content = if none {
+        view! {
+            <Empty
+                title="No keys yet"
+                text=if model.may_create {
+                    "A key lets a program call your API in the name of this organization. The first takes half a minute."
+                } else {
+                    "Your role may look at keys. Ask an owner, an admin or a developer to create one."
+                }
+            >
+                {create_button()}
+            </Empty>
+        }
+        .into_any()
+    } else {
+        view! {
+            <KeysTable rows=model.rows may_revoke=model.may_revoke page=model.page />
+            <Pager page=model.page pages=model.pages total=model.total />
+        }
+        .into_any()
+    };
+    view! {
+        <PageHead title="API keys".to_owned() text="What programs use to call your API. Give each program a key of its own.">
+            {revoke_all}
+            {(!none).then(create_button)}
+        </PageHead>
+        <NoticeLine notice=model.notice />
+        {issued}
+        {dialogs}
+        {content}
+    }
+}
+
+fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl IntoView {
+    let (target, refill) = asked.map_or_else(|| (None, Refill::default()), |(target, refill)| (Some(target), refill));
+    view! {
+        <RevokeKey drawn_open=target.is_some() back=back.clone()>
+            <RevokeForm action="/console/fn/keys/revoke" back target refill />
+        </RevokeKey>
+    }
+}
+
+#[component]
+fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl IntoView {
+    let fresh = refill.values.is_empty();
+    let scopes = options
+        .scopes
+        .into_iter()
+        .map(|scope| {
+            let ticked = if fresh { options.default_scopes.contains(&scope.value) } else { refill.ticked("scopes", &scope.value) };
+            scope_box(scope, ticked)
+        })
+        .collect::<Vec<_>>();
+    view! {
+        <form method="post" action="/console/fn/keys/issue" class="dialog-body" novalidate>
+            <h2 id="create-title">"Create an API key"</h2>
+            <FormProblem refill=refill.clone() fields=&["name", "environment", "tier", "scopes", "expires"] />
+            <input type="hidden" name="form_id" value=form_id />
+            <TextField
+                name="name"
+                label="Name"
+                hint="Where it will be used, such as “CI deploys”."
+                autofocus=true
+                refill=refill.clone()
+            />
+            <div class="field-pair">
+                <SelectField name="environment" label="Environment" choices=options.environments refill=refill.clone() />
+                <SelectField name="tier" label="Tier" choices=options.tiers refill=refill.clone() />
+            </div>
+            <fieldset class="field" aria-describedby="scopes-note">
+                <legend>"Scopes"</legend>
+                <div class="scopes">{scopes}</div>
+                <FieldNote name="scopes" hint="What the key may do." refill=refill.clone() />
+            </fieldset>
+            <SelectField name="expires" label="Expires" choices=options.lifetimes refill />
+            <div class="dialog-actions">
+                <a class="button" href="/keys" data-close="">
+                    "Cancel"
+                </a>
+                <button class="button primary" data-pending="Creating…">
+                    "Create"
+                </button>
+            </div>
+        </form>
+    }
+}
+
+fn scope_box(scope: Choice, ticked: bool) -> impl IntoView {
+    let id = format!("scope-{}", scope.value);
+    let note = (!scope.note.is_empty()).then(|| format!("{id}-note"));
+    view! {
+        <div class="check">
+            <input type="checkbox" id=id.clone() name="scopes[]" value=scope.value checked=ticked aria-describedby=note.clone() />
+            <label for=id>{scope.label}</label>
+            {note.map(|id| view! { <span id=id class="muted">{scope.note}</span> })}
+        </div>
+    }
+}
+
+#[component]
+fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> impl IntoView {
+    let (title, button) = match count {
+        1 => ("Revoke the only key?".to_owned(), "Revoke 1 key".to_owned()),
+        _ => (format!("Revoke all {count} keys?"), format!("Revoke {count} keys")),
+    };
+    view! {
+        <form method="post" action="/console/fn/keys/revoke-all" class="dialog-body" novalidate>
+            <h2 id="revoke-all-title">{title}</h2>
+            <p>
+                "Every call with any key of " <strong>{org_name.clone()}</strong>
+                " will be refused, in all environments. This cannot be undone."
+            </p>
+            <FormProblem refill=refill.clone() fields=&["confirmation"] />
+            <TextField name="confirmation" label=format!("Type {org_name} to confirm") autofocus=true refill />
+            <div class="dialog-actions">
+                <a class="button" href="/keys" data-close="">
+                    "Cancel"
+                </a>
+                <button class="button danger" data-pending="Revoking…">
+                    {button}
+                </button>
+            </div>
+        </form>
+    }
+}
+
+fn page_address(page: u32) -> String {
+    if page > 1 { format!("/keys?page={page}") } else { "/keys".to_owned() }
+}
+
+/// The answer to a form that the browser sent by itself.
+fn issued_panel(key: IssuedKey) -> impl IntoView {
+    view! {
+        <section class="card panel" aria-labelledby="issued-title">
+            <h2 id="issued-title">{format!("“{}” is ready", key.name)}</h2>
+            <p class="callout warn">{ONCE}</p>
+            <SecretField id="issued-secret" label="Your new key" copy="Copy key" value=key.secret />
+            <SecretField id="issued-curl" label="Try it" copy="Copy curl command" value=key.curl />
+            <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=key.env_line />
+            <div class="dialog-actions">
+                <form method="get" action="/keys">
+                    <button class="button primary">"Done"</button>
+                </form>
+            </div>
+        </section>
+    }
+}
+
+#[component]
+fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, page: u32) -> impl IntoView {
+    let rows = rows.into_iter().map(|key| key_row(key, may_revoke, page)).collect::<Vec<_>>();
+    view! {
+        <div class="card table-card">
+            <table role="table" class="table cards keys">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th role="columnheader" scope="col">"Name"</th>
+                        <th role="columnheader" scope="col">"Environment"</th>
+                        <th role="columnheader" scope="col">"Scopes"</th>
+                        <th role="columnheader" scope="col">"Created"</th>
+                        <th role="columnheader" scope="col">"Last used"</th>
+                        <th role="columnheader" scope="col">"Expires"</th>
+                        <th role="columnheader" scope="col">"Status"</th>
+                        <th role="columnheader" scope="col"><span class="sr-only">"Action"</span></th>
+                    </tr>
+                </thead>
+                <tbody role="rowgroup">{rows}</tbody>
+            </table>
+        </div>
+    }
+}
+
+fn key_row(key: KeyRow, may_revoke: bool, page: u32) -> impl IntoView {
+    let ended = matches!(key.status, Status::Revoked | Status::Expired);
+    let revoke = (may_revoke && key.status != Status::Revoked)
+        .then(|| view! { <RevokeButton key=key.clone() page="/keys".to_owned() keep=("page", page.to_string()) /> });
+    let end_note = view! { <EndNote key=key.clone() /> };
+    view! {
+        <tr role="row" class:ended=ended>
+            <th role="rowheader" scope="row">
+                <a class="first" href=format!("/keys/{}", key.id)>
+                    {key.name}
+                </a>
+                <code class="second hint">{key.hint}</code>
+                {end_note}
+            </th>
+            <td role="cell" data-label="Environment">
+                <span class="tag">{key.environment}</span>
+            </td>
+            <td role="cell" data-label="Scopes">
+                <ScopeTags scopes=key.scopes />
+            </td>
+            <td role="cell" data-label="Created">
+                <Moment when=key.created />
+                <span class="second">{format!("by {}", key.created_by)}</span>
+            </td>
+            <td role="cell" data-label="Last used">
+                <LastUsed last_used=key.last_used />
+            </td>
+            <td role="cell" data-label="Expires">
+                {expiry(key.expires)}
+            </td>
+            <td role="cell" data-label="Status">
+                <StatusBadge status=key.status />
+            </td>
+            <td role="cell" class="action">
+                {revoke}
+            </td>
+        </tr>
+    }
+}
+
+fn expiry(expires: Option<When>) -> AnyView {
+    match expires {
+        Some(when) => view! { <Moment when /> }.into_any(),
+        None => view! { <span class="muted">"No expiry"</span> }.into_any(),
+    }
+}
+
+#[component]
+fn Pager(page: u32, pages: u32, total: u32) -> impl IntoView {
+    let keys = if total == 1 { "1 key".to_owned() } else { format!("{total} keys") };
+    let previous = (page > 1).then(|| view! { <a class="button" href=page_address(page - 1) rel="prev">"Previous"</a> });
+    let next = (page < pages).then(|| view! { <a class="button" href=page_address(page + 1) rel="next">"Next"</a> });
+    view! {
+        <nav class="pager" aria-label="Pages">
+            <p class="muted">{keys} {(pages > 1).then(|| format!(" · Page {page} of {pages}"))}</p>
+            {previous}
+            {next}
+        </nav>
+    }
+}
+
+/// One key: what is known of it, and what happened to it.
+#[component]
+pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
+    let key = model.key;
+    let here = format!("/keys/{}", key.id);
+    let asked = match model.panel {
+        KeysPanel::Revoke(target, refill) => Some((target, refill)),
+        _ => None,
+    };
+    let revocable = model.may_revoke && key.status != Status::Revoked;
+    let history = model.history.into_iter().map(history_row).collect::<Vec<_>>();
+    let revoke = revocable.then(|| view! { <RevokeButton key=key.clone() page=here.clone() ask="1" /> });
+    view! {
+        <a class="back" href="/keys">
+            "API keys"
+        </a>
+        <PageHead title=key.name.clone()>
+            {revoke}
+        </PageHead>
+        <NoticeLine notice=model.notice />
+        {model.may_revoke.then(|| revoke_dialog(asked, here))}
+        <dl class="card facts">
+            <div>
+                <dt>"Status"</dt>
+                <dd>
+                    <StatusBadge status=key.status />
+                    <EndNote key=key.clone() />
+                </dd>
+            </div>
+            <div>
+                <dt>"Hint"</dt>
+                <dd>
+                    <code class="hint">{key.hint}</code>
+                </dd>
+            </div>
+            <div>
+                <dt>"Environment"</dt>
+                <dd>{key.environment}</dd>
+            </div>
+            <div>
+                <dt>"Tier"</dt>
+                <dd>{key.tier}</dd>
+            </div>
+            <div>
+                <dt>"Scopes"</dt>
+                <dd>
+                    <ScopeTags scopes=key.scopes />
+                </dd>
+            </div>
+            <div>
+                <dt>"Created"</dt>
+                <dd>
+                    <Moment when=key.created />
+                    {format!(" by {}", key.created_by)}
+                </dd>
+            </div>
+            <div>
+                <dt>"Expires"</dt>
+                <dd>{expiry(key.expires)}</dd>
+            </div>
+            <div>
+                <dt>"Last used"</dt>
+                <dd>
+                    <LastUsed last_used=key.last_used />
+                </dd>
+            </div>
+        </dl>
+        <section aria-labelledby="history-title">
+            <h2 id="history-title" class="section-title">
+                "History"
+            </h2>
+            <ul class="card rows">{history}</ul>
+        </section>
+    }
+}
+
+fn history_row(row: AuditRow) -> impl IntoView {
+    view! {
+        <li>
+            <div>
+                <span class="first">{row.summary}</span>
+                <span class="second">{row.actor}</span>
+            </div>
+            <Moment when=row.when />
+        </li>
+    }
+}

@@ -1,0 +1,318 @@
+//! What the console's pages show, as plain data: made on the server, drawn by the pages, and the part that an island
+//! needs travels in the page. Nothing here is secret except the two types that say so.
+
+use serde::{Deserialize, Serialize};
+
+use super::error::ConsoleError;
+pub use crate::keys::model::Status;
+
+/// A moment: exact for machines and tooltips, relative for reading.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct When {
+    /// RFC 3339, UTC.
+    pub iso: String,
+    /// `24 Nov 2026, 13:20:05 UTC`.
+    pub exact: String,
+    /// `3 minutes ago`, `in 29 days`.
+    pub relative: String,
+}
+
+/// Who looks at the page, for the banner and the navigation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    pub name: String,
+    pub email: String,
+    /// `None` for staff, who belong to no organization.
+    pub org: Option<String>,
+    /// `Owner`, `Admin`, `Developer`, `Viewer` or `Support`.
+    pub role: &'static str,
+    pub staff: bool,
+}
+
+/// What a form held when it was sent without JavaScript and could not be done: the page is drawn again with it.
+/// Passwords are never in `values`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refill {
+    pub values: Vec<(String, String)>,
+    pub error: Option<ConsoleError>,
+}
+
+impl Refill {
+    pub fn value(&self, field: &str) -> Option<String> {
+        self.values.iter().find(|(name, _)| name == field).map(|(_, value)| value.clone())
+    }
+
+    /// Whether a checkbox `field=value` was ticked.
+    pub fn ticked(&self, field: &str, value: &str) -> bool {
+        self.values.iter().any(|(name, v)| (name == field || name.starts_with(&format!("{field}["))) && v == value)
+    }
+
+    pub fn field_error(&self, field: &str) -> Option<String> {
+        self.error.as_ref().and_then(|error| error.for_field(field))
+    }
+
+    pub fn message(&self) -> Option<String> {
+        self.error.as_ref().and_then(ConsoleError::message)
+    }
+}
+
+/// A calm line above a page's content, after something was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+    /// A second, smaller line, such as a receipt.
+    pub detail: Option<String>,
+}
+
+// ---- keys ----
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Choice {
+    pub value: String,
+    pub label: String,
+    /// A word of explanation; empty when the label says it all.
+    pub note: String,
+}
+
+/// What the create panel offers, from the catalog. Each list's first entry is its default.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CreateOptions {
+    pub environments: Vec<Choice>,
+    pub tiers: Vec<Choice>,
+    pub scopes: Vec<Choice>,
+    pub lifetimes: Vec<Choice>,
+    /// Scopes ticked when the panel opens.
+    pub default_scopes: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastUse {
+    pub when: When,
+    /// The client's address.
+    pub address: String,
+    /// The client's user agent; empty when it sent none.
+    pub agent: String,
+    /// The service that asked on the client's behalf, if one did.
+    pub via: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revoked {
+    pub when: When,
+    pub by: String,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRow {
+    pub id: String,
+    pub name: String,
+    pub hint: String,
+    pub environment: String,
+    pub tier: String,
+    pub scopes: Vec<String>,
+    pub created: When,
+    pub created_by: String,
+    pub last_used: Option<LastUse>,
+    pub expires: Option<When>,
+    pub status: Status,
+    pub revoked: Option<Revoked>,
+}
+
+/// Which key a revoke dialog is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeTarget {
+    pub id: String,
+    pub name: String,
+    pub hint: String,
+    /// `last used 3 minutes ago`, `never used`: what the person should know before.
+    pub use_note: String,
+}
+
+/// Which panel the page opens with (from the URL, so that it works without JavaScript too).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysPanel {
+    Closed,
+    Create(Refill),
+    Revoke(RevokeTarget, Refill),
+    RevokeAll(Refill),
+    /// The answer to a create that came without JavaScript.
+    Issued(IssuedKey),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeysPageModel {
+    pub org_name: String,
+    pub rows: Vec<KeyRow>,
+    /// All keys of the org, whatever their state.
+    pub total: u32,
+    /// How many keys "Revoke all" would hit: every key that is not revoked.
+    pub revocable: u32,
+    /// From 1.
+    pub page: u32,
+    pub pages: u32,
+    pub may_create: bool,
+    pub may_revoke: bool,
+    pub options: CreateOptions,
+    pub form_id: String,
+    pub panel: KeysPanel,
+    pub notice: Option<Notice>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyPageModel {
+    pub key: KeyRow,
+    pub may_revoke: bool,
+    /// Newest first; what the audit log knows of this key.
+    pub history: Vec<AuditRow>,
+    pub panel: KeysPanel,
+    pub notice: Option<Notice>,
+}
+
+/// SECRET. In exactly one response: the answer to the POST that made it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedKey {
+    pub id: String,
+    pub name: String,
+    pub hint: String,
+    pub environment: String,
+    pub secret: String,
+    /// A ready-made curl command that asks the key plane about the key.
+    pub curl: String,
+    /// A line for a `.env` file.
+    pub env_line: String,
+}
+
+/// SECRET, like [`IssuedKey`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedWebhookSecret {
+    pub environment: String,
+    pub secret: String,
+    pub env_line: String,
+}
+
+// Neither prints what it holds.
+impl std::fmt::Debug for IssuedKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedKey").field("id", &self.id).field("hint", &self.hint).finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for IssuedWebhookSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedWebhookSecret").field("environment", &self.environment).finish_non_exhaustive()
+    }
+}
+
+/// The answer to a revoke: what was revoked, and since when that holds where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevokeReceipt {
+    /// `Revoked “CI deploys”.`, `Revoked 12 keys.`
+    pub text: String,
+    /// `Effective everywhere …`
+    pub receipt: String,
+}
+
+// ---- webhooks ----
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookPanel {
+    Closed,
+    /// Regenerate was asked for: say what it does before it is done.
+    ConfirmRegenerate(Refill),
+    /// The secret, shown once.
+    Issued(IssuedWebhookSecret),
+    Refused(Refill),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhooksPageModel {
+    pub environments: Vec<Choice>,
+    /// The chosen environment's value.
+    pub environment: String,
+    /// When and by whom the current secret was made; `None` if there is none.
+    pub current: Option<(When, String)>,
+    pub may_manage: bool,
+    pub form_id: String,
+    pub panel: WebhookPanel,
+}
+
+// ---- the rest ----
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    pub seq: i64,
+    pub when: When,
+    /// `Ada Lovelace`, `Support (sam@…)`, `Command line`.
+    pub actor: String,
+    /// `member`, `support`, `operator`, `program`.
+    pub actor_kind: String,
+    /// `key.revoke`.
+    pub action: String,
+    /// `Revoked key “CI deploys” (kd_live_AbCd…WxYz)`.
+    pub summary: String,
+    pub address: String,
+    /// Whether it was done, or refused.
+    pub refused: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPageModel {
+    pub rows: Vec<AuditRow>,
+    /// `?before=` of the next page, if there is one.
+    pub older: Option<i64>,
+    /// Whether this is not the first page.
+    pub paged: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    pub name: String,
+    pub email: String,
+    pub role: &'static str,
+    pub since: When,
+    pub last_sign_in: Option<When>,
+    pub you: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    pub id: String,
+    pub agent: String,
+    pub address: String,
+    pub started: When,
+    pub last_seen: When,
+    pub this_one: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsPageModel {
+    pub sessions: Vec<SessionRow>,
+    pub refill: Refill,
+    pub notice: Option<Notice>,
+}
+
+/// A key as the support desk sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundKey {
+    pub key: KeyRow,
+    pub org: String,
+    pub org_slug: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SupportPanel {
+    Closed,
+    Revoke(RevokeTarget, Refill),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupportPageModel {
+    /// What was searched for, as it may be shown again: a hint or a digest, never a pasted key.
+    pub query: String,
+    /// `None` before a search.
+    pub found: Option<Vec<FoundKey>>,
+    pub error: Option<String>,
+    pub panel: SupportPanel,
+    pub notice: Option<Notice>,
+}

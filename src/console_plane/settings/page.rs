@@ -1,0 +1,115 @@
+//! One's own account: password and sessions.
+
+use leptos::prelude::*;
+
+use crate::console_plane::{
+    model::{SessionRow, SettingsPageModel, Viewer},
+    ui::{FormProblem, Moment, NoticeLine, PageHead, TextField},
+};
+
+#[component]
+pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
+    let refill = model.refill;
+    let sessions = model.sessions.into_iter().map(session_row).collect::<Vec<_>>();
+    view! {
+        <PageHead title="Settings".to_owned() text="Your account. It is yours alone: nobody else sees this page." />
+        <NoticeLine notice=model.notice />
+        <div class="sections">
+            <section class="section" aria-labelledby="account-title">
+                <div class="section-head">
+                    <h2 id="account-title">"Account"</h2>
+                    <p class="muted">"The operator of this Keydesk changes these."</p>
+                </div>
+                <dl class="card facts">
+                    <div>
+                        <dt>"Name"</dt>
+                        <dd>{viewer.name}</dd>
+                    </div>
+                    <div>
+                        <dt>"Email"</dt>
+                        <dd>{viewer.email.clone()}</dd>
+                    </div>
+                    <div>
+                        <dt>"Role"</dt>
+                        <dd>{viewer.role}</dd>
+                    </div>
+                    {viewer
+                        .org
+                        .map(|org| {
+                            view! {
+                                <div>
+                                    <dt>"Organization"</dt>
+                                    <dd>{org}</dd>
+                                </div>
+                            }
+                        })}
+                </dl>
+            </section>
+            <section class="section" aria-labelledby="sessions-title">
+                <div class="section-head">
+                    <h2 id="sessions-title">"Sessions"</h2>
+                    <p class="muted">"Where you are signed in. End what you do not recognise, then change your password."</p>
+                </div>
+                <div class="card">
+                    <ul class="rows">{sessions}</ul>
+                    <form class="card-foot" method="post" action="/console/fn/sessions/end-all">
+                        <p class="muted">"Ends every session, this one too."</p>
+                        <button class="button quiet-danger">"Sign out everywhere"</button>
+                    </form>
+                </div>
+            </section>
+            <section class="section" aria-labelledby="password-title">
+                <div class="section-head">
+                    <h2 id="password-title">"Password"</h2>
+                    <p class="muted">"Changing it ends all your other sessions."</p>
+                </div>
+                <form class="card stack" method="post" action="/console/fn/account/password" novalidate>
+                    <FormProblem refill=refill.clone() fields=&["current", "new"] />
+                    // Password managers want to know whose password it is.
+                    <input type="hidden" autocomplete="username" value=viewer.email />
+                    <TextField name="current" label="Current password" kind="password" refill=refill.clone() autocomplete="current-password" />
+                    <TextField
+                        name="new"
+                        label="New password"
+                        kind="password"
+                        refill=refill.clone()
+                        hint="A long phrase that you use nowhere else."
+                        autocomplete="new-password"
+                    />
+                    <div>
+                        <button class="button primary">"Change password"</button>
+                    </div>
+                </form>
+            </section>
+        </div>
+    }
+}
+
+fn session_row(session: SessionRow) -> impl IntoView {
+    let label = format!("End session on {}, {}", session.agent, session.address);
+    let end = if session.this_one {
+        view! { <span class="badge good">"This session"</span> }.into_any()
+    } else {
+        view! {
+            <form method="post" action="/console/fn/sessions/end">
+                <input type="hidden" name="session_id" value=session.id />
+                <button class="button" aria-label=label>
+                    "End"
+                </button>
+            </form>
+        }
+        .into_any()
+    };
+    view! {
+        <li>
+            <div>
+                <span class="first">{session.agent}</span>
+                <span class="second">
+                    {session.address} " · seen " <Moment when=session.last_seen /> " · signed in "
+                    <Moment when=session.started />
+                </span>
+            </div>
+            {end}
+        </li>
+    }
+}

@@ -1,0 +1,170 @@
+//! The document around every page.
+
+use leptos::{config::LeptosOptions, hydration::HydrationScripts, prelude::*};
+
+use super::model::Viewer;
+
+/// Which entry of the navigation is the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Section {
+    None,
+    Keys,
+    Webhooks,
+    Audit,
+    Members,
+    Settings,
+    Support,
+}
+
+impl Section {
+    /// Label and address.
+    fn entry(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::None => None,
+            Self::Keys => Some(("API keys", "/keys")),
+            Self::Webhooks => Some(("Webhooks", "/webhooks")),
+            Self::Audit => Some(("Audit log", "/audit")),
+            Self::Members => Some(("Members", "/members")),
+            Self::Settings => Some(("Settings", "/settings")),
+            Self::Support => Some(("Support desk", "/support")),
+        }
+    }
+
+    /// The outline of its icon, in a box of 24.
+    fn icon(self) -> &'static str {
+        match self {
+            Self::None => "",
+            Self::Keys => "M14.5 9.5a5 5 0 1 1-2.3-4.2M11 11l9 9m-3-3 2-2m-5-1 2-2",
+            Self::Webhooks => "M9 15a4 4 0 1 1-4-4m6 7h6a4 4 0 1 0-3-6.6M12 7l-4 8m2-10a4 4 0 1 1 5 4l2 4",
+            Self::Audit => "M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01",
+            Self::Members => "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7m-6 9c0-3.3 2.7-6 6-6s6 2.7 6 6m0-15.6a3.5 3.5 0 0 1 0 6.2M21 20c0-2.6-1.6-4.8-4-5.6",
+            Self::Settings => "M4 7h9m5 0h2M4 17h2m5 0h9M15.5 9.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5m-7 10a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5",
+            Self::Support => "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14m5-2 4 4",
+        }
+    }
+
+    /// Whether its pages have something for the browser half to do.
+    fn has_islands(self) -> bool {
+        matches!(self, Self::Keys | Self::Webhooks | Self::Support)
+    }
+}
+
+/// The browser half's files of this build, by their names under `/pkg`.
+#[derive(Clone, Debug)]
+pub struct Assets {
+    pub js: String,
+    pub wasm: String,
+    pub css: String,
+}
+
+/// A whole page: banner and navigation for who is signed in, a quiet frame for who is not.
+#[component]
+pub fn Document(
+    title: String,
+    viewer: Option<Viewer>,
+    current: Section,
+    assets: Assets,
+    children: Children,
+) -> impl IntoView {
+    let scripts = current.has_islands().then(|| {
+        let stem = assets.js.strip_suffix(".js").unwrap_or(&assets.js);
+        let options = LeptosOptions::builder().output_name(stem).site_pkg_dir("pkg").hash_files(false).build();
+        view! { <HydrationScripts options islands=true /> }
+    });
+    let frame = if viewer.is_some() { "app" } else { "outside" };
+    let banner = match viewer {
+        Some(viewer) => view! { <Banner viewer current /> }.into_any(),
+        None => view! {
+            <header class="outside-head">
+                <Brand href="/sign-in" />
+            </header>
+        }
+        .into_any(),
+    };
+    view! {
+        <!DOCTYPE html>
+        <html lang="en">
+            <head>
+                <meta charset="utf-8" />
+                <meta name="viewport" content="width=device-width, initial-scale=1" />
+                <meta name="color-scheme" content="light dark" />
+                <title>{format!("{title} · Keydesk")}</title>
+                <link rel="stylesheet" href=format!("/pkg/{}", assets.css) />
+                <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
+                {scripts}
+            </head>
+            <body class=frame>
+                <a class="skip" href="#main">
+                    "Skip to content"
+                </a>
+                {banner}
+                <main id="main" tabindex="-1">
+                    {children()}
+                </main>
+            </body>
+        </html>
+    }
+}
+
+#[component]
+fn Banner(viewer: Viewer, current: Section) -> impl IntoView {
+    let sections: &[Section] = if viewer.staff {
+        &[Section::Support, Section::Settings]
+    } else {
+        &[Section::Keys, Section::Webhooks, Section::Audit, Section::Members, Section::Settings]
+    };
+    let home = if viewer.staff { "/support" } else { "/keys" };
+    let entries = sections
+        .iter()
+        .filter_map(|section| {
+            let (label, href) = section.entry()?;
+            let here = (*section == current).then_some("page");
+            Some(view! {
+                <li>
+                    <a href=href aria-current=here>
+                        <svg viewBox="0 0 24 24" aria-hidden="true">
+                            <path d=section.icon() />
+                        </svg>
+                        {label}
+                    </a>
+                </li>
+            })
+        })
+        .collect::<Vec<_>>();
+    view! {
+        <header class="banner">
+            <div class="banner-top">
+                <Brand href=home />
+                {viewer.org.map(|org| view! { <span class="banner-org">{org}</span> })}
+                <div class="banner-person">
+                    <span class="banner-name" title=viewer.email>
+                        {viewer.name}
+                    </span>
+                    <span class="tag">{viewer.role}</span>
+                    <form method="post" action="/console/fn/sign-out">
+                        <button class="button quiet">"Sign out"</button>
+                    </form>
+                </div>
+            </div>
+            <nav aria-label="Main">
+                <ul>{entries}</ul>
+            </nav>
+        </header>
+    }
+}
+
+#[component]
+fn Brand(href: &'static str) -> impl IntoView {
+    view! {
+        <a class="brand" href=href>
+            <svg viewBox="0 0 32 32" aria-hidden="true">
+                <rect width="32" height="32" rx="8" />
+                <g>
+                    <circle cx="11.5" cy="16" r="4.5" />
+                    <path d="M16 16h10v4m-4-4v3" />
+                </g>
+            </svg>
+            "Keydesk"
+        </a>
+    }
+}

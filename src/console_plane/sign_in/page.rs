@@ -1,0 +1,71 @@
+//! The pages before one is signed in.
+
+use leptos::prelude::*;
+
+use crate::console_plane::{
+    model::{Notice, Refill},
+    ui::{FormProblem, NoticeLine, TextField},
+};
+
+/// Email and password; `next` is where the person was going.
+#[component]
+pub fn SignInPage(refill: Refill, next: String, notice: Option<Notice>) -> impl IntoView {
+    let known = refill.value("email").is_some();
+    view! {
+        <h1>"Sign in to Keydesk"</h1>
+        <NoticeLine notice />
+        <form method="post" action="/console/fn/sign-in" class="card stack" novalidate>
+            <FormProblem refill=refill.clone() fields=&["email", "password"] />
+            <input type="hidden" name="next" value=next />
+            <TextField
+                name="email"
+                label="Email"
+                kind="email"
+                refill=refill.clone()
+                autocomplete="username"
+                autofocus=!known
+            />
+            <TextField
+                name="password"
+                label="Password"
+                kind="password"
+                refill=refill.clone()
+                autocomplete="current-password"
+                autofocus=known
+            />
+            <button class="button primary wide">"Sign in"</button>
+        </form>
+        <p class="muted outside-foot">"No account, or a lost password? Whoever runs this Keydesk can help."</p>
+    }
+}
+
+/// The first organization and its owner.
+#[component]
+pub fn SetupPage(token: String, refill: Refill) -> impl IntoView {
+    view! {
+        <h1>"Set up Keydesk"</h1>
+        <p class="muted">"You become the owner of its first organization. More people can be added later."</p>
+        <form method="post" action="/console/fn/setup" class="card stack" novalidate>
+            <FormProblem refill=refill.clone() fields=&["organization", "name", "email", "password"] />
+            <input type="hidden" name="token" value=token />
+            <TextField
+                name="organization"
+                label="Organization"
+                refill=refill.clone()
+                autocomplete="organization"
+                autofocus=true
+            />
+            <TextField name="name" label="Your name" refill=refill.clone() autocomplete="name" />
+            <TextField name="email" label="Email" kind="email" refill=refill.clone() autocomplete="username" />
+            <TextField
+                name="password"
+                label="Password"
+                kind="password"
+                refill=refill.clone()
+                hint="A long phrase that you use nowhere else."
+                autocomplete="new-password"
+            />
+            <button class="button primary wide">"Create organization"</button>
+        </form>
+    }
+}

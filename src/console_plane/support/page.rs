@@ -1,0 +1,101 @@
+//! The support desk: a customer's key, found and revoked.
+
+use leptos::prelude::*;
+
+use super::islands::RevokeFoundKey;
+use crate::{
+    console_plane::{
+        error::ConsoleError,
+        model::{FoundKey, Refill, SupportPageModel, SupportPanel},
+        ui::{
+            Empty, EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm, StatusBadge, TextField,
+        },
+    },
+    keys::model::Status,
+};
+
+#[component]
+pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
+    let search = Refill {
+        values: vec![("query".to_owned(), model.query)],
+        error: model.error.map(|message| ConsoleError::field("query", message)),
+    };
+    let (target, refill) = match model.panel {
+        SupportPanel::Closed => (None, Refill::default()),
+        SupportPanel::Revoke(target, refill) => (Some(target), refill),
+    };
+    let found = model.found.map(|found| {
+        if found.is_empty() {
+            view! { <Empty title="No such key" text="Check the hint for a missing character, or ask for the digest." /> }
+                .into_any()
+        } else {
+            view! { <ul class="found">{found.into_iter().map(found_key).collect::<Vec<_>>()}</ul> }.into_any()
+        }
+    });
+    view! {
+        <PageHead
+            title="Support desk".to_owned()
+            text="Find a customer’s key and revoke it. You see no secrets, and what you do appears in the customer’s audit log under your name."
+        />
+        <NoticeLine notice=model.notice />
+        <RevokeFoundKey drawn_open=target.is_some()>
+            <RevokeForm action="/console/fn/support/revoke" back="/support".to_owned() target refill ticket=true />
+        </RevokeFoundKey>
+        <form method="post" action="/console/fn/support/find" class="card find" role="search" novalidate>
+            <TextField
+                name="query"
+                label="Key hint or digest"
+                refill=search
+                hint="As in kd_live_AbCd…WxYz, or the 64 characters of the key’s SHA-256. Never ask for the key itself."
+            />
+            <button class="button primary">"Find key"</button>
+        </form>
+        {found}
+    }
+}
+
+fn found_key(found: FoundKey) -> impl IntoView {
+    let key = found.key;
+    let quiet = matches!(key.status, Status::Revoked | Status::Expired);
+    view! {
+        <li class="card" class:ended=quiet>
+            <div class="found-head">
+                <div>
+                    <h2>{key.name.clone()}</h2>
+                    <code class="hint">{key.hint.clone()}</code>
+                </div>
+                {(key.status != Status::Revoked).then(|| view! { <RevokeButton key=key.clone() page="/support".to_owned() /> })}
+            </div>
+            <dl class="facts">
+                <div>
+                    <dt>"Organization"</dt>
+                    <dd>{found.org} " " <code class="hint">{found.org_slug}</code></dd>
+                </div>
+                <div>
+                    <dt>"Status"</dt>
+                    <dd>
+                        <StatusBadge status=key.status />
+                        <EndNote key=key.clone() />
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Environment"</dt>
+                    <dd>{key.environment}</dd>
+                </div>
+                <div>
+                    <dt>"Created"</dt>
+                    <dd>
+                        <Moment when=key.created />
+                        {format!(" by {}", key.created_by)}
+                    </dd>
+                </div>
+                <div>
+                    <dt>"Last used"</dt>
+                    <dd>
+                        <LastUsed last_used=key.last_used />
+                    </dd>
+                </div>
+            </dl>
+        </li>
+    }
+}

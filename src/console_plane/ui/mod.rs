@@ -1,0 +1,28 @@
+//! Pieces of page that more than one feature draws. Those that work in the browser compile for both halves; the rest is
+//! the server's only, and costs the browser nothing.
+
+pub mod copy;
+pub mod dialog;
+mod form;
+
+#[cfg(feature = "ssr")]
+mod facts;
+#[cfg(feature = "ssr")]
+mod field;
+#[cfg(feature = "ssr")]
+mod message;
+#[cfg(feature = "ssr")]
+mod page_parts;
+#[cfg(feature = "ssr")]
+mod revoke;
+
+#[cfg(feature = "ssr")]
+pub use facts::{EndNote, LastUsed, Moment, ScopeTags, StatusBadge};
+#[cfg(feature = "ssr")]
+pub use field::{FieldNote, FormProblem, SelectField, TextField};
+#[cfg(feature = "ssr")]
+pub use message::MessagePage;
+#[cfg(feature = "ssr")]
+pub use page_parts::{Empty, NoticeLine, PageHead, SecretField};
+#[cfg(feature = "ssr")]
+pub use revoke::{RevokeButton, RevokeForm, target_of};

@@ -1,0 +1,69 @@
+//! The parts most pages have.
+
+use leptos::prelude::*;
+
+use super::copy::CopyButton;
+use crate::console_plane::model::Notice;
+
+/// A page's heading, what the page is for, and what can be done there.
+#[component]
+pub fn PageHead(
+    title: String,
+    #[prop(optional, into)] text: Option<String>,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    view! {
+        <div class="page-head">
+            <div>
+                <h1>{title}</h1>
+                {text.map(|text| view! { <p class="muted">{text}</p> })}
+            </div>
+            {children.map(|children| view! { <div class="page-actions">{children()}</div> })}
+        </div>
+    }
+}
+
+/// What was just done.
+#[component]
+pub fn NoticeLine(notice: Option<Notice>) -> impl IntoView {
+    notice.map(|notice| {
+        view! {
+            <div class="callout good" role="status">
+                <p>
+                    <strong>{notice.text}</strong>
+                </p>
+                {notice.detail.map(|detail| view! { <p>{detail}</p> })}
+            </div>
+        }
+    })
+}
+
+/// A place where something will be, and how to get there.
+#[component]
+pub fn Empty(
+    #[prop(into)] title: String,
+    #[prop(into)] text: String,
+    #[prop(optional)] children: Option<Children>,
+) -> impl IntoView {
+    view! {
+        <div class="empty">
+            <h2>{title}</h2>
+            <p class="muted">{text}</p>
+            {children.map(|children| children())}
+        </div>
+    }
+}
+
+/// A value shown once, with a button that copies it.
+#[component]
+pub fn SecretField(id: &'static str, label: &'static str, copy: &'static str, value: String) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for=id>{label}</label>
+            <div class="secret">
+                <input id=id class="input mono" readonly value=value spellcheck="false" autocomplete="off" />
+                <CopyButton input=id.to_owned() label=copy.to_owned() />
+            </div>
+        </div>
+    }
+}

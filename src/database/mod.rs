@@ -1,0 +1,196 @@
+//! How Postgres is reached: the embedded one or a given one, the owner's connection, and a pool for each plane's role.
+
+pub mod embedded;
+pub mod roles;
+pub mod store;
+
+use std::{path::Path, str::FromStr, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::{
+    ConnectOptions, PgPool, Postgres, Transaction,
+    migrate::Migrator,
+    postgres::{PgConnectOptions, PgPoolOptions},
+};
+use uuid::Uuid;
+
+use crate::{accounts::UserId, config::Config, orgs::OrgId};
+use embedded::{Embedded, EmbeddedError};
+
+/// The narrated migrations, compiled in.
+pub static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// The embedded cluster's database.
+const DATABASE: &str = "keydesk";
+
+#[derive(Debug, thiserror::Error)]
+pub enum DatabaseError {
+    #[error(transparent)]
+    Embedded(#[from] EmbeddedError),
+    #[error("{name} is not a Postgres URL, as in postgres://user:password@host/database")]
+    Url { name: &'static str },
+    #[error("the database could not be reached or asked: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error("the migrations could not be applied: {0}")]
+    Migrate(#[from] sqlx::migrate::MigrateError),
+    #[error("{0}")]
+    NotDurable(String),
+    #[error("the data folder could not be used: {0}")]
+    DataDir(#[from] std::io::Error),
+}
+
+/// A migrated database, with a pool for each plane.
+pub struct Database {
+    embedded: Option<Embedded>,
+    /// As `keydesk_console`.
+    pub console: PgPool,
+    /// As `keydesk_keys`.
+    pub keys: PgPool,
+}
+
+impl Database {
+    /// Reaches Postgres (starting the embedded one if need be), makes the roles, applies pending migrations, checks that
+    /// acknowledged means durable, and connects the planes.
+    pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
+        create_data_dir(&config.data_dir)?;
+        let embedded = match config.database_url {
+            None => Some(Embedded::join(&config.data_dir).await?),
+            Some(_) => None,
+        };
+        match Self::connect(config, embedded.as_ref()).await {
+            Ok((console, keys)) => Ok(Self { embedded, console, keys }),
+            Err(error) => {
+                if let Some(embedded) = embedded
+                    && let Err(error) = embedded.leave().await
+                {
+                    tracing::warn!(%error, "the embedded Postgres was not left in order");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn connect(config: &Config, embedded: Option<&Embedded>) -> Result<(PgPool, PgPool), DatabaseError> {
+        let owner = match (embedded, &config.database_url) {
+            (Some(embedded), _) => embedded.options(DATABASE),
+            (None, Some(url)) => parse("DATABASE_URL", url)?,
+            (None, None) => return Err(DatabaseError::Url { name: "DATABASE_URL" }),
+        };
+        let console = given("KEYDESK_CONSOLE_DATABASE_URL", config.console_database_url.as_ref())?;
+        let keys = given("KEYDESK_KEYS_DATABASE_URL", config.keys_database_url.as_ref())?;
+        let planes = prepare(owner, &config.data_dir, console, keys).await?;
+        Ok((pool(planes.console, CONSOLE_CONNECTIONS), pool(planes.keys, KEYS_CONNECTIONS)))
+    }
+
+    /// Closes the pools, and stops the embedded Postgres if nobody else uses it.
+    pub async fn close(self) -> Result<(), DatabaseError> {
+        self.console.close().await;
+        self.keys.close().await;
+        if let Some(embedded) = self.embedded {
+            embedded.leave().await?;
+        }
+        Ok(())
+    }
+}
+
+const CONSOLE_CONNECTIONS: u32 = 10;
+const KEYS_CONNECTIONS: u32 = 10;
+
+/// How each plane connects.
+pub struct Planes {
+    pub console: PgConnectOptions,
+    pub keys: PgConnectOptions,
+}
+
+/// Makes roles and schema, as the owner. A plane with a URL of its own keeps it, and its role is its operator's affair.
+pub async fn prepare(
+    owner: PgConnectOptions,
+    data_dir: &Path,
+    console: Option<PgConnectOptions>,
+    keys: Option<PgConnectOptions>,
+) -> Result<Planes, DatabaseError> {
+    let owner = owner.application_name("keydesk owner").log_statements(tracing::log::LevelFilter::Trace);
+    let mut db = owner.connect().await?;
+    store::assert_durable(&mut db).await?;
+    let planes = Planes {
+        console: match console {
+            Some(given) => given,
+            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_console").await?,
+        }
+        .application_name("keydesk console"),
+        keys: match keys {
+            Some(given) => given,
+            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_keys").await?,
+        }
+        .application_name("keydesk keys"),
+    };
+    MIGRATIONS.run(&mut db).await?;
+    sqlx::Connection::close(db).await?;
+    Ok(planes)
+}
+
+/// A lazily connecting pool. Statements are logged at trace only, and never with what is bound to them.
+pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        .connect_lazy_with(
+            options
+                .log_statements(tracing::log::LevelFilter::Trace)
+                // A statement that hangs must not hold whoever asked, nor the connection.
+                .options([("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "30s")]),
+        )
+}
+
+fn given(name: &'static str, url: Option<&SecretString>) -> Result<Option<PgConnectOptions>, DatabaseError> {
+    url.map(|url| parse(name, url)).transpose()
+}
+
+fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, DatabaseError> {
+    // The error of the parser could quote the URL, which holds a password.
+    PgConnectOptions::from_str(url.expose_secret()).map_err(|_| DatabaseError::Url { name })
+}
+
+fn create_data_dir(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    if path.is_dir() {
+        return Ok(());
+    }
+    // 0711: the embedded Postgres may run as another user and must be able to pass through; the files inside are 0600.
+    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
+}
+
+/// What a transaction on the console's pool may touch: row-level security holds it to that.
+#[derive(Clone, Copy, Debug)]
+pub enum Reach {
+    /// The rows of one organization.
+    Org(OrgId),
+    /// Signing in: a person's memberships, and no organization's rows.
+    Person(UserId),
+    /// Looking for a key in all organizations, at the support desk.
+    Support,
+    /// Reading across organizations, on the command line.
+    Operator,
+    /// People, sessions and the deployment's own log.
+    Nothing,
+}
+
+/// Begins a transaction with a reach.
+pub async fn begin(console: &PgPool, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut tx = console.begin().await?;
+    let (org, user, kind) = match reach {
+        Reach::Org(org) => (Some(org.0), None, ""),
+        Reach::Person(user) => (None, Some(user.0), ""),
+        Reach::Support => (None, None, "support"),
+        Reach::Operator => (None, None, "operator"),
+        Reach::Nothing => (None, None, ""),
+    };
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    store::set_reach(&mut tx, &text(org), &text(user), kind).await?;
+    Ok(tx)
+}
+
+/// Changes what the rest of a transaction may touch.
+pub async fn narrow_to(tx: &mut Transaction<'static, Postgres>, org: OrgId) -> sqlx::Result<()> {
+    store::set_reach(tx, &org.to_string(), "", "").await
+}

@@ -1,0 +1,72 @@
+//! SQL about the database itself.
+
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+
+use super::DatabaseError;
+
+/// Sets what a transaction may touch, until it ends.
+pub async fn set_reach(db: &mut PgConnection, org: &str, user: &str, kind: &str) -> sqlx::Result<()> {
+    sqlx::query!(
+        "select set_config('keydesk.org', $1, true), set_config('keydesk.user', $2, true), set_config('keydesk.reach', $3, true)",
+        org,
+        user,
+        kind
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(())
+}
+
+/// Acknowledged must mean durable: refuses a server that may lose what it has acknowledged.
+pub async fn assert_durable(db: &mut PgConnection) -> Result<(), DatabaseError> {
+    let settings = sqlx::query!(
+        r#"select name as "name!", setting as "setting!" from pg_settings
+           where name in ('synchronous_commit', 'fsync', 'full_page_writes') and setting in ('off', 'local')"#
+    )
+    .fetch_all(db)
+    .await?;
+    match settings.first() {
+        None => Ok(()),
+        Some(weak) => Err(DatabaseError::NotDurable(format!(
+            "Postgres runs with {}={}, so it may forget a revoke it has acknowledged. Set it to on.",
+            weak.name, weak.setting
+        ))),
+    }
+}
+
+/// One round trip that reads the schema: the plane can answer.
+pub async fn is_answering(pool: &PgPool) -> bool {
+    sqlx::query_scalar!(r#"select exists (select from api_keys limit 1) as "any!""#).fetch_one(pool).await.is_ok()
+}
+
+/// Makes a role that may sign in, if it is missing; answers whether it was. One session at a time, whichever database it
+/// is in: roles belong to the whole cluster.
+pub async fn create_role_if_missing(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<bool> {
+    let exists = sqlx::query_scalar!(r#"select exists (select from pg_roles where rolname = $1) as "exists!""#, role)
+        .fetch_one(&mut *db)
+        .await?;
+    if !exists {
+        set_role_password(db, "create", role, password).await?;
+    }
+    Ok(!exists)
+}
+
+pub async fn reset_role_password(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<()> {
+    set_role_password(db, "alter", role, password).await
+}
+
+/// `create role` and `alter role` take no parameters: the role's name is one of ours, and Postgres itself quotes the
+/// password.
+async fn set_role_password(db: &mut PgConnection, verb: &'static str, role: &'static str, password: &str) -> sqlx::Result<()> {
+    let quoted = sqlx::query_scalar!(r#"select quote_literal($1) as "quoted!""#, password).fetch_one(&mut *db).await?;
+    // A server that logs its statements must not log this one.
+    sqlx::raw_sql("set log_min_error_statement = panic").execute(&mut *db).await.ok();
+    sqlx::raw_sql(AssertSqlSafe(format!("{verb} role {role} login nosuperuser nobypassrls password {quoted}"))).execute(db).await?;
+    Ok(())
+}
+
+/// One session at a time in the whole cluster, if taken in the same database by everyone; released with the connection.
+pub async fn lock_cluster(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!("select pg_advisory_lock(7310579226)").fetch_one(db).await?;
+    Ok(())
+}

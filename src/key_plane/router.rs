@@ -1,0 +1,74 @@
+//! The key plane's routes and what every answer of it carries.
+
+use std::time::{Duration, Instant};
+
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse, Response},
+    routing::{get, post},
+};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
+use uuid::Uuid;
+
+use super::{
+    KeyPlane,
+    handlers::{self, RequestId},
+    wire::Problem,
+};
+
+/// Every route, for the test that tries each with every kind of principal.
+pub const ROUTES: [(&str, &str); 3] = [("GET", "/healthz"), ("GET", "/v1/whoami"), ("POST", "/v1/keys/verify")];
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// No answer takes longer.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+pub fn router(plane: KeyPlane) -> Router {
+    Router::new()
+        .route("/healthz", get(handlers::healthz))
+        .route("/v1/whoami", get(handlers::whoami))
+        .route("/v1/keys/verify", post(handlers::verify))
+        .fallback(handlers::not_found)
+        .method_not_allowed_fallback(handlers::method_not_allowed)
+        .with_state(plane)
+        .layer(RequestBodyLimitLayer::new(64 * 1024))
+        .layer(CatchPanicLayer::custom(|_| internal_error()))
+        .layer(middleware::from_fn(dress))
+}
+
+fn internal_error() -> Response {
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Keydesk.", Uuid::nil())
+        .into_response()
+}
+
+/// Gives a request its id and a deadline, and every answer its headers and log line.
+async fn dress(mut request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4();
+    request.extensions_mut().insert(RequestId(id));
+    let method = request.method().clone();
+    // The path only: a query is never read here, and might hold what somebody wrongly put there.
+    let path = request.uri().path().to_owned();
+    let begun = Instant::now();
+    let mut response = tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Keydesk took too long. Try again.", id).into_response()
+    });
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
+    );
+    tracing::info!(
+        plane = "keys", %id, %method, path, status = response.status().as_u16(),
+        ms = begun.elapsed().as_secs_f64() * 1e3, "answered"
+    );
+    response
+}

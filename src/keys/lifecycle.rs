@@ -1,0 +1,281 @@
+//! The life of a key: issue, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a permit.
+
+use serde_json::json;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{
+    error::KeyError,
+    model::{KeyId, KeyName, Lifetime, Reason},
+    secret::NewSecret,
+    store,
+};
+use crate::{
+    audit::{self, AuditKey, Chain, Event},
+    catalog::Catalog,
+    clock,
+    orgs::{
+        Actor, OrgId, Permit,
+        permit::{IssueKey, RevokeAllKeys, RevokeAnyKey, RevokeKey},
+    },
+};
+
+/// What a key is to be, all of it known to the catalog.
+pub struct NewKey {
+    name: KeyName,
+    environment: String,
+    prefix: String,
+    tier: String,
+    scopes: Vec<String>,
+    lifetime: Lifetime,
+    form_id: Option<Uuid>,
+}
+
+/// What somebody asks a key to be, as they typed it.
+pub struct Wish {
+    pub name: String,
+    pub environment: String,
+    pub tier: String,
+    pub scopes: Vec<String>,
+    pub expires: String,
+    /// Makes a second submission answer [`KeyError::AlreadyIssued`].
+    pub form_id: Option<Uuid>,
+}
+
+impl NewKey {
+    /// Parses a wish against the catalog. Errors: which field, and what to do, for every field that needs mending.
+    pub fn parse(wish: Wish, catalog: &Catalog) -> Result<Self, Vec<(&'static str, String)>> {
+        let mut errors = Vec::new();
+        let name = KeyName::parse(&wish.name).map_err(|e| errors.push(("name", e.to_owned()))).ok();
+        let environment = catalog.environment(&wish.environment);
+        if environment.is_none() {
+            errors.push(("environment", format!("Choose one of: {}.", list(catalog.environments.iter().map(|e| &e.name)))));
+        }
+        if catalog.tier(&wish.tier).is_none() {
+            errors.push(("tier", format!("Choose one of: {}.", list(catalog.tiers.iter().map(|t| &t.name)))));
+        }
+        let mut scopes = wish.scopes;
+        if let Some(unknown) = scopes.iter().find(|scope| catalog.scope(scope).is_none()) {
+            let known = list(catalog.scopes.iter().map(|s| &s.name));
+            errors.push(("scopes", format!("There is no scope {unknown:?}. Choose from: {known}.")));
+        }
+        // In the catalog's order, each once.
+        scopes = catalog.scopes.iter().map(|s| s.name.clone()).filter(|name| scopes.contains(name)).collect();
+        let lifetime = Lifetime::parse(&wish.expires).map_err(|e| errors.push(("expires", e.to_owned()))).ok();
+        match (name, environment, lifetime) {
+            (Some(name), Some(environment), Some(lifetime)) if errors.is_empty() => Ok(Self {
+                name,
+                environment: environment.name.clone(),
+                prefix: environment.prefix.clone(),
+                tier: wish.tier,
+                scopes,
+                lifetime,
+                form_id: wish.form_id,
+            }),
+            _ => Err(errors),
+        }
+    }
+
+    pub fn environment(&self) -> &str {
+        &self.environment
+    }
+
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
+    names.map(String::as_str).collect::<Vec<_>>().join(", ")
+}
+
+/// A key just made, with its secret.
+pub struct Issued {
+    pub id: KeyId,
+    pub secret: NewSecret,
+}
+
+/// Makes a key.
+pub async fn issue(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<IssueKey>,
+    new: &NewKey,
+    now: OffsetDateTime,
+) -> Result<Issued, KeyError> {
+    let secret = NewSecret::generate(&new.prefix)?;
+    let id = KeyId(clock::id(now));
+    let expires_at = match new.lifetime {
+        Lifetime::Unlimited => None,
+        Lifetime::Days(days) => Some(now + Duration::days(i64::from(days))),
+    };
+    let inserted = store::insert(
+        db,
+        &store::NewRow {
+            id,
+            org: permit.org(),
+            environment: &new.environment,
+            tier: &new.tier,
+            name: new.name.as_str(),
+            digest: secret.digest,
+            hint: &secret.hint,
+            scopes: &new.scopes,
+            created_by: permit.actor().user(),
+            created_at: now,
+            expires_at,
+            form_id: new.form_id,
+        },
+    )
+    .await?;
+    if !inserted {
+        let form_id = new.form_id.unwrap_or_default();
+        let (name, hint) = store::by_form(db, permit.org(), form_id).await?.ok_or(KeyError::NotFound)?;
+        return Err(KeyError::AlreadyIssued { name, hint });
+    }
+    audit::record(
+        db,
+        audit_key,
+        Chain::Org(permit.org()),
+        Event {
+            action: "key.issue",
+            subject: subject(id),
+            summary: format!("Created key “{}” ({})", new.name.as_str(), secret.hint),
+            details: json!({
+                "environment": new.environment, "tier": new.tier, "scopes": new.scopes,
+                "expires_at": expires_at.map(|at| at.unix_timestamp()),
+            }),
+            refused: false,
+            actor: permit.actor(),
+            at: now,
+        },
+    )
+    .await?;
+    Ok(Issued { id, secret })
+}
+
+/// What the audit log calls a key.
+pub fn subject(id: KeyId) -> String {
+    format!("key:{id}")
+}
+
+/// A key that is revoked now, whether by this call or before.
+pub struct RevokedKey {
+    pub name: String,
+    pub already: bool,
+}
+
+/// Revokes a key of one's own organization.
+pub async fn revoke(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<RevokeKey>,
+    id: KeyId,
+    reason: Reason,
+    now: OffsetDateTime,
+) -> Result<RevokedKey, KeyError> {
+    revoke_in(db, audit_key, permit.actor(), permit.org(), id, reason, None, now).await
+}
+
+/// Revokes a customer's key, from the support desk (with its ticket) or the command line.
+pub async fn revoke_any(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<RevokeAnyKey>,
+    id: KeyId,
+    reason: Reason,
+    ticket: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<RevokedKey, KeyError> {
+    revoke_in(db, audit_key, permit.actor(), permit.org(), id, reason, ticket, now).await
+}
+
+#[allow(clippy::too_many_arguments, reason = "the two doors above are what others call")]
+async fn revoke_in(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    actor: &Actor,
+    org: OrgId,
+    id: KeyId,
+    reason: Reason,
+    ticket: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<RevokedKey, KeyError> {
+    let (name, hint, already) = store::lock(db, org, id).await?.ok_or(KeyError::NotFound)?;
+    if !already {
+        store::set_revoked(db, org, id, &actor.name(), reason, now).await?;
+        let because = ticket.map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
+        audit::record(
+            db,
+            audit_key,
+            Chain::Org(org),
+            Event {
+                action: "key.revoke",
+                subject: subject(id),
+                summary: format!("Revoked key “{name}” ({hint}): {}{because}", reason.label().to_lowercase()),
+                details: json!({ "reason": reason.as_str(), "ticket": ticket }),
+                refused: false,
+                actor,
+                at: now,
+            },
+        )
+        .await?;
+    }
+    Ok(RevokedKey { name, already })
+}
+
+/// Revokes every key of the organization. Answers how many that were.
+pub async fn revoke_all(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<RevokeAllKeys>,
+    now: OffsetDateTime,
+) -> Result<usize, KeyError> {
+    let hit = store::set_all_revoked(db, permit.org(), &permit.actor().name(), Reason::Other, now).await?;
+    audit::record(
+        db,
+        audit_key,
+        Chain::Org(permit.org()),
+        Event {
+            action: "key.revoke_all",
+            subject: String::new(),
+            summary: format!("Revoked all keys ({})", hit.len()),
+            details: json!({ "keys": hit }),
+            refused: false,
+            actor: permit.actor(),
+            at: now,
+        },
+    )
+    .await?;
+    Ok(hit.len())
+}
+
+/// What a service key may be made able to do: all there is so far.
+pub const CAPABILITIES: [&str; 2] = ["verify", "operate"];
+
+/// Makes a service key, on the command line. `Ok(None)`: the name is taken.
+pub async fn issue_service_key(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    prefix: &str,
+    name: &KeyName,
+    capabilities: &[String],
+    now: OffsetDateTime,
+) -> Result<Option<NewSecret>, KeyError> {
+    let secret = NewSecret::generate(prefix)?;
+    if !store::insert_service_key(db, name.as_str(), secret.digest, &secret.hint, capabilities, now).await? {
+        return Ok(None);
+    }
+    let summary = format!("Created service key “{}” ({})", name.as_str(), secret.hint);
+    let event = Event {
+        action: "service_key.issue",
+        subject: String::new(),
+        summary,
+        details: json!({ "capabilities": capabilities }),
+        refused: false,
+        actor: &Actor::operator(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Deployment, event).await?;
+    Ok(Some(secret))
+}

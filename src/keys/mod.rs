@@ -1,0 +1,14 @@
+//! DOMAIN: the life of a key. The rules about a key exist here once, and know neither cookies nor HTTP.
+
+pub mod model;
+
+#[cfg(feature = "ssr")]
+pub mod error;
+#[cfg(feature = "ssr")]
+pub mod lifecycle;
+#[cfg(feature = "ssr")]
+pub mod secret;
+#[cfg(feature = "ssr")]
+pub mod store;
+#[cfg(feature = "ssr")]
+pub mod verdict;

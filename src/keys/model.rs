@@ -1,0 +1,145 @@
+//! The words of a key that both halves of Keydesk understand: parsed once, at whichever edge sees them first.
+//! Compiled for the browser too, so that a form and the server say the same about the same input.
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Which key: a UUID v7, so ids sort by creation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub Uuid);
+
+impl std::fmt::Display for KeyId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for KeyId {
+    type Err = uuid::Error;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(KeyId)
+    }
+}
+
+/// What people call a key: 1 to 80 characters, no control characters, outer white space removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct KeyName(String);
+
+impl KeyName {
+    pub const MAX_CHARS: usize = 80;
+
+    /// Errors: a sentence that says what to do.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        let text = text.trim();
+        if text.is_empty() {
+            Err("Give the key a name, so that you recognise it later.")
+        } else if text.chars().count() > Self::MAX_CHARS {
+            Err("Use at most 80 characters.")
+        } else if text.chars().any(is_invisible) {
+            Err("Leave out line breaks and invisible characters.")
+        } else {
+            Ok(Self(text.to_owned()))
+        }
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// Control characters, and the invisible ones that reorder or hide the text around them: a name is read by people who
+/// decide by it which key to revoke.
+pub fn is_invisible(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// Why a key was revoked. The names are the ones certificate authorities and key scanners use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    #[default]
+    NoLongerNeeded,
+    Superseded,
+    KeyCompromise,
+    AffiliationChanged,
+    Other,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 5] =
+        [Self::NoLongerNeeded, Self::Superseded, Self::KeyCompromise, Self::AffiliationChanged, Self::Other];
+
+    /// The form's value and the stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NoLongerNeeded => "no_longer_needed",
+            Self::Superseded => "superseded",
+            Self::KeyCompromise => "key_compromise",
+            Self::AffiliationChanged => "affiliation_changed",
+            Self::Other => "other",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::NoLongerNeeded => "No longer needed",
+            Self::Superseded => "Replaced by another key",
+            Self::KeyCompromise => "Leaked or compromised",
+            Self::AffiliationChanged => "Its user left",
+            Self::Other => "Another reason",
+        }
+    }
+
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or("Choose one of the reasons in the list.")
+    }
+}
+
+/// How long a new key lives: never ends, or a number of whole days.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    Unlimited,
+    Days(u16),
+}
+
+impl Lifetime {
+    /// What the create panel offers: form value and label.
+    pub const CHOICES: [(&str, &str); 5] =
+        [("never", "No expiry"), ("7d", "7 days"), ("30d", "30 days"), ("90d", "90 days"), ("365d", "1 year")];
+
+    /// `never`, or days such as `30d`, from 1 to 3650.
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        if text == "never" {
+            return Ok(Self::Unlimited);
+        }
+        text.strip_suffix('d')
+            .filter(|days| days.bytes().all(|b| b.is_ascii_digit()))
+            .and_then(|days| days.parse::<u16>().ok())
+            .filter(|days| (1..=3650).contains(days))
+            .map(Self::Days)
+            .ok_or("Say for how many days, as in 30d (1d to 3650d), or never.")
+    }
+}
+
+/// What a person sees of a key's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    Active,
+    Disabled,
+    Expired,
+    Revoked,
+}
+
+impl Status {
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Active => "Active",
+            Self::Disabled => "Disabled",
+            Self::Expired => "Expired",
+            Self::Revoked => "Revoked",
+        }
+    }
+}

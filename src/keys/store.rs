@@ -1,0 +1,341 @@
+//! SQL for API keys and service keys. What changes a key is called from `lifecycle` alone.
+
+use ipnet::IpNet;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+use uuid::Uuid;
+
+use super::{
+    model::{KeyId, Reason, Status},
+    verdict::Record,
+};
+use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+
+/// A key to be written.
+pub struct NewRow<'a> {
+    pub id: KeyId,
+    pub org: OrgId,
+    pub environment: &'a str,
+    pub tier: &'a str,
+    pub name: &'a str,
+    pub digest: Digest,
+    pub hint: &'a str,
+    pub scopes: &'a [String],
+    pub created_by: Option<UserId>,
+    pub created_at: OffsetDateTime,
+    pub expires_at: Option<OffsetDateTime>,
+    pub form_id: Option<Uuid>,
+}
+
+/// A key as people see it.
+pub struct Listed {
+    pub id: KeyId,
+    pub org: OrgId,
+    pub org_slug: String,
+    pub org_name: String,
+    pub environment: String,
+    pub tier: String,
+    pub name: String,
+    pub hint: String,
+    pub scopes: Vec<String>,
+    /// `None`: made on the command line.
+    pub created_by: Option<String>,
+    pub created_at: OffsetDateTime,
+    pub expires_at: Option<OffsetDateTime>,
+    pub disabled_at: Option<OffsetDateTime>,
+    pub revoked: Option<RevokedAs>,
+    pub last_used: Option<LastUsed>,
+}
+
+pub struct RevokedAs {
+    pub at: OffsetDateTime,
+    pub by: String,
+    pub reason: String,
+}
+
+pub struct LastUsed {
+    pub at: OffsetDateTime,
+    pub address: IpNet,
+    pub agent: String,
+    pub via: Option<String>,
+}
+
+impl Listed {
+    pub fn status(&self, now: OffsetDateTime) -> Status {
+        if self.revoked.is_some() {
+            Status::Revoked
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            Status::Expired
+        } else if self.disabled_at.is_some() {
+            Status::Disabled
+        } else {
+            Status::Active
+        }
+    }
+}
+
+/// One row of the queries below, before what is optional together is put together.
+struct Raw {
+    id: Uuid,
+    org_id: Uuid,
+    org_slug: String,
+    org_name: String,
+    environment: String,
+    tier: String,
+    name: String,
+    hint: String,
+    scopes: Vec<String>,
+    creator: Option<String>,
+    created_at: OffsetDateTime,
+    expires_at: Option<OffsetDateTime>,
+    disabled_at: Option<OffsetDateTime>,
+    revoked_at: Option<OffsetDateTime>,
+    revoked_by: Option<String>,
+    revoked_reason: Option<String>,
+    used_at: Option<OffsetDateTime>,
+    used_address: Option<IpNet>,
+    used_agent: Option<String>,
+    used_via: Option<String>,
+}
+
+impl From<Raw> for Listed {
+    fn from(raw: Raw) -> Self {
+        Self {
+            id: KeyId(raw.id),
+            org: OrgId(raw.org_id),
+            org_slug: raw.org_slug,
+            org_name: raw.org_name,
+            environment: raw.environment,
+            tier: raw.tier,
+            name: raw.name,
+            hint: raw.hint,
+            scopes: raw.scopes,
+            created_by: raw.creator,
+            created_at: raw.created_at,
+            expires_at: raw.expires_at,
+            disabled_at: raw.disabled_at,
+            revoked: raw.revoked_at.map(|at| RevokedAs {
+                at,
+                by: raw.revoked_by.unwrap_or_default(),
+                reason: raw.revoked_reason.unwrap_or_default(),
+            }),
+            last_used: raw.used_at.zip(raw.used_address).map(|(at, address)| LastUsed {
+                at,
+                address,
+                agent: raw.used_agent.unwrap_or_default(),
+                via: raw.used_via,
+            }),
+        }
+    }
+}
+
+/// The columns of a [`Raw`], and where they come from; what follows chooses the rows.
+macro_rules! select_listed {
+    ($rest:literal, $($bind:expr),* $(,)?) => {
+        sqlx::query_as!(
+            Raw,
+            r#"select k.id, k.org_id, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
+                      k.scopes, u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
+                      k.revoked_by, k.revoked_reason, l.used_at as "used_at?", l.address as "used_address?: IpNet",
+                      l.agent as "used_agent?", l.via as used_via
+               from api_keys k
+               join orgs o on o.id = k.org_id
+               left join users u on u.id = k.created_by
+               left join key_last_used l on l.key_id = k.id and l.org_id = k.org_id "#
+                + $rest,
+            $($bind),*
+        )
+    };
+}
+
+/// A page of an organization's keys, newest first.
+pub async fn page(db: &mut PgConnection, org: OrgId, offset: i64, limit: i64) -> sqlx::Result<Vec<Listed>> {
+    let rows = select_listed!("where k.org_id = $1 order by k.id desc offset $2 limit $3", org.0, offset, limit)
+        .fetch_all(db)
+        .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// One key of an organization.
+pub async fn one(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<Listed>> {
+    let row = select_listed!("where k.org_id = $1 and k.id = $2", org.0, id.0).fetch_optional(db).await?;
+    Ok(row.map(Into::into))
+}
+
+/// Keys with a hint, whoever's they are. Needs the support's or the operator's reach.
+pub async fn by_hint(db: &mut PgConnection, hint: &str) -> sqlx::Result<Vec<Listed>> {
+    let rows = select_listed!("where k.hint = $1 order by k.id desc limit 50", hint).fetch_all(db).await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// The key with a digest, whoever's it is. Needs the support's or the operator's reach.
+pub async fn by_digest(db: &mut PgConnection, digest: Digest) -> sqlx::Result<Option<Listed>> {
+    let row = select_listed!("where k.digest = $1", digest.as_bytes()).fetch_optional(db).await?;
+    Ok(row.map(Into::into))
+}
+
+/// The key with an id, whoever's it is. Needs the support's or the operator's reach.
+pub async fn by_id(db: &mut PgConnection, id: KeyId) -> sqlx::Result<Option<Listed>> {
+    let row = select_listed!("where k.id = $1", id.0).fetch_optional(db).await?;
+    Ok(row.map(Into::into))
+}
+
+/// How many keys an organization has: (all, those not revoked).
+pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"select count(*) as "all!", count(*) filter (where revoked_at is null) as "revocable!"
+           from api_keys where org_id = $1"#,
+        org.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok((row.all, row.revocable))
+}
+
+/// Adds a key. `Ok(false)`: the same form added one before.
+pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, created_by, created_at, expires_at,
+                               form_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+         on conflict on constraint api_keys_form_once do nothing",
+        key.id.0,
+        key.org.0,
+        key.environment,
+        key.tier,
+        key.name,
+        key.digest.as_bytes(),
+        key.hint,
+        key.scopes,
+        key.created_by.map(|user| user.0),
+        key.created_at,
+        key.expires_at,
+        key.form_id,
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Name and hint of the key that a form made.
+pub async fn by_form(db: &mut PgConnection, org: OrgId, form_id: Uuid) -> sqlx::Result<Option<(String, String)>> {
+    let row = sqlx::query!("select name, hint from api_keys where org_id = $1 and form_id = $2", org.0, form_id)
+        .fetch_optional(db)
+        .await?;
+    Ok(row.map(|row| (row.name, row.hint)))
+}
+
+/// Locks a key and answers its name, its hint, and whether it is revoked.
+pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<(String, String, bool)>> {
+    let row = sqlx::query!(
+        r#"select name, hint, revoked_at is not null as "revoked!" from api_keys where org_id = $1 and id = $2 for update"#,
+        org.0,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| (row.name, row.hint, row.revoked)))
+}
+
+pub async fn set_revoked(
+    db: &mut PgConnection,
+    org: OrgId,
+    id: KeyId,
+    by: &str,
+    reason: Reason,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update api_keys set revoked_at = $3, revoked_by = $4, revoked_reason = $5
+         where org_id = $1 and id = $2 and revoked_at is null",
+        org.0,
+        id.0,
+        now,
+        by,
+        reason.as_str()
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Revokes every key of an organization that is not revoked yet, and answers which those were. Rows are locked in one
+/// order, so that two who do this at once do not wait for each other in a circle.
+pub async fn set_all_revoked(db: &mut PgConnection, org: OrgId, by: &str, reason: Reason, now: OffsetDateTime) -> sqlx::Result<Vec<KeyId>> {
+    let ids = sqlx::query_scalar!(
+        "with hit as (select id from api_keys where org_id = $1 and revoked_at is null order by id for update)
+         update api_keys k set revoked_at = $2, revoked_by = $3, revoked_reason = $4
+         from hit where k.id = hit.id and k.org_id = $1 returning k.id",
+        org.0,
+        now,
+        by,
+        reason.as_str()
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(KeyId).collect())
+}
+
+/// What a verdict is made of, by digest: the key plane's one indexed SELECT.
+pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
+    let row = sqlx::query!(
+        "select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.expires_at, k.disabled_at,
+                k.revoked_at
+         from api_keys k join orgs o on o.id = k.org_id where k.digest = $1",
+        digest.as_bytes()
+    )
+    .fetch_optional(keys)
+    .await?;
+    Ok(row.map(|row| Record {
+        id: KeyId(row.id),
+        org_id: OrgId(row.org_id),
+        org: row.org,
+        name: row.name,
+        environment: row.environment,
+        tier: row.tier,
+        scopes: row.scopes,
+        expires_at: row.expires_at,
+        disabled_at: row.disabled_at,
+        revoked_at: row.revoked_at,
+    }))
+}
+
+/// A service key that is good.
+pub struct ServiceKey {
+    pub name: String,
+    pub capabilities: Vec<String>,
+}
+
+pub async fn service_key(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<ServiceKey>> {
+    sqlx::query_as!(
+        ServiceKey,
+        "select name, capabilities from service_keys where digest = $1 and revoked_at is null",
+        digest.as_bytes()
+    )
+    .fetch_optional(keys)
+    .await
+}
+
+/// Adds a service key. `Ok(false)`: the name is taken.
+pub async fn insert_service_key(
+    db: &mut PgConnection,
+    name: &str,
+    digest: Digest,
+    hint: &str,
+    capabilities: &[String],
+    now: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "insert into service_keys (id, name, digest, hint, capabilities, created_at) values ($1, $2, $3, $4, $5, $6)
+         on conflict on constraint service_keys_name_once do nothing",
+        crate::clock::id(now),
+        name,
+        digest.as_bytes(),
+        hint,
+        capabilities,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}

@@ -1,0 +1,80 @@
+//! Permission as a value. A function that changes something asks for `&Permit<ThatAction>`; there is one way to get one,
+//! and it consults the table in [`Role::may`].
+
+use std::marker::PhantomData;
+
+use super::{Action, Actor, OrgId, Principal, Role};
+
+/// A type for each action that something is permitted by.
+pub trait Act {
+    const ACTION: Action;
+}
+
+macro_rules! acts {
+    ($($name:ident),* $(,)?) => {$(
+        #[doc = concat!("See [`Action::", stringify!($name), "`].")]
+        pub enum $name {}
+        impl Act for $name {
+            const ACTION: Action = Action::$name;
+        }
+    )*};
+}
+acts!(ViewKeys, IssueKey, RevokeKey, RevokeAllKeys, ViewWebhooks, ManageWebhooks, ViewAudit, ViewMembers, FindAnyKey, RevokeAnyKey);
+
+/// Proof that `actor` may do `A` in `org`.
+pub struct Permit<A> {
+    actor: Actor,
+    org: OrgId,
+    act: PhantomData<fn() -> A>,
+}
+
+/// The role does not allow the action, or the organization is not theirs.
+#[derive(Debug, thiserror::Error)]
+#[error("the role {} may not {}", .role.as_str(), .action.words())]
+pub struct Denied {
+    pub role: Role,
+    pub action: Action,
+}
+
+impl<A: Act> Permit<A> {
+    /// The only constructor.
+    pub fn grant(actor: &Actor, org: OrgId) -> Result<Self, Denied> {
+        let (role, theirs) = match &actor.principal {
+            Principal::Member { org: own, role, .. } => (*role, *own == org),
+            Principal::Staff { .. } => (Role::Support, true),
+            Principal::Operator => (Role::Operator, true),
+        };
+        if theirs && role.may(A::ACTION) {
+            Ok(Self { actor: actor.clone(), org, act: PhantomData })
+        } else {
+            Err(Denied { role, action: A::ACTION })
+        }
+    }
+
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    pub fn org(&self) -> OrgId {
+        self.org
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::accounts::UserId;
+
+    #[test]
+    fn no_role_reaches_into_an_organization_that_is_not_theirs() {
+        let own = OrgId(Uuid::from_u128(1));
+        let other = OrgId(Uuid::from_u128(2));
+        let mut actor = Actor::operator();
+        actor.principal =
+            Principal::Member { user: UserId(Uuid::from_u128(3)), name: "Ada".to_owned(), org: own, role: Role::Owner };
+        assert!(Permit::<RevokeKey>::grant(&actor, own).is_ok());
+        assert!(Permit::<RevokeKey>::grant(&actor, other).is_err());
+    }
+}

@@ -1,0 +1,134 @@
+//! Who may do what, in one table.
+
+/// What somebody is to an organization, or to the deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Owner,
+    Admin,
+    Developer,
+    Viewer,
+    /// The provider's support people.
+    Support,
+    /// The command line.
+    Operator,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    ViewKeys,
+    IssueKey,
+    RevokeKey,
+    RevokeAllKeys,
+    ViewWebhooks,
+    ManageWebhooks,
+    ViewAudit,
+    ViewMembers,
+    /// Look for a key in every organization.
+    FindAnyKey,
+    /// Revoke a key of an organization one does not belong to.
+    RevokeAnyKey,
+}
+
+impl Role {
+    pub const ALL: [Role; 6] =
+        [Self::Owner, Self::Admin, Self::Developer, Self::Viewer, Self::Support, Self::Operator];
+
+    /// The table.
+    pub fn may(self, action: Action) -> bool {
+        use Action::*;
+        match self {
+            Self::Owner | Self::Admin => !matches!(action, FindAnyKey | RevokeAnyKey),
+            Self::Developer => {
+                matches!(action, ViewKeys | IssueKey | RevokeKey | ViewWebhooks | ViewAudit | ViewMembers)
+            }
+            Self::Viewer => matches!(action, ViewKeys | ViewWebhooks | ViewMembers),
+            Self::Support => matches!(action, FindAnyKey | RevokeAnyKey),
+            Self::Operator => matches!(action, IssueKey | FindAnyKey | RevokeAnyKey),
+        }
+    }
+
+    /// A member's role by its stored word.
+    pub fn member(word: &str) -> Option<Self> {
+        match word {
+            "owner" => Some(Self::Owner),
+            "admin" => Some(Self::Admin),
+            "developer" => Some(Self::Developer),
+            "viewer" => Some(Self::Viewer),
+            _ => None,
+        }
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Owner => "owner",
+            Self::Admin => "admin",
+            Self::Developer => "developer",
+            Self::Viewer => "viewer",
+            Self::Support => "support",
+            Self::Operator => "operator",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Owner => "Owner",
+            Self::Admin => "Admin",
+            Self::Developer => "Developer",
+            Self::Viewer => "Viewer",
+            Self::Support => "Support",
+            Self::Operator => "Operator",
+        }
+    }
+}
+
+impl Action {
+    pub const ALL: [Action; 10] = [
+        Self::ViewKeys,
+        Self::IssueKey,
+        Self::RevokeKey,
+        Self::RevokeAllKeys,
+        Self::ViewWebhooks,
+        Self::ManageWebhooks,
+        Self::ViewAudit,
+        Self::ViewMembers,
+        Self::FindAnyKey,
+        Self::RevokeAnyKey,
+    ];
+
+    /// For a refusal: "Your role, viewer, may not …".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::ViewKeys => "see API keys",
+            Self::IssueKey => "create API keys",
+            Self::RevokeKey => "revoke API keys",
+            Self::RevokeAllKeys => "revoke all API keys",
+            Self::ViewWebhooks => "see webhook settings",
+            Self::ManageWebhooks => "change webhook secrets",
+            Self::ViewAudit => "read the audit log",
+            Self::ViewMembers => "see members",
+            Self::FindAnyKey | Self::RevokeAnyKey => "work at the support desk",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Printed whole, so that a change of the table is read as a change of the table.
+    #[test]
+    fn the_table() {
+        let mut table = format!("{:<16}", "");
+        for role in Role::ALL {
+            table += &format!("{:<10}", role.as_str());
+        }
+        for action in Action::ALL {
+            table += &format!("\n{:<16}", format!("{action:?}"));
+            for role in Role::ALL {
+                table += &format!("{:<10}", if role.may(action) { "yes" } else { "-" });
+            }
+        }
+        let table: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();
+        insta::assert_snapshot!(table);
+    }
+}

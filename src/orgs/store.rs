@@ -1,0 +1,120 @@
+//! SQL for organizations and members.
+
+use sqlx::{PgConnection, error::ErrorKind};
+use time::OffsetDateTime;
+
+use super::{OrgId, OrgName, Role, Slug};
+use crate::accounts::UserId;
+
+pub struct Org {
+    pub id: OrgId,
+    pub slug: String,
+    pub name: String,
+}
+
+/// A membership, with its organization.
+pub struct Membership {
+    pub org: Org,
+    pub role: Role,
+}
+
+pub struct Member {
+    pub user: UserId,
+    pub name: String,
+    pub email: String,
+    pub role: Role,
+    pub since: OffsetDateTime,
+    pub last_sign_in_at: Option<OffsetDateTime>,
+}
+
+/// The organizations a person belongs to, oldest membership first. Needs the person's reach.
+pub async fn memberships(db: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<Membership>> {
+    let rows = sqlx::query!(
+        "select o.id, o.slug, o.name, m.role from members m join orgs o on o.id = m.org_id
+         where m.user_id = $1 order by m.created_at, o.id",
+        user.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            // A role this version does not know gives no rights.
+            let role = Role::member(&row.role)?;
+            Some(Membership { org: Org { id: OrgId(row.id), slug: row.slug, name: row.name }, role })
+        })
+        .collect())
+}
+
+/// By slug, whoever's it is. Needs the operator's reach.
+pub async fn by_slug(db: &mut PgConnection, slug: &Slug) -> sqlx::Result<Option<Org>> {
+    let row = sqlx::query!("select id, slug, name from orgs where slug = $1", slug.as_str()).fetch_optional(db).await?;
+    Ok(row.map(|row| Org { id: OrgId(row.id), slug: row.slug, name: row.name }))
+}
+
+/// Every organization's id and slug. Needs the operator's reach.
+pub async fn all(db: &mut PgConnection) -> sqlx::Result<Vec<Org>> {
+    let rows = sqlx::query!("select id, slug, name from orgs order by slug").fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| Org { id: OrgId(row.id), slug: row.slug, name: row.name }).collect())
+}
+
+/// Adds an organization. `Ok(None)`: the slug is taken. Needs the new organization's own reach.
+pub async fn insert(
+    db: &mut PgConnection,
+    id: OrgId,
+    slug: &Slug,
+    name: &OrgName,
+    now: OffsetDateTime,
+) -> sqlx::Result<Option<OrgId>> {
+    let done = sqlx::query!(
+        "insert into orgs (id, slug, name, created_at) values ($1, $2, $3, $4)",
+        id.0,
+        slug.as_str(),
+        name.as_str(),
+        now
+    )
+    .execute(db)
+    .await;
+    match done {
+        Ok(_) => Ok(Some(id)),
+        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+pub async fn add_member(db: &mut PgConnection, org: OrgId, user: UserId, role: Role, now: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into members (org_id, user_id, role, created_at) values ($1, $2, $3, $4)",
+        org.0,
+        user.0,
+        role.as_str(),
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// The members of an organization, by name.
+pub async fn members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Member>> {
+    let rows = sqlx::query!(
+        "select u.id, u.name, u.email, u.last_sign_in_at, m.role, m.created_at
+         from members m join users u on u.id = m.user_id where m.org_id = $1 order by lower(u.name), u.id",
+        org.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| {
+            Some(Member {
+                user: UserId(row.id),
+                name: row.name,
+                email: row.email,
+                role: Role::member(&row.role)?,
+                since: row.created_at,
+                last_sign_in_at: row.last_sign_in_at,
+            })
+        })
+        .collect())
+}

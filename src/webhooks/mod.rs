@@ -1,0 +1,116 @@
+//! DOMAIN: webhook signing secrets, one live one for each environment of an organization.
+
+pub mod seal;
+pub mod store;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::{
+    audit::{self, AuditKey, Chain, Event},
+    clock,
+    orgs::{Permit, permit::ManageWebhooks},
+    secrets::{self, NoRandomness},
+};
+use seal::{Sealer, SealingFailed};
+
+#[derive(Debug, thiserror::Error)]
+pub enum WebhookError {
+    /// Generate was asked for, but there is a secret; or this form has made one before.
+    #[error("there is a secret already")]
+    Exists,
+    /// Regenerate was asked for, but there is none.
+    #[error("there is no secret to replace")]
+    Absent,
+    #[error(transparent)]
+    Randomness(#[from] NoRandomness),
+    #[error(transparent)]
+    Sealing(#[from] SealingFailed),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// A signing secret just made: `whsec_` and 32 random bytes in base64 (Standard Webhooks). Neither prints nor serialises.
+pub struct NewWebhookSecret(SecretString);
+
+impl NewWebhookSecret {
+    fn generate() -> Result<Self, NoRandomness> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        secrets::random(bytes.as_mut())?;
+        let encoded = Zeroizing::new(STANDARD.encode(bytes.as_ref()));
+        Ok(Self(format!("whsec_{}", *encoded).into()))
+    }
+
+    /// Hands the text out, for the one response that shows it.
+    pub fn reveal(&self) -> &str {
+        self.0.expose_secret()
+    }
+}
+
+/// Which of the two somebody asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Make {
+    First,
+    Replacement,
+}
+
+/// Makes an environment's secret. A replacement retires the one before in the same transaction.
+#[allow(clippy::too_many_arguments, reason = "each is one fact, and there is one caller")]
+pub async fn make(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    sealer: &Sealer,
+    permit: &Permit<ManageWebhooks>,
+    make: Make,
+    environment: &str,
+    form_id: Uuid,
+    now: OffsetDateTime,
+) -> Result<NewWebhookSecret, WebhookError> {
+    let org = permit.org();
+    if store::form_was_used(db, org, form_id).await? {
+        return Err(WebhookError::Exists);
+    }
+    let retired = match make {
+        Make::First => false,
+        Make::Replacement => store::retire(db, org, environment, now).await?,
+    };
+    if make == Make::Replacement && !retired {
+        return Err(WebhookError::Absent);
+    }
+    let secret = NewWebhookSecret::generate()?;
+    let id = clock::id(now);
+    let row = store::NewRow {
+        id,
+        org,
+        environment,
+        ciphertext: sealer.seal(org, id, secret.reveal())?,
+        sealed_by: sealer.key_id(),
+        created_by: permit.actor().user(),
+        created_at: now,
+        form_id,
+    };
+    // Of two at once, the second waits on the index for the first, and is not inserted.
+    if !store::insert(db, &row).await? {
+        return Err(WebhookError::Exists);
+    }
+    let (action, words) = match make {
+        Make::First => ("webhook_secret.generate", "Generated the webhook secret"),
+        Make::Replacement => ("webhook_secret.regenerate", "Replaced the webhook secret"),
+    };
+    let event = Event {
+        action,
+        subject: format!("webhook_secret:{id}"),
+        summary: format!("{words} of {environment}"),
+        details: json!({ "environment": environment }),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Org(org), event).await?;
+    Ok(secret)
+}
