@@ -18,7 +18,7 @@ create table api_keys (
     expires_at     timestamptz,
     disabled_at    timestamptz,
     revoked_at     timestamptz,
-    -- Whoever revoked it, as the organization may know them: a member's name, "Support", "Command line".
+    -- Whoever revoked it, as the organization may know them: a member's name, "Sam (support)", "Operator".
     revoked_by     text,
     revoked_reason text,
     -- The form that made it, so that a form sent twice makes one key.

@@ -15,7 +15,8 @@ pub struct Config {
     pub keys_database_url: Option<SecretString>,
     pub console_addr: SocketAddr,
     pub keys_addr: SocketAddr,
-    pub console_origin: Origin,
+    /// `None`: `http://localhost` with the console's port.
+    pub console_origin: Option<Origin>,
     /// The catalog preset.
     pub catalog: String,
 }
@@ -33,8 +34,8 @@ pub enum ConfigError {
 /// Variables of section 11 of the design that later versions will know.
 const NOT_BUILT: [&str; 4] =
     ["KEYDESK_LIMITER", "KEYDESK_TRUSTED_PROXIES", "KEYDESK_SMTP_URL", "KEYDESK_OPERATOR_DATABASE_URL"];
-/// Read by the scripts that build and test Keydesk, not by Keydesk.
-const OF_THE_SCRIPTS: [&str; 2] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM"];
+/// Not for Keydesk, but for the scripts that build and test it, and for programs that hold a key made by it.
+const FOR_OTHERS: [&str; 4] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM", "KEYDESK_API_KEY", "KEYDESK_WEBHOOK_SECRET"];
 
 impl Config {
     /// From environment variables, given as a map so that tests need not touch the process's own.
@@ -48,20 +49,22 @@ impl Config {
             keys_database_url: env.remove("KEYDESK_KEYS_DATABASE_URL").map(Into::into),
             console_addr: address(&mut env, "KEYDESK_CONSOLE_ADDR", "127.0.0.1:3000")?,
             keys_addr: address(&mut env, "KEYDESK_KEYS_ADDR", "127.0.0.1:3001")?,
-            console_origin: match env.remove("KEYDESK_CONSOLE_ORIGIN") {
-                None => Origin::parse("http://localhost:3000"),
-                Some(text) => Origin::parse(&text),
-            }
-            .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_CONSOLE_ORIGIN", problem })?,
+            console_origin: env
+                .remove("KEYDESK_CONSOLE_ORIGIN")
+                .map(|text| Origin::parse(&text))
+                .transpose()
+                .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_CONSOLE_ORIGIN", problem })?,
             catalog: env.remove("KEYDESK_CATALOG").unwrap_or_else(|| "default".to_owned()),
         };
-        for name in env.into_keys().filter(|name| !OF_THE_SCRIPTS.contains(&name.as_str())) {
+        for name in env.into_keys().filter(|name| !FOR_OTHERS.contains(&name.as_str())) {
             return Err(match NOT_BUILT.into_iter().find(|known| *known == name) {
                 Some(name) => ConfigError::NotBuilt { name },
                 None => ConfigError::Unknown { name },
             });
         }
-        if config.database_url.is_none() && (config.console_database_url.is_some() || config.keys_database_url.is_some()) {
+        if config.database_url.is_none()
+            && (config.console_database_url.is_some() || config.keys_database_url.is_some())
+        {
             return Err(ConfigError::Invalid {
                 name: "DATABASE_URL",
                 problem: "must be set too when a plane has a database URL of its own".to_owned(),
@@ -111,6 +114,11 @@ impl Origin {
         Ok(origin)
     }
 
+    /// This machine, over plain http.
+    pub fn local(port: u16) -> Self {
+        Self { https: false, host: "localhost".to_owned(), port }
+    }
+
     pub fn is_https(&self) -> bool {
         self.https
     }
@@ -158,7 +166,8 @@ mod tests {
         assert_eq!(config.data_dir, PathBuf::from(".keydesk"));
         assert_eq!(config.console_addr.to_string(), "127.0.0.1:3000");
         assert_eq!(config.keys_addr.to_string(), "127.0.0.1:3001");
-        assert_eq!(config.console_origin.to_string(), "http://localhost:3000");
+        assert!(config.console_origin.is_none());
+        assert_eq!(Origin::local(3000).to_string(), "http://localhost:3000");
         assert!(config.database_url.is_none());
     }
 
@@ -171,10 +180,24 @@ mod tests {
 
     #[test]
     fn an_origin_is_https_unless_it_is_this_machine() {
-        for good in ["https://keys.example.com", "https://keys.example.com:8443", "http://localhost:3000", "http://127.0.0.1", "http://[::1]:3000"] {
+        for good in [
+            "https://keys.example.com",
+            "https://keys.example.com:8443",
+            "http://localhost:3000",
+            "http://127.0.0.1",
+            "http://[::1]:3000",
+        ] {
             assert_eq!(Origin::parse(good).unwrap().to_string(), good);
         }
-        for bad in ["http://keys.example.com", "keys.example.com", "https://a/b", "https://u@h", "ftp://x", "https://", "http://localhost.evil.example"] {
+        for bad in [
+            "http://keys.example.com",
+            "keys.example.com",
+            "https://a/b",
+            "https://u@h",
+            "ftp://x",
+            "https://",
+            "http://localhost.evil.example",
+        ] {
             assert!(Origin::parse(bad).is_err(), "{bad}");
         }
     }

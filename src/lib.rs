@@ -1,1 +1,79 @@
-//! Keydesk
+//! Keydesk: a self-hosted API key console. The map, in reading order.
+//!
+//! Outermost is *who is asking*: each plane has its own door and its own database role. The rules about a key exist
+//! once, in `keys`, and know neither cookies nor HTTP. The laws that keep it so are tested in `src/tests/architecture.rs`.
+
+// What the server may never do. Tests may.
+#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+/// PLANE: people in browsers, with a session cookie.
+pub mod console_plane;
+/// PLANE: programs ask whether a key is good.
+#[cfg(feature = "ssr")]
+pub mod key_plane;
+
+/// DOMAIN: the life of a key: what it is made of, what is judged of it, who may change it.
+pub mod keys;
+
+/// DOMAIN: organizations, members, roles, and the permit that proves a permission.
+#[cfg(feature = "ssr")]
+pub mod orgs;
+
+/// DOMAIN: people, passwords, sign-in, sessions.
+#[cfg(feature = "ssr")]
+pub mod accounts;
+
+/// DOMAIN: webhook signing secrets.
+#[cfg(feature = "ssr")]
+pub mod webhooks;
+
+/// DOMAIN: since when a narrowing change holds, and where.
+#[cfg(feature = "ssr")]
+pub mod revocation;
+
+/// DOMAIN: when, from where and by what each key was last used.
+#[cfg(feature = "ssr")]
+pub mod usage;
+
+/// DOMAIN: the audit log, append-only and hash-chained.
+#[cfg(feature = "ssr")]
+pub mod audit;
+
+/// DOMAIN: the deployment's product rules: environments, tiers, scopes.
+#[cfg(feature = "ssr")]
+pub mod catalog;
+
+/// How Postgres is reached: embedded or given, with a role for each plane.
+#[cfg(feature = "ssr")]
+pub mod database;
+
+/// Secrets as types that neither print nor serialise.
+#[cfg(feature = "ssr")]
+pub mod secrets;
+
+/// The server's own keys, in files.
+#[cfg(feature = "ssr")]
+pub mod server_keys;
+
+/// What the environment says, parsed once.
+#[cfg(feature = "ssr")]
+pub mod config;
+
+/// The one place that reads the wall clock.
+#[cfg(feature = "ssr")]
+pub mod clock;
+
+/// What is logged, and what never is.
+#[cfg(feature = "ssr")]
+pub mod telemetry;
+
+/// Builds both planes, binds, serves, shuts down.
+#[cfg(feature = "ssr")]
+pub mod server;
+
+/// The commands of `keydesk`.
+#[cfg(feature = "ssr")]
+pub mod commands;
+
+#[cfg(feature = "hydrate")]
+mod browser;

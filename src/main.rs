@@ -1,1 +1,5 @@
-fn main() {}
+//! `keydesk`: see `keydesk help`.
+
+fn main() -> std::process::ExitCode {
+    keydesk::commands::main()
+}

@@ -16,6 +16,10 @@ impl Digest {
         Self(bytes)
     }
 
+    pub fn of_text(secret: &SecretString) -> Self {
+        Self::of(secret.expose_secret().as_bytes())
+    }
+
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
@@ -69,6 +73,16 @@ pub fn random_token() -> Result<SecretString, NoRandomness> {
     let mut bytes = zeroize::Zeroizing::new([0; 32]);
     random(bytes.as_mut())?;
     Ok(URL_SAFE_NO_PAD.encode(bytes.as_ref()).into())
+}
+
+/// The set-up link: the one address that holds a secret, since it has to be opened from a terminal.
+pub fn link(origin: &crate::config::Origin, token: &SecretString) -> String {
+    format!("{origin}/setup?token={}", token.expose_secret())
+}
+
+/// Hands a generated password out, for the one answer that shows it.
+pub fn shown_once(secret: &SecretString) -> String {
+    secret.expose_secret().to_owned()
 }
 
 /// HMAC-SHA256 of `parts`, one after the other.

@@ -49,7 +49,9 @@ impl NewPassword {
                 && folded.replace(&name, "").chars().filter(|c| c.is_alphabetic()).count() < 4
         };
         if about.iter().chain(&["keydesk"]).any(|name| says_only(name)) {
-            return Err("This is little more than your own, your organization's or this product's name. Choose another.");
+            return Err(
+                "This is little more than your own, your organization's or this product's name. Choose another.",
+            );
         }
         Ok(Self(normal))
     }
@@ -60,7 +62,11 @@ fn repeats(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let unit = |n: usize| chars.iter().zip(chars.iter().skip(n)).all(|(a, b)| a == b);
     let steps = |step: i64| {
-        chars.iter().zip(chars.iter().skip(1)).filter(|(a, b)| i64::from(u32::from(**b)) - i64::from(u32::from(**a)) == step).count()
+        chars
+            .iter()
+            .zip(chars.iter().skip(1))
+            .filter(|(a, b)| i64::from(u32::from(**b)) - i64::from(u32::from(**a)) == step)
+            .count()
     };
     (1..=4).any(unit) || steps(1) + 3 >= chars.len() || steps(-1) + 3 >= chars.len()
 }
@@ -130,7 +136,10 @@ impl Hasher {
         self.hash(NewPassword(normalise(password))).await
     }
 
-    async fn on_a_blocking_thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, HashingFailed> {
+    async fn on_a_blocking_thread<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, HashingFailed> {
         let _turn = self.turns.acquire().await.map_err(|_| HashingFailed)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| HashingFailed)
     }

@@ -57,7 +57,8 @@ fn backend(error: sqlx::Error) -> Error {
 #[async_trait]
 impl SessionStore for Sessions {
     async fn create(&self, record: &mut Record) -> Result<()> {
-        let entry = record.data.get(ENTRY).cloned().ok_or_else(|| Error::Encode("a session needs a person".to_owned()))?;
+        let entry =
+            record.data.get(ENTRY).cloned().ok_or_else(|| Error::Encode("a session needs a person".to_owned()))?;
         let entry: SignedIn = serde_json::from_value(entry).map_err(|error| Error::Encode(error.to_string()))?;
         let now = self.clock.now();
         let session = store::Session {
@@ -82,7 +83,8 @@ impl SessionStore for Sessions {
         let now = self.clock.now();
         let (idle_since, begun_since) = Self::bounds(now);
         let mut db = self.console.acquire().await.map_err(backend)?;
-        let Some(session) = store::live_session(&mut db, digest, idle_since, begun_since).await.map_err(backend)? else {
+        let Some(session) = store::live_session(&mut db, digest, idle_since, begun_since).await.map_err(backend)?
+        else {
             return Ok(None);
         };
         if session.last_seen_at + TOUCH <= now {

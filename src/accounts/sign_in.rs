@@ -1,6 +1,14 @@
-//! Whether a sign-in is accepted, and the delay that grows with failures.
+//! Whether a password is accepted, and the delay that grows with failures.
 
+use secrecy::SecretString;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::{Duration, OffsetDateTime};
+
+use super::{
+    password::{Hasher, HashingFailed},
+    store::{self, Account},
+};
+use crate::database::{self, Reach};
 
 /// An account's recent failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,6 +38,68 @@ impl Failures {
         });
         Self { count, paused_until }
     }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptFailed {
+    #[error(transparent)]
+    Hashing(#[from] HashingFailed),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// What a password proved.
+pub enum Attempt {
+    Accepted(Account),
+    /// Of the account, if there is one; whoever tries is told nothing of that.
+    Refused(Option<Account>),
+}
+
+/// Tries a password. Does the same slow work whatever is wrong. Answers the transaction in which the account is locked
+/// and the outcome noted, for the caller to add its audit row and commit.
+pub async fn attempt(
+    console: &PgPool,
+    hasher: &Hasher,
+    email: &str,
+    password: &SecretString,
+    now: OffsetDateTime,
+) -> Result<(Transaction<'static, Postgres>, Attempt), AttemptFailed> {
+    // The slow check happens outside any transaction.
+    let stored = {
+        let mut db = console.acquire().await?;
+        store::password_hash(&mut db, email).await?
+    };
+    let matches = hasher.verify(password, stored.as_deref()).await?;
+    let rehashed = match &stored {
+        Some(stored) if matches && hasher.is_outdated(stored) => Some(hasher.rehash(password).await?),
+        _ => None,
+    };
+    let mut tx = database::begin(console, Reach::Nothing).await?;
+    let Some(account) = store::lock_by_email(&mut tx, email).await? else { return Ok((tx, Attempt::Refused(None))) };
+    // While it is paused nothing counts, right or wrong: else whoever guesses could keep its owner out for ever.
+    let open = !account.disabled && account.failures.may_try(now);
+    // The hash may have changed since it was checked.
+    if open && matches && stored.as_ref() == Some(&account.password_hash) {
+        accepted(&mut tx, &account, rehashed, now).await?;
+        return Ok((tx, Attempt::Accepted(account)));
+    }
+    if open {
+        store::set_failures(&mut tx, account.id, account.failures.and_one_more(now)).await?;
+    }
+    Ok((tx, Attempt::Refused(Some(account))))
+}
+
+async fn accepted(
+    db: &mut PgConnection,
+    account: &Account,
+    rehashed: Option<String>,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    store::signed_in(db, account.id, now).await?;
+    if let Some(hash) = rehashed {
+        store::set_password(db, account.id, &hash).await?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -45,7 +45,9 @@ pub async fn lock_by_email(db: &mut PgConnection, email: &str) -> sqlx::Result<O
 
 /// The stored hash for an address, without a lock: the slow check happens outside any transaction.
 pub async fn password_hash(db: &mut PgConnection, email: &str) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!("select password_hash from users where lower(email) = lower($1)", email).fetch_optional(db).await
+    sqlx::query_scalar!("select password_hash from users where lower(email) = lower($1)", email)
+        .fetch_optional(db)
+        .await
 }
 
 pub async fn set_failures(db: &mut PgConnection, user: UserId, failures: Failures) -> sqlx::Result<()> {
@@ -61,9 +63,13 @@ pub async fn set_failures(db: &mut PgConnection, user: UserId, failures: Failure
 }
 
 pub async fn signed_in(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!("update users set failed_sign_ins = 0, paused_until = null, last_sign_in_at = $2 where id = $1", user.0, now)
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "update users set failed_sign_ins = 0, paused_until = null, last_sign_in_at = $2 where id = $1",
+        user.0,
+        now
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -216,9 +222,13 @@ pub async fn live_session(
 
 /// Notes that a session is in use. An UPDATE, so a session that was ended stays ended.
 pub async fn touch_session(db: &mut PgConnection, digest: Digest, now: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!("update sessions set last_seen_at = $2 where digest = $1 and last_seen_at < $2", digest.as_bytes(), now)
-        .execute(db)
-        .await?;
+    sqlx::query!(
+        "update sessions set last_seen_at = $2 where digest = $1 and last_seen_at < $2",
+        digest.as_bytes(),
+        now
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -268,9 +278,14 @@ pub async fn sessions_of(
 }
 
 /// Forgets sessions that are over.
-pub async fn forget_ended_sessions(db: &mut PgConnection, idle_since: OffsetDateTime, begun_since: OffsetDateTime) -> sqlx::Result<u64> {
-    let done = sqlx::query!("delete from sessions where last_seen_at <= $1 or created_at <= $2", idle_since, begun_since)
-        .execute(db)
-        .await?;
+pub async fn forget_ended_sessions(
+    db: &mut PgConnection,
+    idle_since: OffsetDateTime,
+    begun_since: OffsetDateTime,
+) -> sqlx::Result<u64> {
+    let done =
+        sqlx::query!("delete from sessions where last_seen_at <= $1 or created_at <= $2", idle_since, begun_since)
+            .execute(db)
+            .await?;
     Ok(done.rows_affected())
 }

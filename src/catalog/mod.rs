@@ -69,7 +69,8 @@ impl Catalog {
             let well_formed = prefix.ends_with('_')
                 && (2..=32).contains(&prefix.len())
                 && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            let ambiguous = prefixes.iter().enumerate().any(|(other, longer)| other != at && longer.starts_with(prefix));
+            let ambiguous =
+                prefixes.iter().enumerate().any(|(other, longer)| other != at && longer.starts_with(prefix));
             if !well_formed || ambiguous {
                 return Err(CatalogError::Prefix((*prefix).to_owned()));
             }
@@ -80,6 +81,11 @@ impl Catalog {
     /// Every prefix a secret can have.
     fn prefixes(&self) -> impl Iterator<Item = &str> {
         self.environments.iter().map(|e| e.prefix.as_str()).chain([self.service_prefix.as_str()])
+    }
+
+    /// The brand as the beginning of an environment variable's name: `KEYDESK`.
+    pub fn env_name(&self) -> String {
+        self.brand.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
     }
 
     pub fn environment(&self, name: &str) -> Option<&Environment> {

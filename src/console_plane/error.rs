@@ -54,12 +54,14 @@ impl ConsoleError {
             Self::SignedOut => {
                 Some("Your session has ended. Sign in again in another tab, then submit this once more.".to_owned())
             }
-            Self::Refused { message } | Self::Forbidden { message } | Self::NotFound { message } | Self::Conflict { message } => {
-                Some(message.clone())
-            }
-            Self::Unavailable => {
-                Some("Keydesk could not reach its database, or the answer got lost. Check the list before you try again.".to_owned())
-            }
+            Self::Refused { message }
+            | Self::Forbidden { message }
+            | Self::NotFound { message }
+            | Self::Conflict { message } => Some(message.clone()),
+            Self::Unavailable => Some(
+                "Keydesk could not reach its database, or the answer got lost. Check the list before you try again."
+                    .to_owned(),
+            ),
         }
     }
 
@@ -97,12 +99,14 @@ impl FromServerFnError for ConsoleError {
     /// What goes wrong in between: a body that does not fit the form, or no answer at all.
     fn from_server_fn_error(error: ServerFnErrorErr) -> Self {
         match error {
-            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => Self::Fields {
-                fields: vec![FieldError {
-                    field: String::new(),
-                    message: "This form is not complete. Reload the page and fill it in again.".to_owned(),
-                }],
-            },
+            ServerFnErrorErr::Args(_) | ServerFnErrorErr::MissingArg(_) | ServerFnErrorErr::Deserialization(_) => {
+                Self::Fields {
+                    fields: vec![FieldError {
+                        field: String::new(),
+                        message: "This form is not complete. Reload the page and fill it in again.".to_owned(),
+                    }],
+                }
+            }
             _ => Self::Unavailable,
         }
     }

@@ -27,6 +27,7 @@ pub struct Viewer {
     /// `Owner`, `Admin`, `Developer`, `Viewer` or `Support`.
     pub role: &'static str,
     pub staff: bool,
+    pub may_view_audit: bool,
 }
 
 /// What a form held when it was sent without JavaScript and could not be done: the page is drawn again with it.
@@ -153,6 +154,7 @@ pub struct KeysPageModel {
     pub pages: u32,
     pub may_create: bool,
     pub may_revoke: bool,
+    pub may_revoke_all: bool,
     pub options: CreateOptions,
     pub form_id: String,
     pub panel: KeysPanel,
@@ -163,8 +165,8 @@ pub struct KeysPageModel {
 pub struct KeyPageModel {
     pub key: KeyRow,
     pub may_revoke: bool,
-    /// Newest first; what the audit log knows of this key.
-    pub history: Vec<AuditRow>,
+    /// Newest first; what the audit log knows of this key. `None` for a role that may not read it.
+    pub history: Option<Vec<AuditRow>>,
     pub panel: KeysPanel,
     pub notice: Option<Notice>,
 }
@@ -243,9 +245,9 @@ pub struct WebhooksPageModel {
 pub struct AuditRow {
     pub seq: i64,
     pub when: When,
-    /// `Ada Lovelace`, `Support (sam@…)`, `Command line`.
+    /// `Ada Lovelace`, `Sam (support)`, `Operator`.
     pub actor: String,
-    /// `member`, `support`, `operator`, `program`.
+    /// `member`, `support`, `operator`, `anonymous`.
     pub actor_kind: String,
     /// `key.revoke`.
     pub action: String,

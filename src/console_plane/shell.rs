@@ -37,8 +37,12 @@ impl Section {
             Self::Keys => "M14.5 9.5a5 5 0 1 1-2.3-4.2M11 11l9 9m-3-3 2-2m-5-1 2-2",
             Self::Webhooks => "M9 15a4 4 0 1 1-4-4m6 7h6a4 4 0 1 0-3-6.6M12 7l-4 8m2-10a4 4 0 1 1 5 4l2 4",
             Self::Audit => "M8 6h12M8 12h12M8 18h12M4 6h.01M4 12h.01M4 18h.01",
-            Self::Members => "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7m-6 9c0-3.3 2.7-6 6-6s6 2.7 6 6m0-15.6a3.5 3.5 0 0 1 0 6.2M21 20c0-2.6-1.6-4.8-4-5.6",
-            Self::Settings => "M4 7h9m5 0h2M4 17h2m5 0h9M15.5 9.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5m-7 10a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5",
+            Self::Members => {
+                "M9 11a3.5 3.5 0 1 0 0-7 3.5 3.5 0 0 0 0 7m-6 9c0-3.3 2.7-6 6-6s6 2.7 6 6m0-15.6a3.5 3.5 0 0 1 0 6.2M21 20c0-2.6-1.6-4.8-4-5.6"
+            }
+            Self::Settings => {
+                "M4 7h9m5 0h2M4 17h2m5 0h9M15.5 9.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5m-7 10a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5"
+            }
             Self::Support => "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14m5-2 4 4",
         }
     }
@@ -50,7 +54,7 @@ impl Section {
 }
 
 /// The browser half's files of this build, by their names under `/pkg`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, serde::Deserialize)]
 pub struct Assets {
     pub js: String,
     pub wasm: String,
@@ -113,9 +117,12 @@ fn Banner(viewer: Viewer, current: Section) -> impl IntoView {
     } else {
         &[Section::Keys, Section::Webhooks, Section::Audit, Section::Members, Section::Settings]
     };
+    // What a role may not see is not offered to it.
+    let offered = |section: &&Section| **section != Section::Audit || viewer.may_view_audit;
     let home = if viewer.staff { "/support" } else { "/keys" };
     let entries = sections
         .iter()
+        .filter(offered)
         .filter_map(|section| {
             let (label, href) = section.entry()?;
             let here = (*section == current).then_some("page");

@@ -131,15 +131,12 @@ pub async fn prepare(
 
 /// A lazily connecting pool. Statements are logged at trace only, and never with what is bound to them.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    PgPoolOptions::new()
-        .max_connections(connections)
-        .acquire_timeout(Duration::from_secs(5))
-        .connect_lazy_with(
-            options
-                .log_statements(tracing::log::LevelFilter::Trace)
-                // A statement that hangs must not hold whoever asked, nor the connection.
-                .options([("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "30s")]),
-        )
+    PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(
+        options
+            .log_statements(tracing::log::LevelFilter::Trace)
+            // A statement that hangs must not hold whoever asked, nor the connection.
+            .options([("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "30s")]),
+    )
 }
 
 fn given(name: &'static str, url: Option<&SecretString>) -> Result<Option<PgConnectOptions>, DatabaseError> {
@@ -151,7 +148,8 @@ fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, Dat
     PgConnectOptions::from_str(url.expose_secret()).map_err(|_| DatabaseError::Url { name })
 }
 
-fn create_data_dir(path: &Path) -> std::io::Result<()> {
+/// The folder of the embedded database and the server's keys.
+pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     if path.is_dir() {
         return Ok(());
@@ -178,6 +176,12 @@ pub enum Reach {
 /// Begins a transaction with a reach.
 pub async fn begin(console: &PgPool, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut tx = console.begin().await?;
+    set_reach(&mut tx, reach).await?;
+    Ok(tx)
+}
+
+/// Changes what the rest of a transaction may touch.
+pub async fn set_reach(tx: &mut Transaction<'static, Postgres>, reach: Reach) -> sqlx::Result<()> {
     let (org, user, kind) = match reach {
         Reach::Org(org) => (Some(org.0), None, ""),
         Reach::Person(user) => (None, Some(user.0), ""),
@@ -186,11 +190,5 @@ pub async fn begin(console: &PgPool, reach: Reach) -> sqlx::Result<Transaction<'
         Reach::Nothing => (None, None, ""),
     };
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    store::set_reach(&mut tx, &text(org), &text(user), kind).await?;
-    Ok(tx)
-}
-
-/// Changes what the rest of a transaction may touch.
-pub async fn narrow_to(tx: &mut Transaction<'static, Postgres>, org: OrgId) -> sqlx::Result<()> {
-    store::set_reach(tx, &org.to_string(), "", "").await
+    store::set_reach(tx, &text(org), &text(user), kind).await
 }

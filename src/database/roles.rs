@@ -31,7 +31,9 @@ pub async fn ensure(
     let options = owner.clone().username(role).password(password.expose_secret());
     match options.connect().await {
         Ok(connection) => sqlx::Connection::close(connection).await?,
-        Err(sqlx::Error::Database(error)) if error.code().is_some_and(|code| WRONG_PASSWORD.contains(&code.as_ref())) => {
+        Err(sqlx::Error::Database(error))
+            if error.code().is_some_and(|code| WRONG_PASSWORD.contains(&code.as_ref())) =>
+        {
             store::reset_role_password(db, role, password.expose_secret()).await?;
         }
         Err(error) => return Err(error.into()),

@@ -7,7 +7,8 @@ use super::DatabaseError;
 /// Sets what a transaction may touch, until it ends.
 pub async fn set_reach(db: &mut PgConnection, org: &str, user: &str, kind: &str) -> sqlx::Result<()> {
     sqlx::query!(
-        "select set_config('keydesk.org', $1, true), set_config('keydesk.user', $2, true), set_config('keydesk.reach', $3, true)",
+        "select set_config('keydesk.org', $1, true) as org, set_config('keydesk.user', $2, true) as person,
+                set_config('keydesk.reach', $3, true) as reach",
         org,
         user,
         kind
@@ -57,11 +58,18 @@ pub async fn reset_role_password(db: &mut PgConnection, role: &'static str, pass
 
 /// `create role` and `alter role` take no parameters: the role's name is one of ours, and Postgres itself quotes the
 /// password.
-async fn set_role_password(db: &mut PgConnection, verb: &'static str, role: &'static str, password: &str) -> sqlx::Result<()> {
+async fn set_role_password(
+    db: &mut PgConnection,
+    verb: &'static str,
+    role: &'static str,
+    password: &str,
+) -> sqlx::Result<()> {
     let quoted = sqlx::query_scalar!(r#"select quote_literal($1) as "quoted!""#, password).fetch_one(&mut *db).await?;
     // A server that logs its statements must not log this one.
     sqlx::raw_sql("set log_min_error_statement = panic").execute(&mut *db).await.ok();
-    sqlx::raw_sql(AssertSqlSafe(format!("{verb} role {role} login nosuperuser nobypassrls password {quoted}"))).execute(db).await?;
+    sqlx::raw_sql(AssertSqlSafe(format!("{verb} role {role} login nosuperuser nobypassrls password {quoted}")))
+        .execute(db)
+        .await?;
     Ok(())
 }
 

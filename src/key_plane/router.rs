@@ -53,7 +53,8 @@ async fn dress(mut request: Request, next: Next) -> Response {
     let path = request.uri().path().to_owned();
     let begun = Instant::now();
     let mut response = tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Keydesk took too long. Try again.", id).into_response()
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Keydesk took too long. Try again.", id)
+            .into_response()
     });
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {

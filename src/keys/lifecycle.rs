@@ -17,7 +17,7 @@ use crate::{
     clock,
     orgs::{
         Actor, OrgId, Permit,
-        permit::{IssueKey, RevokeAllKeys, RevokeAnyKey, RevokeKey},
+        permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey},
     },
 };
 
@@ -50,7 +50,10 @@ impl NewKey {
         let name = KeyName::parse(&wish.name).map_err(|e| errors.push(("name", e.to_owned()))).ok();
         let environment = catalog.environment(&wish.environment);
         if environment.is_none() {
-            errors.push(("environment", format!("Choose one of: {}.", list(catalog.environments.iter().map(|e| &e.name)))));
+            errors.push((
+                "environment",
+                format!("Choose one of: {}.", list(catalog.environments.iter().map(|e| &e.name))),
+            ));
         }
         if catalog.tier(&wish.tier).is_none() {
             errors.push(("tier", format!("Choose one of: {}.", list(catalog.tiers.iter().map(|t| &t.name)))));
@@ -250,13 +253,14 @@ pub async fn revoke_all(
     Ok(hit.len())
 }
 
-/// What a service key may be made able to do: all there is so far.
+/// What a service key may be made able to do.
 pub const CAPABILITIES: [&str; 2] = ["verify", "operate"];
 
 /// Makes a service key, on the command line. `Ok(None)`: the name is taken.
 pub async fn issue_service_key(
     db: &mut PgConnection,
     audit_key: &AuditKey,
+    permit: &Permit<IssueServiceKey>,
     prefix: &str,
     name: &KeyName,
     capabilities: &[String],
@@ -273,7 +277,7 @@ pub async fn issue_service_key(
         summary,
         details: json!({ "capabilities": capabilities }),
         refused: false,
-        actor: &Actor::operator(),
+        actor: permit.actor(),
         at: now,
     };
     audit::record(db, audit_key, Chain::Deployment, event).await?;

@@ -30,12 +30,13 @@ impl NewSecret {
         while body.len() < BODY {
             secrets::random(bytes.as_mut())?;
             // 248 is the largest multiple of 62 in a byte: what lies above would favour the alphabet's beginning.
+            let missing = BODY - body.len();
             body.extend(
                 bytes
                     .iter()
                     .filter(|byte| **byte < 248)
                     .filter_map(|byte| ALPHABET.get(usize::from(byte % 62)))
-                    .take(BODY - body.len())
+                    .take(missing)
                     .map(|byte| char::from(*byte)),
             );
         }
@@ -80,7 +81,9 @@ pub enum Malformed {
 impl Malformed {
     pub fn detail(self) -> &'static str {
         match self {
-            Self::WhiteSpace => "The key holds a space, a tab or a line break. Send it exactly as it was shown, with nothing around it.",
+            Self::WhiteSpace => {
+                "The key holds a space, a tab or a line break. Send it exactly as it was shown, with nothing around it."
+            }
             Self::TooLong => "The credential is longer than any key.",
             Self::Shape => "The credential does not have the shape of a key: check that it is whole and unquoted.",
             Self::Checksum => "The key's checksum does not match: a character is missing or mistyped.",
@@ -169,11 +172,15 @@ mod tests {
         let secret = NewSecret::generate("kd_live_").unwrap();
         let good = secret.reveal();
         let parse = |text: String| Presented::parse(text.as_bytes()).err();
-        for padded in [format!(" {good}"), format!("{good}\n"), format!("{good}\r\n"), format!("{}\t{}", &good[..9], &good[9..])] {
+        for padded in
+            [format!(" {good}"), format!("{good}\n"), format!("{good}\r\n"), format!("{}\t{}", &good[..9], &good[9..])]
+        {
             assert_eq!(parse(padded), Some(Malformed::WhiteSpace));
         }
         assert_eq!(parse("x".repeat(257)), Some(Malformed::TooLong));
-        for shapeless in ["", "kd_live_", "Bearer", &good[1..20], &good.to_uppercase(), &good.replace("kd_", "kd-"), &good[8..]] {
+        for shapeless in
+            ["", "kd_live_", "Bearer", &good[1..20], &good.to_uppercase(), &good.replace("kd_", "kd-"), &good[8..]]
+        {
             assert_eq!(parse(shapeless.to_owned()), Some(Malformed::Shape), "{shapeless}");
         }
         assert_eq!(Presented::parse(&[0xff; 44]).err(), Some(Malformed::Shape));

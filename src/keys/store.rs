@@ -180,6 +180,45 @@ pub async fn by_id(db: &mut PgConnection, id: KeyId) -> sqlx::Result<Option<List
     Ok(row.map(Into::into))
 }
 
+/// A key that a hint fits.
+pub struct Candidate {
+    pub id: KeyId,
+    pub org: OrgId,
+    pub org_slug: String,
+    pub name: String,
+    pub digest: String,
+    pub revoked: bool,
+}
+
+/// Every key that a hint fits, or the one with a digest. Needs the operator's reach.
+pub async fn candidates(
+    db: &mut PgConnection,
+    hint: Option<&str>,
+    digest: Option<Digest>,
+) -> sqlx::Result<Vec<Candidate>> {
+    let digest = digest.as_ref().map(Digest::as_bytes);
+    let rows = sqlx::query!(
+        r#"select k.id, k.org_id, o.slug, k.name, encode(k.digest, 'hex') as "digest!", k.revoked_at is not null as "revoked!"
+           from api_keys k join orgs o on o.id = k.org_id
+           where k.hint = $1 or k.digest = $2 order by k.id"#,
+        hint,
+        digest
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Candidate {
+            id: KeyId(row.id),
+            org: OrgId(row.org_id),
+            org_slug: row.slug,
+            name: row.name,
+            digest: row.digest,
+            revoked: row.revoked,
+        })
+        .collect())
+}
+
 /// How many keys an organization has: (all, those not revoked).
 pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64)> {
     let row = sqlx::query!(
@@ -261,7 +300,13 @@ pub async fn set_revoked(
 
 /// Revokes every key of an organization that is not revoked yet, and answers which those were. Rows are locked in one
 /// order, so that two who do this at once do not wait for each other in a circle.
-pub async fn set_all_revoked(db: &mut PgConnection, org: OrgId, by: &str, reason: Reason, now: OffsetDateTime) -> sqlx::Result<Vec<KeyId>> {
+pub async fn set_all_revoked(
+    db: &mut PgConnection,
+    org: OrgId,
+    by: &str,
+    reason: Reason,
+    now: OffsetDateTime,
+) -> sqlx::Result<Vec<KeyId>> {
     let ids = sqlx::query_scalar!(
         "with hit as (select id from api_keys where org_id = $1 and revoked_at is null order by id for update)
          update api_keys k set revoked_at = $2, revoked_by = $3, revoked_reason = $4

@@ -178,7 +178,9 @@ mod tests {
     #[test]
     fn an_organization_is_expected_by_slug_or_id_exactly() {
         let id = OrgId(Uuid::from_u128(2)).to_string();
-        for (org, code) in [("acme", Code::Valid), (id.as_str(), Code::Valid), ("Acme", Code::NotFound), ("", Code::NotFound)] {
+        for (org, code) in
+            [("acme", Code::Valid), (id.as_str(), Code::Valid), ("Acme", Code::NotFound), ("", Code::NotFound)]
+        {
             assert_eq!(on(|_| (), Expected { org: Some(org), ..Expected::default() }), code, "{org}");
         }
     }
@@ -200,8 +202,7 @@ mod tests {
     #[test]
     fn gates_come_in_order() {
         // Everything is wrong at once; mending one at a time shows the next.
-        let expected =
-            Expected { org: Some("other"), environment: Some("test"), scopes: &["admin".to_owned()] };
+        let expected = Expected { org: Some("other"), environment: Some("test"), scopes: &["admin".to_owned()] };
         let mut key = key();
         key.revoked_at = Some(NOW);
         key.disabled_at = Some(NOW);

@@ -1,5 +1,6 @@
 //! DOMAIN: organizations, their members, what each role may do, and the permit that proves it.
 
+pub mod lifecycle;
 pub mod permit;
 pub mod role;
 pub mod store;
@@ -13,6 +14,11 @@ pub use role::{Action, Role};
 /// Which organization: a UUID v7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct OrgId(pub Uuid);
+
+impl OrgId {
+    /// For what concerns no organization: staff and the deployment's own log.
+    pub const NONE: OrgId = OrgId(Uuid::nil());
+}
 
 impl std::fmt::Display for OrgId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -91,8 +97,10 @@ pub enum Principal {
     Member { user: UserId, name: String, org: OrgId, role: Role },
     /// One of the provider's support people, signed in.
     Staff { user: UserId, name: String },
-    /// Whoever runs the deployment, on its command line.
+    /// Whoever runs the deployment: on its command line, or with the set-up link it printed.
     Operator,
+    /// Somebody who has not proved who they are.
+    Anonymous,
 }
 
 /// Who acts, from where, in which request: what the audit log says of them.
@@ -107,7 +115,12 @@ pub struct Actor {
 
 impl Actor {
     pub fn operator() -> Self {
-        Self { principal: Principal::Operator, address: String::new(), agent: "keydesk".to_owned(), request_id: Uuid::new_v4() }
+        Self {
+            principal: Principal::Operator,
+            address: String::new(),
+            agent: "keydesk".to_owned(),
+            request_id: Uuid::new_v4(),
+        }
     }
 
     /// As the organization they acted upon may know them.
@@ -115,14 +128,15 @@ impl Actor {
         match &self.principal {
             Principal::Member { name, .. } => name.clone(),
             Principal::Staff { name, .. } => format!("{name} (support)"),
-            Principal::Operator => "Command line".to_owned(),
+            Principal::Operator => "Operator".to_owned(),
+            Principal::Anonymous => "Somebody".to_owned(),
         }
     }
 
     pub fn user(&self) -> Option<UserId> {
         match &self.principal {
             Principal::Member { user, .. } | Principal::Staff { user, .. } => Some(*user),
-            Principal::Operator => None,
+            Principal::Operator | Principal::Anonymous => None,
         }
     }
 
@@ -131,6 +145,7 @@ impl Actor {
             Principal::Member { .. } => "member",
             Principal::Staff { .. } => "support",
             Principal::Operator => "operator",
+            Principal::Anonymous => "anonymous",
         }
     }
 }

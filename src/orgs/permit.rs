@@ -19,7 +19,22 @@ macro_rules! acts {
         }
     )*};
 }
-acts!(ViewKeys, IssueKey, RevokeKey, RevokeAllKeys, ViewWebhooks, ManageWebhooks, ViewAudit, ViewMembers, FindAnyKey, RevokeAnyKey);
+acts!(
+    ViewKeys,
+    IssueKey,
+    RevokeKey,
+    RevokeAllKeys,
+    ViewWebhooks,
+    ManageWebhooks,
+    ViewAudit,
+    ViewMembers,
+    FindAnyKey,
+    RevokeAnyKey,
+    CreateOrg,
+    AddMember,
+    AddStaff,
+    IssueServiceKey
+);
 
 /// Proof that `actor` may do `A` in `org`.
 pub struct Permit<A> {
@@ -43,6 +58,7 @@ impl<A: Act> Permit<A> {
             Principal::Member { org: own, role, .. } => (*role, *own == org),
             Principal::Staff { .. } => (Role::Support, true),
             Principal::Operator => (Role::Operator, true),
+            Principal::Anonymous => (Role::Anonymous, false),
         };
         if theirs && role.may(A::ACTION) {
             Ok(Self { actor: actor.clone(), org, act: PhantomData })

@@ -11,6 +11,8 @@ pub enum Role {
     Support,
     /// The command line.
     Operator,
+    /// Not signed in.
+    Anonymous,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,23 +29,41 @@ pub enum Action {
     FindAnyKey,
     /// Revoke a key of an organization one does not belong to.
     RevokeAnyKey,
+    CreateOrg,
+    AddMember,
+    AddStaff,
+    IssueServiceKey,
 }
 
 impl Role {
-    pub const ALL: [Role; 6] =
-        [Self::Owner, Self::Admin, Self::Developer, Self::Viewer, Self::Support, Self::Operator];
+    pub const ALL: [Role; 7] =
+        [Self::Owner, Self::Admin, Self::Developer, Self::Viewer, Self::Support, Self::Operator, Self::Anonymous];
 
     /// The table.
     pub fn may(self, action: Action) -> bool {
         use Action::*;
         match self {
-            Self::Owner | Self::Admin => !matches!(action, FindAnyKey | RevokeAnyKey),
+            Self::Owner | Self::Admin => matches!(
+                action,
+                ViewKeys
+                    | IssueKey
+                    | RevokeKey
+                    | RevokeAllKeys
+                    | ViewWebhooks
+                    | ManageWebhooks
+                    | ViewAudit
+                    | ViewMembers
+            ),
             Self::Developer => {
                 matches!(action, ViewKeys | IssueKey | RevokeKey | ViewWebhooks | ViewAudit | ViewMembers)
             }
             Self::Viewer => matches!(action, ViewKeys | ViewWebhooks | ViewMembers),
             Self::Support => matches!(action, FindAnyKey | RevokeAnyKey),
-            Self::Operator => matches!(action, IssueKey | FindAnyKey | RevokeAnyKey),
+            Self::Operator => matches!(
+                action,
+                IssueKey | FindAnyKey | RevokeAnyKey | CreateOrg | AddMember | AddStaff | IssueServiceKey
+            ),
+            Self::Anonymous => false,
         }
     }
 
@@ -66,6 +86,7 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Support => "support",
             Self::Operator => "operator",
+            Self::Anonymous => "anonymous",
         }
     }
 
@@ -77,12 +98,13 @@ impl Role {
             Self::Viewer => "Viewer",
             Self::Support => "Support",
             Self::Operator => "Operator",
+            Self::Anonymous => "Anonymous",
         }
     }
 }
 
 impl Action {
-    pub const ALL: [Action; 10] = [
+    pub const ALL: [Action; 14] = [
         Self::ViewKeys,
         Self::IssueKey,
         Self::RevokeKey,
@@ -93,6 +115,10 @@ impl Action {
         Self::ViewMembers,
         Self::FindAnyKey,
         Self::RevokeAnyKey,
+        Self::CreateOrg,
+        Self::AddMember,
+        Self::AddStaff,
+        Self::IssueServiceKey,
     ];
 
     /// For a refusal: "Your role, viewer, may not …".
@@ -107,6 +133,10 @@ impl Action {
             Self::ViewAudit => "read the audit log",
             Self::ViewMembers => "see members",
             Self::FindAnyKey | Self::RevokeAnyKey => "work at the support desk",
+            Self::CreateOrg => "create organizations",
+            Self::AddMember => "add members",
+            Self::AddStaff => "add support staff",
+            Self::IssueServiceKey => "create service keys",
         }
     }
 }
@@ -118,12 +148,12 @@ mod tests {
     /// Printed whole, so that a change of the table is read as a change of the table.
     #[test]
     fn the_table() {
-        let mut table = format!("{:<16}", "");
+        let mut table = format!("{:<17}", "");
         for role in Role::ALL {
             table += &format!("{:<10}", role.as_str());
         }
         for action in Action::ALL {
-            table += &format!("\n{:<16}", format!("{action:?}"));
+            table += &format!("\n{:<17}", format!("{action:?}"));
             for role in Role::ALL {
                 table += &format!("{:<10}", if role.may(action) { "yes" } else { "-" });
             }

@@ -6,6 +6,7 @@ use time::OffsetDateTime;
 use super::{OrgId, OrgName, Role, Slug};
 use crate::accounts::UserId;
 
+#[derive(Clone)]
 pub struct Org {
     pub id: OrgId,
     pub slug: String,
@@ -82,7 +83,13 @@ pub async fn insert(
     }
 }
 
-pub async fn add_member(db: &mut PgConnection, org: OrgId, user: UserId, role: Role, now: OffsetDateTime) -> sqlx::Result<()> {
+pub async fn add_member(
+    db: &mut PgConnection,
+    org: OrgId,
+    user: UserId,
+    role: Role,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into members (org_id, user_id, role, created_at) values ($1, $2, $3, $4)",
         org.0,

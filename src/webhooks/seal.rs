@@ -36,10 +36,8 @@ impl Sealer {
     /// Nonce (12 bytes), ciphertext, tag.
     pub fn seal(&self, org: OrgId, row: Uuid, secret: &str) -> Result<Vec<u8>, SealingFailed> {
         let mut sealed = secret.as_bytes().to_vec();
-        let nonce = self
-            .key
-            .seal_in_place_append_tag(Aad::from(bound_to(org, row)), &mut sealed)
-            .map_err(|_| SealingFailed)?;
+        let nonce =
+            self.key.seal_in_place_append_tag(Aad::from(bound_to(org, row)), &mut sealed).map_err(|_| SealingFailed)?;
         let mut out = nonce.as_ref().to_vec();
         out.append(&mut sealed);
         Ok(out)

@@ -62,7 +62,11 @@ pub async fn form_was_used(db: &mut PgConnection, org: OrgId, form_id: Uuid) -> 
 }
 
 /// When, and by whom, an environment's live secret was made.
-pub async fn current(db: &mut PgConnection, org: OrgId, environment: &str) -> sqlx::Result<Option<(OffsetDateTime, String)>> {
+pub async fn current(
+    db: &mut PgConnection,
+    org: OrgId,
+    environment: &str,
+) -> sqlx::Result<Option<(OffsetDateTime, String)>> {
     let row = sqlx::query!(
         "select s.created_at, u.name from webhook_secrets s join users u on u.id = s.created_by
          where s.org_id = $1 and s.environment = $2 and s.retired_at is null",

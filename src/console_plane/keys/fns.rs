@@ -2,12 +2,12 @@
 
 use leptos::prelude::*;
 
+#[cfg(feature = "ssr")]
+use crate::console_plane::{door, keys::act};
 use crate::console_plane::{
     error::ConsoleError,
     model::{IssuedKey, RevokeReceipt},
 };
-#[cfg(feature = "ssr")]
-use crate::console_plane::{door, keys::act};
 
 /// Makes a key and answers its secret, this once. `form_id` makes a second click answer "already created".
 #[server(prefix = "/console/fn", endpoint = "keys/issue")]

@@ -5,7 +5,10 @@ use leptos::prelude::*;
 use super::islands::{CreateKey, RevokeAllKeys, RevokeKey};
 use crate::{
     console_plane::{
-        model::{AuditRow, Choice, CreateOptions, IssuedKey, KeyPageModel, KeyRow, KeysPageModel, KeysPanel, Refill, RevokeTarget, When},
+        model::{
+            AuditRow, Choice, CreateOptions, IssuedKey, KeyPageModel, KeyRow, KeysPageModel, KeysPanel, Refill,
+            RevokeTarget, When,
+        },
         ui::{
             Empty, EndNote, FieldNote, FormProblem, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm,
             ScopeTags, SecretField, SelectField, StatusBadge, TextField, dialog::ONCE,
@@ -38,7 +41,7 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
             }
         }),
         model.may_revoke.then(|| revoke_dialog(revoke, here)),
-        model.may_revoke.then(|| {
+        model.may_revoke_all.then(|| {
             view! {
                 <RevokeAllKeys drawn_open=revoke_all.is_some()>
                     <RevokeAllForm org_name=model.org_name count=model.revocable refill=revoke_all.unwrap_or_default() />
@@ -59,7 +62,7 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
             }
         })
     };
-    let revoke_all = (model.may_revoke && model.revocable > 0).then(|| {
+    let revoke_all = (model.may_revoke_all && model.revocable > 0).then(|| {
         view! {
             <form method="get" action="/keys">
                 <input type="hidden" name="revoke-all" value="1" />
@@ -118,7 +121,11 @@ fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl I
         .scopes
         .into_iter()
         .map(|scope| {
-            let ticked = if fresh { options.default_scopes.contains(&scope.value) } else { refill.ticked("scopes", &scope.value) };
+            let ticked = if fresh {
+                options.default_scopes.contains(&scope.value)
+            } else {
+                refill.ticked("scopes", &scope.value)
+            };
             scope_box(scope, ticked)
         })
         .collect::<Vec<_>>();
@@ -291,7 +298,8 @@ fn expiry(expires: Option<When>) -> AnyView {
 #[component]
 fn Pager(page: u32, pages: u32, total: u32) -> impl IntoView {
     let keys = if total == 1 { "1 key".to_owned() } else { format!("{total} keys") };
-    let previous = (page > 1).then(|| view! { <a class="button" href=page_address(page - 1) rel="prev">"Previous"</a> });
+    let previous =
+        (page > 1).then(|| view! { <a class="button" href=page_address(page - 1) rel="prev">"Previous"</a> });
     let next = (page < pages).then(|| view! { <a class="button" href=page_address(page + 1) rel="next">"Next"</a> });
     view! {
         <nav class="pager" aria-label="Pages">
@@ -312,7 +320,17 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
         _ => None,
     };
     let revocable = model.may_revoke && key.status != Status::Revoked;
-    let history = model.history.into_iter().map(history_row).collect::<Vec<_>>();
+    let history = model.history.map(|rows| {
+        let rows = rows.into_iter().map(history_row).collect::<Vec<_>>();
+        view! {
+            <section aria-labelledby="history-title">
+                <h2 id="history-title" class="section-title">
+                    "History"
+                </h2>
+                <ul class="card rows">{rows}</ul>
+            </section>
+        }
+    });
     let revoke = revocable.then(|| view! { <RevokeButton key=key.clone() page=here.clone() ask="1" /> });
     view! {
         <a class="back" href="/keys">
@@ -369,12 +387,7 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
                 </dd>
             </div>
         </dl>
-        <section aria-labelledby="history-title">
-            <h2 id="history-title" class="section-title">
-                "History"
-            </h2>
-            <ul class="card rows">{history}</ul>
-        </section>
+        {history}
     }
 }
 

@@ -9,8 +9,11 @@ use crate::console_plane::{
 
 /// A list to read: people are added at the server's command line.
 #[component]
-pub fn MembersPage(rows: Vec<MemberRow>) -> impl IntoView {
+pub fn MembersPage(rows: Vec<MemberRow>, slug: String) -> impl IntoView {
     let rows = rows.into_iter().map(member_row).collect::<Vec<_>>();
+    let command = format!(
+        "keydesk user create --email ada@example.com --name \"Ada Lovelace\" --org {slug} --role developer --password-stdin"
+    );
     view! {
         <PageHead title="Members".to_owned() text="Who can sign in to this organization, and what their role allows." />
         <div class="card table-card">
@@ -30,7 +33,7 @@ pub fn MembersPage(rows: Vec<MemberRow>) -> impl IntoView {
             <h2 id="add-title">"Adding someone"</h2>
             <p class="muted">"The operator of this Keydesk adds people at the server’s command line:"</p>
             <pre class="code" tabindex="0" role="region" aria-label="Command">
-                <code>"keydesk user create --email ada@example.com --name \"Ada Lovelace\" --org SLUG --role developer --password-stdin"</code>
+                <code>{command}</code>
             </pre>
             <p class="muted">
                 "Owners and admins manage keys and webhook secrets, developers create and revoke keys, viewers only look."

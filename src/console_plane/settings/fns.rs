@@ -9,17 +9,17 @@ use crate::console_plane::{door, settings::act};
 /// Ends one of one's own sessions.
 #[server(prefix = "/console/fn", endpoint = "sessions/end")]
 pub async fn end_session(session_id: String) -> Result<(), ConsoleError> {
-    door::answer(act::end_session(session_id)).await
+    door::answer(act::end_session(session_id)).await.map(drop)
 }
 
 /// Ends all of one's own sessions, this one included.
 #[server(prefix = "/console/fn", endpoint = "sessions/end-all")]
 pub async fn end_all_sessions() -> Result<(), ConsoleError> {
-    door::answer(act::end_all_sessions()).await
+    door::answer(act::end_all_sessions()).await.map(drop)
 }
 
 /// Changes one's own password; every other session ends, and this one gets a new id.
 #[server(prefix = "/console/fn", endpoint = "account/password")]
 pub async fn change_password(current: String, new: String) -> Result<(), ConsoleError> {
-    door::answer(act::change_password(current.into(), new.into())).await
+    door::answer(act::change_password(current.into(), new.into())).await.map(drop)
 }

@@ -2,14 +2,14 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::{error::ConsoleError, model::RevokeReceipt};
 #[cfg(feature = "ssr")]
 use crate::console_plane::{door, support::act};
+use crate::console_plane::{error::ConsoleError, model::RevokeReceipt};
 
 /// Finds keys by hint or digest. A POST, so that what staff paste is in no URL, history or log.
 #[server(prefix = "/console/fn", endpoint = "support/find")]
 pub async fn find_key(query: String) -> Result<(), ConsoleError> {
-    door::answer(act::find(query)).await
+    door::answer(act::find(query)).await.map(drop)
 }
 
 /// Revokes a customer's key; their audit log names who did it and for which ticket.

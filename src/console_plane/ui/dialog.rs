@@ -53,12 +53,8 @@ pub struct Asks {
 
 /// `drawn_open` is what the page's address asked for; `back` is the page without the dialog.
 pub fn dialog(asks: Asks, drawn_open: bool, back: String, children: Children) -> impl IntoView {
-    let state = State {
-        asks,
-        node: NodeRef::new(),
-        pending: StoredValue::new(false),
-        answer: RwSignal::new_local(None),
-    };
+    let state =
+        State { asks, node: NodeRef::new(), pending: StoredValue::new(false), answer: RwSignal::new_local(None) };
     Effect::new(move || state.listen());
     let back = StoredValue::new(back);
     view! {

@@ -39,7 +39,8 @@ pub fn ScopeTags(scopes: Vec<String>) -> impl IntoView {
             </span>
         }
     });
-    let tags = scopes.into_iter().take(SHOWN).map(|scope| view! { <span class="tag">{scope}</span> }).collect::<Vec<_>>();
+    let tags =
+        scopes.into_iter().take(SHOWN).map(|scope| view! { <span class="tag">{scope}</span> }).collect::<Vec<_>>();
     view! { <span class="tags">{tags} {more}</span> }.into_any()
 }
 

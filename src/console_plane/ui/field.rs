@@ -56,7 +56,8 @@ pub fn SelectField(
         .into_iter()
         .map(|choice| {
             let selected = chosen.as_ref() == Some(&choice.value);
-            let text = if choice.note.is_empty() { choice.label } else { format!("{} · {}", choice.label, choice.note) };
+            let text =
+                if choice.note.is_empty() { choice.label } else { format!("{} · {}", choice.label, choice.note) };
             view! {
                 <option value=choice.value selected=selected>
                     {text}

@@ -21,7 +21,7 @@ pub use facts::{EndNote, LastUsed, Moment, ScopeTags, StatusBadge};
 #[cfg(feature = "ssr")]
 pub use field::{FieldNote, FormProblem, SelectField, TextField};
 #[cfg(feature = "ssr")]
-pub use message::MessagePage;
+pub use message::{MessagePage, ResendPage};
 #[cfg(feature = "ssr")]
 pub use page_parts::{Empty, NoticeLine, PageHead, SecretField};
 #[cfg(feature = "ssr")]

@@ -79,7 +79,11 @@ pub fn RevokeForm(
     });
     let reasons = Reason::ALL
         .into_iter()
-        .map(|reason| Choice { value: reason.as_str().to_owned(), label: reason.label().to_owned(), note: String::new() })
+        .map(|reason| Choice {
+            value: reason.as_str().to_owned(),
+            label: reason.label().to_owned(),
+            note: String::new(),
+        })
         .collect::<Vec<_>>();
     view! {
         <form method="post" action=action class="dialog-body" novalidate>
@@ -94,6 +98,8 @@ pub fn RevokeForm(
             <p>"Every call with this key will be refused. This cannot be undone."</p>
             <FormProblem refill=refill.clone() fields=&["reason", "ticket"] />
             <input type="hidden" name="key_id" value=id data-fill="revoke-id" />
+            // Without JavaScript the answer is the page this was asked for on.
+            {back.starts_with("/keys/").then(|| view! { <input type="hidden" name="from_key" value="1" /> })}
             <SelectField name="reason" label="Reason" choices=reasons refill />
             {ticket}
             <div class="dialog-actions">

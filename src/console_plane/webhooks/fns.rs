@@ -2,18 +2,24 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::{error::ConsoleError, model::IssuedWebhookSecret};
 #[cfg(feature = "ssr")]
 use crate::console_plane::{door, webhooks::act};
+use crate::console_plane::{error::ConsoleError, model::IssuedWebhookSecret};
 
 /// Makes the environment's first secret and answers it, this once.
 #[server(prefix = "/console/fn", endpoint = "webhooks/generate")]
-pub async fn generate_webhook_secret(form_id: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
+pub async fn generate_webhook_secret(
+    form_id: String,
+    environment: String,
+) -> Result<IssuedWebhookSecret, ConsoleError> {
     door::answer(act::generate(form_id, environment)).await
 }
 
 /// Replaces the environment's secret: the old one is dead at the answer.
 #[server(prefix = "/console/fn", endpoint = "webhooks/regenerate")]
-pub async fn regenerate_webhook_secret(form_id: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
+pub async fn regenerate_webhook_secret(
+    form_id: String,
+    environment: String,
+) -> Result<IssuedWebhookSecret, ConsoleError> {
     door::answer(act::regenerate(form_id, environment)).await
 }

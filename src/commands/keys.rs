@@ -1,0 +1,187 @@
+//! `keydesk key …` and `keydesk service-key …`
+
+use std::time::Instant;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::{CommandError, Desk, say, say_json, slug};
+use crate::{
+    database::{self, Reach},
+    keys::{
+        lifecycle::{self, CAPABILITIES, NewKey, Wish},
+        model::{KeyName, Reason},
+        store::{self, Candidate},
+    },
+    orgs::{Actor, OrgId, Permit, Slug, permit::RevokeAnyKey},
+    revocation::Receipt,
+    secrets::Digest,
+};
+
+#[derive(Subcommand)]
+pub enum ServiceKeyCommand {
+    /// Make one; prints only the secret
+    Create(CreateServiceKey),
+}
+
+#[derive(Args)]
+pub struct CreateServiceKey {
+    #[arg(long)]
+    name: String,
+    /// What it may do; repeat for both
+    #[arg(long = "capability", required = true, value_parser = CAPABILITIES)]
+    capabilities: Vec<String>,
+}
+
+#[derive(Subcommand)]
+pub enum KeyCommand {
+    /// Make a key for an organization; prints only the secret
+    Create(Create),
+    /// Revoke a key, whoever's it is; prints the receipt
+    Revoke(Revoke),
+}
+
+#[derive(Args)]
+pub struct Create {
+    /// The organization's slug
+    #[arg(long, value_parser = slug)]
+    org: Slug,
+    #[arg(long)]
+    name: String,
+    /// The catalog's first, if left out
+    #[arg(long)]
+    environment: Option<String>,
+    /// The catalog's first, if left out
+    #[arg(long)]
+    tier: Option<String>,
+    #[arg(long = "scope")]
+    scopes: Vec<String>,
+    /// In days, as in 30d, or never
+    #[arg(long, default_value = "never")]
+    expires: String,
+    #[arg(long, hide = true)]
+    namespace: Vec<String>,
+    #[arg(long, hide = true)]
+    ip: Vec<String>,
+}
+
+#[derive(Args)]
+#[group(id = "which", required = true, multiple = false, args = ["hint", "digest"])]
+pub struct Revoke {
+    /// As the console shows it: kd_live_AbCd…WxYz
+    #[arg(long)]
+    hint: Option<String>,
+    /// SHA-256 of the key, 64 lower-case hexadecimal digits
+    #[arg(long)]
+    digest: Option<String>,
+    #[arg(long)]
+    reason: String,
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run_service_key(
+    desk: &Desk,
+    ServiceKeyCommand::Create(create): ServiceKeyCommand,
+) -> Result<(), CommandError> {
+    let name = KeyName::parse(&create.name).map_err(CommandError::said)?;
+    let capabilities: Vec<String> = CAPABILITIES
+        .iter()
+        .filter(|known| create.capabilities.iter().any(|c| c == *known))
+        .map(|c| (*c).to_owned())
+        .collect();
+    let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
+    let mut tx = desk.begin(Reach::Nothing).await?;
+    let prefix = &desk.catalog.service_prefix;
+    let audit_key = &desk.server_keys.audit;
+    let secret =
+        lifecycle::issue_service_key(&mut tx, audit_key, &permit, prefix, &name, &capabilities, desk.now).await?;
+    let Some(secret) = secret else {
+        return Err(CommandError::said(format!("there is a service key named {:?} already", name.as_str())));
+    };
+    tx.commit().await?;
+    say(&[secret.reveal()])
+}
+
+pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {
+    match command {
+        KeyCommand::Create(command) => create(desk, command).await,
+        KeyCommand::Revoke(command) => revoke(desk, command).await,
+    }
+}
+
+async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
+    if !create.namespace.is_empty() || !create.ip.is_empty() {
+        return Err(CommandError::said("--namespace and --ip are not built yet: a key would not be held to them"));
+    }
+    let catalog = &desk.catalog;
+    let first = |name: Option<&String>| name.cloned().unwrap_or_default();
+    let wish = Wish {
+        name: create.name,
+        environment: create.environment.unwrap_or_else(|| first(catalog.environments.first().map(|e| &e.name))),
+        tier: create.tier.unwrap_or_else(|| first(catalog.tiers.first().map(|t| &t.name))),
+        scopes: create.scopes,
+        expires: create.expires,
+        form_id: None,
+    };
+    let new = NewKey::parse(wish, catalog).map_err(|wrong| {
+        let lines: Vec<String> = wrong.into_iter().map(|(field, message)| format!("--{field}: {message}")).collect();
+        CommandError::said(lines.join(" "))
+    })?;
+    let org = desk
+        .org(&create.org)
+        .await?
+        .ok_or_else(|| CommandError::said(format!("there is no organization {}", create.org.as_str())))?;
+    let permit = Permit::grant(&Actor::operator(), org.id)?;
+    let mut tx = desk.begin(Reach::Org(org.id)).await?;
+    let issued = lifecycle::issue(&mut tx, &desk.server_keys.audit, &permit, &new, desk.now).await?;
+    tx.commit().await?;
+    say(&[issued.secret.reveal()])
+}
+
+async fn revoke(desk: &Desk, revoke: Revoke) -> Result<(), CommandError> {
+    let begun = Instant::now();
+    let reason = Reason::parse(&revoke.reason).map_err(|_| {
+        let known: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+        CommandError::said(format!("--reason: choose one of {}", known.join(", ")))
+    })?;
+    let digest =
+        match &revoke.digest {
+            Some(text) => Some(Digest::from_hex(text).ok_or_else(|| {
+                CommandError::said("--digest: 64 lower-case hexadecimal digits, the SHA-256 of the key")
+            })?),
+            None => None,
+        };
+    let hint = revoke.hint.as_ref().map(|hint| hint.trim().replace("...", "…"));
+    let mut tx = desk.begin(Reach::Operator).await?;
+    let key = only(store::candidates(&mut tx, hint.as_deref(), digest).await?)?;
+    database::set_reach(&mut tx, Reach::Org(key.org)).await?;
+    let permit: Permit<RevokeAnyKey> = Permit::grant(&Actor::operator(), key.org)?;
+    let revoked =
+        lifecycle::revoke_any(&mut tx, &desk.server_keys.audit, &permit, key.id, reason, None, desk.now).await?;
+    tx.commit().await?;
+    let receipt = Receipt { took: begun.elapsed() };
+    if revoke.json {
+        return say_json(&json!({
+            "key_id": key.id, "org": key.org_slug, "name": revoked.name, "already_revoked": revoked.already,
+            "effective": "everywhere", "took_ms": receipt.took.as_millis() as u64,
+        }));
+    }
+    let done = if revoked.already { "was revoked already" } else { "is revoked" };
+    say(&[&format!("“{}” of {} {done}. {receipt}", revoked.name, key.org_slug)])
+}
+
+/// The one key that fits; several that are not revoked yet are a question back, not a guess.
+fn only(candidates: Vec<Candidate>) -> Result<Candidate, CommandError> {
+    let (open, revoked): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|key| !key.revoked);
+    if open.len() > 1 {
+        let listed: Vec<String> =
+            open.iter().map(|key| format!("“{}” of {} --digest {}", key.name, key.org_slug, key.digest)).collect();
+        return Err(CommandError::said(format!(
+            "{} keys fit; say which by its digest: {}",
+            open.len(),
+            listed.join("; ")
+        )));
+    }
+    open.into_iter().chain(revoked).next().ok_or_else(|| CommandError::said("there is no such key"))
+}

@@ -1,0 +1,217 @@
+//! The commands of `keydesk`. Each fails with one clear line; standard output holds the answer and nothing else.
+
+mod audit;
+mod demo;
+mod keys;
+mod people;
+
+use std::{collections::BTreeMap, io::Write, process::ExitCode};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use sqlx::{Postgres, Transaction};
+use time::OffsetDateTime;
+
+use crate::{
+    accounts::password::{Hasher, HashingFailed},
+    catalog::{Catalog, CatalogError},
+    clock::Clock,
+    config::{Config, ConfigError},
+    database::{self, Database, DatabaseError, Reach},
+    keys::error::KeyError,
+    orgs::{self, Denied, Slug, lifecycle::OrgError, store::Org},
+    server,
+    server_keys::{ServerKeys, ServerKeysError},
+    telemetry,
+};
+
+#[derive(Parser)]
+#[command(name = "keydesk", version, about = "A self-hosted API key console", disable_help_subcommand = false)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the console and the key plane
+    Serve {
+        #[arg(long, value_enum, default_value = "all")]
+        plane: Plane,
+    },
+    /// Apply pending migrations and make the planes' roles
+    Migrate,
+    /// Add people
+    #[command(subcommand)]
+    User(people::UserCommand),
+    /// Make keys for the provider's own services
+    #[command(subcommand)]
+    ServiceKey(keys::ServiceKeyCommand),
+    /// Make and revoke API keys
+    #[command(subcommand)]
+    Key(keys::KeyCommand),
+    /// Fill an organization with lively demo data
+    SeedDemo(demo::SeedDemo),
+    /// Check the audit log
+    #[command(subcommand)]
+    Audit(audit::AuditCommand),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Plane {
+    All,
+    Console,
+    Keys,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    #[error(transparent)]
+    ServerKeys(#[from] ServerKeysError),
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    #[error(transparent)]
+    Serve(#[from] server::ServeError),
+    #[error("the database could not be asked: {0}")]
+    Sql(#[from] sqlx::Error),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Org(#[from] OrgError),
+    #[error(transparent)]
+    Hashing(#[from] HashingFailed),
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// A sentence that says what to do.
+    #[error("{0}")]
+    Said(String),
+}
+
+impl CommandError {
+    fn said(text: impl Into<String>) -> Self {
+        Self::Said(text.into())
+    }
+}
+
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if !error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            // The first line says it; the rest is how to call it, which `help` says too.
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or("error: wrong arguments");
+            eprintln!("{line} (see keydesk help)");
+            return ExitCode::from(2);
+        }
+    };
+    telemetry::start(std::env::var("RUST_LOG").ok().as_deref());
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let done = runtime.block_on(run(arguments.command));
+    // What still runs on blocking threads must not keep the process from ending.
+    runtime.shutdown_background();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", one_line(&error.to_string()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+async fn run(command: Command) -> Result<(), CommandError> {
+    let env: BTreeMap<String, String> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect();
+    let config = Config::from_env(env)?;
+    let catalog = Catalog::preset(&config.catalog)?;
+    if let Command::Audit(audit::AuditCommand::Verify(audit::Verify { file: Some(file), json })) = &command {
+        return audit::verify_file(&config, file, *json);
+    }
+    if let Command::Serve { plane } = command {
+        if plane != Plane::All {
+            return Err(CommandError::said("serving one plane alone is not built yet: leave --plane out"));
+        }
+        let server_keys = load_keys(&config)?;
+        return Ok(server::serve(&config, catalog, server_keys).await?);
+    }
+    let server_keys = load_keys(&config)?;
+    let database = Database::open(&config).await?;
+    let desk = Desk { database, catalog, server_keys, now: Clock::System.now() };
+    let done = match command {
+        Command::Serve { .. } | Command::Migrate => say(&["The database is up to date."]),
+        Command::User(command) => people::run(&desk, command).await,
+        Command::ServiceKey(command) => keys::run_service_key(&desk, command).await,
+        Command::Key(command) => keys::run(&desk, command).await,
+        Command::SeedDemo(command) => demo::run(&desk, command).await,
+        Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&desk, command.json).await,
+    };
+    desk.database.close().await?;
+    done
+}
+
+fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
+    database::create_data_dir(&config.data_dir)?;
+    Ok(ServerKeys::load(&config.data_dir)?)
+}
+
+/// What a command works with.
+struct Desk {
+    database: Database,
+    catalog: Catalog,
+    server_keys: ServerKeys,
+    now: OffsetDateTime,
+}
+
+impl Desk {
+    async fn begin(&self, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
+        database::begin(&self.database.console, reach).await
+    }
+
+    fn hasher(&self) -> Result<Hasher, HashingFailed> {
+        Hasher::new()
+    }
+
+    /// The organization with a slug.
+    async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
+        let mut tx = self.begin(Reach::Operator).await?;
+        let org = orgs::store::by_slug(&mut tx, slug).await?;
+        tx.commit().await?;
+        Ok(org)
+    }
+}
+
+/// The command's answer.
+fn say(lines: &[&str]) -> Result<(), CommandError> {
+    let mut out = std::io::stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    Ok(out.flush()?)
+}
+
+fn say_json(value: &serde_json::Value) -> Result<(), CommandError> {
+    say(&[&value.to_string()])
+}
+
+fn slug(text: &str) -> Result<Slug, String> {
+    Slug::parse(text).map_err(str::to_owned)
+}

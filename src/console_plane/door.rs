@@ -1,0 +1,356 @@
+//! The console's door: who comes in, with which session, and what they may do. Nothing behind it asks again.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
+use http::{StatusCode, header, request::Parts};
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
+use serde_json::json;
+use sqlx::PgPool;
+use tower_sessions::Session;
+use uuid::Uuid;
+
+use super::{
+    assets::Site,
+    error::ConsoleError,
+    model::{FoundKey, IssuedKey, IssuedWebhookSecret, RevokeReceipt},
+};
+use crate::{
+    accounts::{
+        self, UserId,
+        password::{Hasher, HashingFailed},
+        session::{ENTRY, SignedIn},
+        sign_in::AttemptFailed,
+    },
+    audit::{self, Chain, Event},
+    catalog::Catalog,
+    clock::Clock,
+    config::Origin,
+    database::{self, Reach},
+    keys::error::KeyError,
+    orgs::{self, Actor, OrgId, Permit, Principal, Role, lifecycle::OrgError, permit::Act, store::Org},
+    server_keys::ServerKeys,
+    webhooks::WebhookError,
+};
+
+/// What the console works with.
+pub struct Console {
+    /// As `keydesk_console`.
+    pub db: PgPool,
+    pub clock: Clock,
+    pub catalog: Arc<Catalog>,
+    pub server_keys: Arc<ServerKeys>,
+    pub hasher: Hasher,
+    pub origin: Origin,
+    /// Where programs reach the key plane, for ready-made commands: `http://127.0.0.1:3001`.
+    pub keys_url: String,
+    pub site: Site,
+}
+
+/// What a server function did, for an answer that is a page: the browser sent a form by itself, without JavaScript.
+#[derive(Clone)]
+pub enum Done {
+    /// Nothing to show here: go to this path.
+    Go(String),
+    Key(IssuedKey),
+    WebhookSecret(IssuedWebhookSecret),
+    Revoked(RevokeReceipt),
+    Found(Found),
+}
+
+/// A path of ours to go to next.
+#[derive(Clone)]
+pub struct GoTo(pub String);
+
+/// What the support desk found.
+#[derive(Clone)]
+pub struct Found {
+    /// What was asked, as it may be shown again.
+    pub query: String,
+    pub keys: Vec<FoundKey>,
+    /// A whole key was pasted where a hint was asked for.
+    pub pasted: bool,
+}
+
+impl From<GoTo> for Done {
+    fn from(go: GoTo) -> Self {
+        Self::Go(go.0)
+    }
+}
+impl From<IssuedKey> for Done {
+    fn from(key: IssuedKey) -> Self {
+        Self::Key(key)
+    }
+}
+impl From<IssuedWebhookSecret> for Done {
+    fn from(secret: IssuedWebhookSecret) -> Self {
+        Self::WebhookSecret(secret)
+    }
+}
+impl From<RevokeReceipt> for Done {
+    fn from(receipt: RevokeReceipt) -> Self {
+        Self::Revoked(receipt)
+    }
+}
+impl From<Found> for Done {
+    fn from(found: Found) -> Self {
+        Self::Found(found)
+    }
+}
+
+/// Where a server function leaves its result for the request it runs in.
+pub type Slot = Arc<Mutex<Option<Result<Done, ConsoleError>>>>;
+
+/// The id that an answer carries and the logs know it by.
+#[derive(Clone, Copy)]
+pub struct RequestId(pub Uuid);
+
+/// One request: from where, by what, with which session.
+#[derive(Clone)]
+pub struct Visit {
+    pub console: Arc<Console>,
+    pub request_id: Uuid,
+    /// The client's address.
+    pub address: IpAddr,
+    pub agent: String,
+    pub session: Session,
+    pub slot: Slot,
+}
+
+/// Of a user agent, no more than this many characters are kept.
+const AGENT_CHARS: usize = 200;
+
+impl FromRequestParts<Arc<Console>> for Visit {
+    type Rejection = StatusCode;
+
+    async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Self::Rejection> {
+        // All three are put there by the layers around the router; a request without them is a mistake of ours.
+        let missing = StatusCode::INTERNAL_SERVER_ERROR;
+        let RequestId(request_id) = *parts.extensions.get().ok_or(missing)?;
+        let ConnectInfo(peer) = *parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(missing)?;
+        let session = parts.extensions.get::<Session>().cloned().ok_or(missing)?;
+        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        Ok(Self {
+            console: Arc::clone(console),
+            request_id,
+            address: peer.ip().to_canonical(),
+            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect(),
+            session,
+            slot: Slot::default(),
+        })
+    }
+}
+
+/// Who is signed in.
+#[derive(Clone)]
+pub struct Who {
+    pub actor: Actor,
+    pub user: UserId,
+    pub email: String,
+    pub name: String,
+    /// The session's public id.
+    pub session_id: Uuid,
+    /// `None` for staff.
+    pub org: Option<Org>,
+    pub role: Role,
+}
+
+impl Who {
+    /// The audit chain that what they do to their own account belongs to.
+    pub fn chain(&self) -> Chain {
+        self.org.as_ref().map_or(Chain::Deployment, |org| Chain::Org(org.id))
+    }
+
+    /// What a transaction about their own account may touch.
+    pub fn reach(&self) -> Reach {
+        self.org.as_ref().map_or(Reach::Nothing, |org| Reach::Org(org.id))
+    }
+
+    /// The page they start on.
+    pub fn home(&self) -> &'static str {
+        if self.org.is_some() { "/keys" } else { "/support" }
+    }
+}
+
+/// Let in, with the permit to do `A`.
+pub struct Entry<A> {
+    pub visit: Visit,
+    pub who: Who,
+    pub permit: Permit<A>,
+}
+
+impl Visit {
+    /// Who is signed in, if anybody is. Reads rights anew at every request, so that a change of them holds at once.
+    pub async fn who(&self) -> Result<Option<Who>, ConsoleError> {
+        let entry: Option<SignedIn> = self.session.get(ENTRY).await.map_err(|error| {
+            tracing::error!(%error, "a session could not be read");
+            ConsoleError::Unavailable
+        })?;
+        let Some(entry) = entry else { return Ok(None) };
+        let user = UserId(entry.user);
+        let mut tx = database::begin(&self.console.db, Reach::Person(user)).await?;
+        let Some(person) = accounts::store::person(&mut tx, user).await? else { return Ok(None) };
+        let (principal, org, role) = if person.staff {
+            (Principal::Staff { user, name: person.name.clone() }, None, Role::Support)
+        } else {
+            let Some(membership) = orgs::store::memberships(&mut tx, user).await?.into_iter().next() else {
+                return Ok(None);
+            };
+            let (org, role) = (membership.org, membership.role);
+            (Principal::Member { user, name: person.name.clone(), org: org.id, role }, Some(org), role)
+        };
+        tx.commit().await?;
+        let actor = self.actor(principal);
+        Ok(Some(Who { actor, user, email: person.email, name: person.name, session_id: entry.session, org, role }))
+    }
+
+    pub fn actor(&self, principal: Principal) -> Actor {
+        Actor { principal, address: self.address.to_string(), agent: self.agent.clone(), request_id: self.request_id }
+    }
+
+    /// Begins a session for whoever has just proved who they are: a new id, and the old one is dead.
+    pub async fn begin_session(&self, user: UserId) -> Result<(), ConsoleError> {
+        let entry =
+            SignedIn { user: user.0, session: Uuid::nil(), agent: self.agent.clone(), address: Some(self.address) };
+        let begun = async {
+            self.session.cycle_id().await?;
+            self.session.insert(ENTRY, entry).await?;
+            self.session.save().await
+        };
+        begun.await.map_err(|error| {
+            tracing::error!(%error, "a session could not be begun");
+            ConsoleError::Unavailable
+        })
+    }
+
+    /// Ends this session, here and in the database.
+    pub async fn end_session(&self) -> Result<(), ConsoleError> {
+        self.session.flush().await.map_err(|error| {
+            tracing::error!(%error, "a session could not be ended");
+            ConsoleError::Unavailable
+        })
+    }
+
+    /// Lets in whoever is signed in and may do `A` in their own organization, or, for staff, in the deployment. A refusal
+    /// is in the audit log.
+    pub async fn enter<A: Act>(self) -> Result<Entry<A>, ConsoleError> {
+        let who = self.who().await?.ok_or(ConsoleError::SignedOut)?;
+        let org = who.org.as_ref().map_or(OrgId::NONE, |org| org.id);
+        match Permit::grant(&who.actor, org) {
+            Ok(permit) => Ok(Entry { visit: self, who, permit }),
+            Err(denied) => {
+                let words = denied.action.words();
+                let mut tx = database::begin(&self.console.db, who.reach()).await?;
+                let event = Event {
+                    action: "denied",
+                    subject: String::new(),
+                    summary: format!("Refused: {} may not {words}", denied.role.as_str()),
+                    details: json!({}),
+                    refused: true,
+                    actor: &who.actor,
+                    at: self.console.clock.now(),
+                };
+                audit::record(&mut tx, &self.console.server_keys.audit, who.chain(), event).await?;
+                tx.commit().await?;
+                let message = format!("Your role, {}, may not {words}.", denied.role.as_str());
+                Err(ConsoleError::Forbidden { message })
+            }
+        }
+    }
+}
+
+/// The request a server function runs in.
+pub fn visit() -> Result<Visit, ConsoleError> {
+    use_context::<Visit>().ok_or_else(|| {
+        tracing::error!("a server function ran outside a request");
+        ConsoleError::Unavailable
+    })
+}
+
+/// [`Visit::enter`], for a server function.
+pub async fn enter<A: Act>() -> Result<Entry<A>, ConsoleError> {
+    visit()?.enter().await
+}
+
+/// Every server function answers through here: its refusal gets a status, and its result is left for a browser that wants
+/// a page.
+pub async fn answer<T: Clone + Into<Done>>(
+    work: impl Future<Output = Result<T, ConsoleError>>,
+) -> Result<T, ConsoleError> {
+    let result = work.await;
+    if let Err(error) = &result
+        && let Some(options) = use_context::<ResponseOptions>()
+    {
+        options.set_status(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    }
+    if let Ok(visit) = visit() {
+        *visit.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone().map(Into::into));
+    }
+    result
+}
+
+/// A fault of ours: logged, and told as no more than that.
+macro_rules! faults {
+    ($($error:ty),* $(,)?) => {$(
+        impl From<$error> for ConsoleError {
+            fn from(error: $error) -> Self {
+                tracing::error!(%error, "a request of the console failed");
+                Self::Unavailable
+            }
+        }
+    )*};
+}
+faults!(sqlx::Error, HashingFailed, AttemptFailed);
+
+impl From<OrgError> for ConsoleError {
+    fn from(error: OrgError) -> Self {
+        match error {
+            OrgError::Database(error) => error.into(),
+            OrgError::SlugTaken(_) => Self::field("organization", "There is an organization of this name already."),
+            OrgError::EmailTaken(_) => Self::field("email", "This address has an account already."),
+        }
+    }
+}
+
+impl From<KeyError> for ConsoleError {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::AlreadyIssued { name, hint } => Self::Conflict {
+                message: format!(
+                    "This form has already created the key “{name}” ({hint}). Its secret is not shown again: \
+                                  if it is lost, revoke the key and create another."
+                ),
+            },
+            KeyError::NotFound => Self::NotFound { message: "There is no such key.".to_owned() },
+            KeyError::Database(error) => error.into(),
+            KeyError::Randomness(error) => {
+                tracing::error!(%error, "a key could not be made");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+impl From<WebhookError> for ConsoleError {
+    fn from(error: WebhookError) -> Self {
+        match error {
+            WebhookError::Exists => Self::Conflict {
+                message: "There is a secret already, made by this form or by somebody else. It is not shown again: \
+                          regenerate it if it is lost."
+                    .to_owned(),
+            },
+            WebhookError::Absent => {
+                Self::Conflict { message: "There is no secret to replace any more. Generate one.".to_owned() }
+            }
+            WebhookError::Database(error) => error.into(),
+            WebhookError::Randomness(_) | WebhookError::Sealing(_) => {
+                tracing::error!(%error, "a webhook secret could not be made");
+                Self::Unavailable
+            }
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Where server functions are called: by the browser half, which gets JSON, or by a form that the browser sent by itself,
+//! which gets a page. No error ever travels in an address, and no result is lost in a redirect.
+
+use std::sync::PoisonError;
+
+use axum::{
+    body::{Body, to_bytes},
+    extract::Request,
+    response::{IntoResponse, Redirect, Response},
+};
+use http::{HeaderValue, StatusCode, header};
+use leptos::prelude::provide_context;
+
+use super::{
+    door::{Done, Visit},
+    draw,
+    error::ConsoleError,
+    keys,
+    model::Refill,
+    settings, sign_in, support,
+    ui::ResendPage,
+    webhooks,
+};
+use leptos::prelude::*;
+
+/// A form as it was sent.
+pub struct Sent {
+    /// What follows `/console/fn/`.
+    pub name: String,
+    pub values: Vec<(String, String)>,
+}
+
+/// Fields that no page repeats.
+const NEVER_REPEATED: [&str; 4] = ["password", "current", "new", "token"];
+
+impl Sent {
+    pub fn value(&self, field: &str) -> String {
+        self.values.iter().find(|(name, _)| name == field).map(|(_, value)| value.clone()).unwrap_or_default()
+    }
+
+    /// What the page is drawn again with.
+    pub fn refill(&self, error: ConsoleError) -> Refill {
+        let values = self.values.iter().filter(|(name, _)| !NEVER_REPEATED.contains(&name.as_str())).cloned().collect();
+        Refill { values, error: Some(error) }
+    }
+}
+
+/// `POST /console/fn/…`
+pub async fn receive(visit: Visit, request: Request) -> Response {
+    let (mut parts, body) = request.into_parts();
+    let name = parts.uri.path().trim_start_matches("/console/fn/").to_owned();
+    let wants_page = parts
+        .headers
+        .get(header::ACCEPT)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.contains("text/html"));
+    // The layer outside bounds it.
+    let Ok(body) = to_bytes(body, usize::MAX).await else {
+        return (StatusCode::PAYLOAD_TOO_LARGE, "Send at most 64 KiB.").into_response();
+    };
+    let values = form_urlencoded::parse(&body).into_owned().collect();
+    // Leptos itself would answer a form with a redirect to where it came from, and put an error into that address.
+    parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
+    parts.headers.remove(header::REFERER);
+    let context = {
+        let visit = visit.clone();
+        move || provide_context(visit.clone())
+    };
+    let request = Request::from_parts(parts, Body::from(body));
+    let known = is_known(&name);
+    let mut response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
+    let outcome = visit.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if !known {
+        *response.status_mut() = StatusCode::NOT_FOUND;
+        return if wants_page { draw::not_found(&visit).await } else { response };
+    }
+    match outcome {
+        Some(outcome) if wants_page => page(&visit, Sent { name, values }, outcome).await,
+        Some(_) => response,
+        // The function never ran: what was sent is not its form.
+        None => {
+            *response.status_mut() = StatusCode::BAD_REQUEST;
+            if wants_page {
+                let text = "The form did not arrive whole. Go back, reload the page and fill it in again.";
+                draw::message(
+                    &visit,
+                    StatusCode::BAD_REQUEST,
+                    "This could not be read",
+                    text,
+                    ("/", "Back to the console"),
+                )
+                .await
+            } else {
+                response
+            }
+        }
+    }
+}
+
+fn is_known(name: &str) -> bool {
+    leptos::server_fn::axum::server_fn_paths().any(|(path, _)| path.strip_prefix("/console/fn/") == Some(name))
+}
+
+async fn page(visit: &Visit, sent: Sent, outcome: Result<Done, ConsoleError>) -> Response {
+    match outcome {
+        Ok(Done::Go(path)) => {
+            let mut response = Redirect::to(&path).into_response();
+            if sent.name == "sign-out" || sent.name == "sessions/end-all" {
+                let forget = HeaderValue::from_static("\"cache\", \"storage\"");
+                response.headers_mut().insert("clear-site-data", forget);
+            }
+            response
+        }
+        Err(ConsoleError::SignedOut) => signed_out(visit, sent).await,
+        Err(error @ ConsoleError::Forbidden { .. }) => draw::refusal(visit, &error, "/").await,
+        outcome => {
+            let answered = match sent.name.as_str() {
+                name if name.starts_with("keys/") => keys::routes::answer(visit, &sent, outcome).await,
+                name if name.starts_with("webhooks/") => webhooks::routes::answer(visit, &sent, outcome).await,
+                name if name.starts_with("support/") => support::routes::answer(visit, &sent, outcome).await,
+                name if name.starts_with("sessions/") || name.starts_with("account/") => {
+                    settings::routes::answer(visit, &sent, outcome).await
+                }
+                _ => sign_in::routes::answer(visit, &sent, outcome).await,
+            };
+            match answered {
+                Ok(response) => response,
+                Err(error) => draw::refusal(visit, &error, "/").await,
+            }
+        }
+    }
+}
+
+/// The session ended while somebody was typing: nothing they typed is lost.
+async fn signed_out(visit: &Visit, sent: Sent) -> Response {
+    let place = draw::Place::outside("Signed out");
+    let values: Vec<(String, String)> =
+        sent.values.iter().filter(|(name, _)| !NEVER_REPEATED.contains(&name.as_str())).cloned().collect();
+    let whole = values.len() == sent.values.len();
+    let action = format!("/console/fn/{}", sent.name);
+    draw::page(&visit.console, StatusCode::UNAUTHORIZED, place, move || {
+        view! { <ResendPage action=action.clone() values=values.clone() whole /> }
+    })
+    .await
+}

@@ -1,0 +1,102 @@
+//! What the server functions for keys do.
+
+use std::time::Instant;
+
+use uuid::Uuid;
+
+use crate::{
+    console_plane::{
+        door::{self, Entry},
+        error::{ConsoleError, FieldError},
+        model::{IssuedKey, RevokeReceipt},
+    },
+    database::{self, Reach},
+    keys::{
+        lifecycle::{self, NewKey, Wish},
+        model::{KeyId, Reason},
+    },
+    orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
+    revocation::Receipt,
+};
+
+pub async fn issue(
+    form_id: String,
+    name: String,
+    environment: String,
+    tier: String,
+    scopes: Vec<String>,
+    expires: String,
+) -> Result<IssuedKey, ConsoleError> {
+    let Entry { visit, permit, .. } = door::enter::<IssueKey>().await?;
+    let console = &visit.console;
+    let form_id = Some(form_id.parse::<Uuid>().map_err(|_| stale_form())?);
+    let new = NewKey::parse(Wish { name, environment, tier, scopes, expires, form_id }, &console.catalog).map_err(
+        |wrong| {
+            let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
+            ConsoleError::Fields { fields: fields.collect() }
+        },
+    )?;
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, console.clock.now()).await?;
+    tx.commit().await?;
+    let secret = issued.secret.reveal().to_owned();
+    Ok(IssuedKey {
+        id: issued.id.to_string(),
+        name: new.name().to_owned(),
+        hint: issued.secret.hint.clone(),
+        environment: new.environment().to_owned(),
+        curl: format!("curl -H 'x-api-key: {secret}' {}/v1/whoami", console.keys_url),
+        env_line: format!("{}_API_KEY={secret}", console.catalog.env_name()),
+        secret,
+    })
+}
+
+pub async fn revoke(key_id: String, reason: String) -> Result<RevokeReceipt, ConsoleError> {
+    let begun = Instant::now();
+    let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
+    let console = &visit.console;
+    let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
+    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let revoked =
+        lifecycle::revoke(&mut tx, &console.server_keys.audit, &permit, id, reason, console.clock.now()).await?;
+    tx.commit().await?;
+    Ok(receipt(&revoked, begun))
+}
+
+/// What is said of a key that is revoked now.
+pub fn receipt(revoked: &lifecycle::RevokedKey, begun: Instant) -> RevokeReceipt {
+    let text = if revoked.already {
+        format!("“{}” was revoked already.", revoked.name)
+    } else {
+        format!("Revoked “{}”.", revoked.name)
+    };
+    RevokeReceipt { text, receipt: Receipt { took: begun.elapsed() }.to_string() }
+}
+
+pub async fn revoke_all(confirmation: String) -> Result<RevokeReceipt, ConsoleError> {
+    let begun = Instant::now();
+    let Entry { visit, who, permit } = door::enter::<RevokeAllKeys>().await?;
+    let console = &visit.console;
+    let name = who.org.map(|org| org.name).unwrap_or_default();
+    if confirmation.trim() != name {
+        return Err(ConsoleError::field("confirmation", format!("Type the organization's name, {name}, exactly.")));
+    }
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let count = lifecycle::revoke_all(&mut tx, &console.server_keys.audit, &permit, console.clock.now()).await?;
+    tx.commit().await?;
+    let text = match count {
+        0 => "There was no key left to revoke.".to_owned(),
+        1 => "Revoked 1 key.".to_owned(),
+        count => format!("Revoked {count} keys."),
+    };
+    Ok(RevokeReceipt { text, receipt: Receipt { took: begun.elapsed() }.to_string() })
+}
+
+pub fn no_such_key() -> ConsoleError {
+    crate::keys::error::KeyError::NotFound.into()
+}
+
+pub fn stale_form() -> ConsoleError {
+    ConsoleError::field("", "This form is not complete. Reload the page and fill it in again.")
+}

@@ -1,0 +1,13 @@
+//! API keys: the list, one key's page, create, revoke, revoke all.
+
+pub mod fns;
+pub mod islands;
+
+#[cfg(feature = "ssr")]
+pub(super) mod act;
+#[cfg(feature = "ssr")]
+pub mod load;
+#[cfg(feature = "ssr")]
+pub mod page;
+#[cfg(feature = "ssr")]
+pub mod routes;

@@ -1,0 +1,121 @@
+//! The keys pages, and the answers to their forms where there is no JavaScript.
+
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
+use http::StatusCode;
+use leptos::prelude::*;
+use serde::Deserialize;
+
+use super::{
+    load::{self, Ask},
+    page::{KeyPage, KeysPage},
+};
+use crate::{
+    console_plane::{
+        door::{Done, Entry, Visit},
+        draw::{self, Place},
+        error::ConsoleError,
+        forms::Sent,
+        model::{KeysPanel, Notice, Refill},
+        shell::Section,
+    },
+    keys::model::KeyId,
+    orgs::permit::ViewKeys,
+};
+
+/// What the page's address may say. What does not parse is as if it were not there.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ListQuery {
+    page: Option<String>,
+    new: Option<String>,
+    revoke: Option<String>,
+    #[serde(rename = "revoke-all")]
+    revoke_all: Option<String>,
+}
+
+pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Response {
+    let page = query.page.and_then(|page| page.parse().ok()).unwrap_or(1);
+    let ask = match query {
+        ListQuery { revoke: Some(id), .. } => Ask::Revoke(id, Refill::default()),
+        ListQuery { revoke_all: Some(_), .. } => Ask::RevokeAll(Refill::default()),
+        ListQuery { new: Some(_), .. } => Ask::Create(Refill::default()),
+        _ => Ask::Nothing,
+    };
+    match draw_list(&visit, StatusCode::OK, page, ask, None).await {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, "/keys").await,
+    }
+}
+
+async fn draw_list(
+    visit: &Visit,
+    status: StatusCode,
+    page: u32,
+    ask: Ask,
+    notice: Option<Notice>,
+) -> Result<Response, ConsoleError> {
+    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
+    let model = load::list(&entry, page, ask, notice).await?;
+    let place = Place::of(&entry.who, Section::Keys, "API keys");
+    Ok(draw::page(&visit.console, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct OneQuery {
+    revoke: Option<String>,
+}
+
+pub async fn one(visit: Visit, Path(id): Path<String>, Query(query): Query<OneQuery>) -> Response {
+    match draw_one(&visit, StatusCode::OK, &id, query.revoke.is_some(), Refill::default(), None).await {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, &format!("/keys/{id}")).await,
+    }
+}
+
+async fn draw_one(
+    visit: &Visit,
+    status: StatusCode,
+    id: &str,
+    asks_revoke: bool,
+    refill: Refill,
+    notice: Option<Notice>,
+) -> Result<Response, ConsoleError> {
+    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
+    let model = match id.parse::<KeyId>() {
+        Ok(id) => load::one(&entry, id, asks_revoke, refill, notice).await?,
+        Err(_) => None,
+    };
+    let Some(model) = model else { return Ok(draw::not_found(visit).await) };
+    let place = Place::of(&entry.who, Section::Keys, &model.key.name);
+    Ok(draw::page(&visit.console, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
+}
+
+/// The page that answers a form of this feature.
+pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+    match outcome {
+        Ok(Done::Key(key)) => draw_list(visit, StatusCode::OK, 1, Ask::Show(KeysPanel::Issued(key)), None).await,
+        Ok(Done::Revoked(receipt)) => {
+            let notice = Notice { text: receipt.text, detail: Some(receipt.receipt) };
+            if sent.name == "keys/revoke" && !sent.value("from_key").is_empty() {
+                return draw_one(visit, StatusCode::OK, &sent.value("key_id"), false, Refill::default(), Some(notice))
+                    .await;
+            }
+            draw_list(visit, StatusCode::OK, 1, Ask::Nothing, Some(notice)).await
+        }
+        Ok(_) => Err(ConsoleError::Unavailable),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let ask = match sent.name.as_str() {
+                "keys/issue" => Ask::Create(sent.refill(error)),
+                "keys/revoke-all" => Ask::RevokeAll(sent.refill(error)),
+                _ if matches!(error, ConsoleError::NotFound { .. }) => return Err(error),
+                _ => Ask::Revoke(sent.value("key_id"), sent.refill(error)),
+            };
+            draw_list(visit, status, 1, ask, None).await
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Who belongs to the organization.
+
+pub mod page;
+pub mod routes;

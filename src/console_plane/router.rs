@@ -1,0 +1,205 @@
+//! The console's routes, and what every answer of it carries.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Json, Router,
+    extract::{DefaultBodyLimit, Request, State},
+    middleware::{self, Next},
+    response::{IntoResponse, Redirect, Response},
+    routing::{get, post},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
+use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
+use uuid::Uuid;
+
+use super::{
+    audit_log,
+    door::{Console, RequestId, Visit},
+    draw, forms, keys, members, settings, sign_in, support, webhooks,
+};
+use crate::{accounts::session::Sessions, config::Origin, database};
+
+/// Every route but the server functions, for the test that tries each with every kind of principal.
+pub const ROUTES: [(&str, &str); 13] = [
+    ("GET", "/"),
+    ("GET", "/healthz"),
+    ("GET", "/sign-in"),
+    ("GET", "/setup"),
+    ("GET", "/keys"),
+    ("GET", "/keys/{id}"),
+    ("GET", "/webhooks"),
+    ("GET", "/audit"),
+    ("GET", "/audit/export"),
+    ("GET", "/members"),
+    ("GET", "/settings"),
+    ("GET", "/support"),
+    ("GET", "/favicon.svg"),
+];
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MAX_BODY: usize = 64 * 1024;
+/// No answer takes longer; hashing a password behind a queue of others takes the longest.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub fn router(console: Arc<Console>) -> Router {
+    // Drawing pages needs it; a second call (in tests) changes nothing.
+    let _ = any_spawner::Executor::init_tokio();
+    let sessions = Sessions { console: console.db.clone(), clock: console.clock.clone() };
+    // Nothing but the id is in the cookie. `__Host-` needs https; on this machine cookies ignore ports, so the name has it.
+    let https = console.origin.is_https();
+    let cookie = if https { "__Host-keydesk".to_owned() } else { format!("keydesk-{}", console.origin.port()) };
+    let session_layer = SessionManagerLayer::new(sessions)
+        .with_name(cookie)
+        .with_secure(https)
+        .with_http_only(true)
+        .with_same_site(SameSite::Lax)
+        .with_path("/")
+        .with_expiry(Expiry::OnSessionEnd);
+    Router::new()
+        .route("/", get(home))
+        .route("/healthz", get(healthz))
+        .route("/sign-in", get(sign_in::routes::sign_in))
+        .route("/setup", get(sign_in::routes::setup))
+        .route("/keys", get(keys::routes::list))
+        .route("/keys/{id}", get(keys::routes::one))
+        .route("/webhooks", get(webhooks::routes::show))
+        .route("/audit", get(audit_log::routes::show))
+        .route("/audit/export", get(audit_log::routes::export))
+        .route("/members", get(members::routes::show))
+        .route("/settings", get(settings::routes::show))
+        .route("/support", get(support::routes::show))
+        .route("/console/fn/{*name}", post(forms::receive))
+        .merge(console.site.routes())
+        .fallback(async |visit: Visit| draw::not_found(&visit).await)
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(CatchPanicLayer::custom(|_| {
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong inside Keydesk.")
+        }))
+        .layer(session_layer)
+        .layer(middleware::from_fn_with_state(Arc::clone(&console), same_origin))
+        .layer(middleware::from_fn_with_state(Arc::clone(&console), dress))
+        .with_state(console)
+}
+
+async fn home(visit: Visit) -> Response {
+    match visit.who().await {
+        Ok(Some(who)) => Redirect::to(who.home()).into_response(),
+        Ok(None) => Redirect::to("/sign-in").into_response(),
+        Err(error) => draw::refusal(&visit, &error, "/").await,
+    }
+}
+
+/// 200 once migrated and able to answer.
+async fn healthz(State(console): State<Arc<Console>>) -> Response {
+    if database::store::is_answering(&console.db).await {
+        Json(serde_json::json!({ "status": "ok" })).into_response()
+    } else {
+        plain(StatusCode::SERVICE_UNAVAILABLE, "The database does not answer.")
+    }
+}
+
+async fn method_not_allowed(visit: Visit) -> Response {
+    let text = "This address is not a page. It only takes what the console's forms send.";
+    draw::message(&visit, StatusCode::METHOD_NOT_ALLOWED, "Not a page", text, ("/", "Back to the console")).await
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response {
+    (status, text).into_response()
+}
+
+/// Refuses what another site's page sends in the name of whoever is signed in here: on any path, before anything else.
+async fn same_origin(State(console): State<Arc<Console>>, request: Request, next: Next) -> Response {
+    let safe = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if safe || is_ours(request.headers(), &console.origin) {
+        next.run(request).await
+    } else {
+        plain(StatusCode::FORBIDDEN, "This request did not come from a page of this console, so it was refused.")
+    }
+}
+
+/// Browsers say where a request comes from; one that says nothing at all is not trusted.
+fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
+    match headers.get(SEC_FETCH_SITE) {
+        Some(site) => site == "same-origin",
+        None => headers
+            .get(header::ORIGIN)
+            .and_then(|value| value.to_str().ok())
+            .is_some_and(|value| origin.is_named_by(value)),
+    }
+}
+
+/// Gives a request its id and a deadline, and every answer its headers and log line.
+async fn dress(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+    let id = Uuid::new_v4();
+    request.extensions_mut().insert(RequestId(id));
+    let method = request.method().clone();
+    // The path only: a set-up link's token is in the query.
+    let path = request.uri().path().to_owned();
+    let begun = Instant::now();
+    let mut response = tokio::time::timeout(PATIENCE, next.run(request))
+        .await
+        .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "Keydesk took too long. Try again."));
+    let headers = response.headers_mut();
+    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
+        headers.insert(X_REQUEST_ID, value);
+    }
+    for (name, value) in [
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "same-origin"),
+        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    for (name, value) in [
+        // Pages bring their own, with their nonce; hashed files may be kept.
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    if console.origin.is_https() {
+        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    tracing::info!(
+        plane = "console", %id, %method, path, status = response.status().as_u16(),
+        ms = begun.elapsed().as_secs_f64() * 1e3, "answered"
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(pairs: &[(&'static str, &'static str)]) -> bool {
+        let headers = pairs
+            .iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect();
+        is_ours(&headers, &Origin::parse("http://localhost:3000").unwrap())
+    }
+
+    #[test]
+    fn a_request_is_ours_only_if_the_browser_says_so() {
+        assert!(ours(&[("sec-fetch-site", "same-origin")]));
+        assert!(ours(&[("origin", "http://localhost:3000")]));
+        assert!(ours(&[("origin", "http://127.0.0.1:3000")]));
+        assert!(!ours(&[]));
+        assert!(!ours(&[("origin", "null")]));
+        assert!(!ours(&[("origin", "http://localhost:3001")]));
+        assert!(!ours(&[("referer", "http://localhost:3000/keys")]));
+        for foreign in ["same-site", "cross-site", "none", "", "Same-Origin"] {
+            assert!(!ours(&[("sec-fetch-site", foreign), ("origin", "http://localhost:3000")]), "{foreign}");
+        }
+    }
+}

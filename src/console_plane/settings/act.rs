@@ -1,0 +1,97 @@
+//! What one can do to one's own account.
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    accounts::{
+        password::NewPassword,
+        sign_in::{Attempt, attempt},
+        store,
+    },
+    audit::{self, Event},
+    console_plane::{
+        door::{self, GoTo, Visit, Who},
+        error::ConsoleError,
+    },
+    database,
+};
+
+async fn enter() -> Result<(Visit, Who), ConsoleError> {
+    let visit = door::visit()?;
+    let who = visit.who().await?.ok_or(ConsoleError::SignedOut)?;
+    Ok((visit, who))
+}
+
+fn event<'a>(visit: &Visit, who: &'a Who, action: &'static str, summary: &str, details: Value) -> Event<'a> {
+    Event {
+        action,
+        subject: format!("user:{}", who.user.0),
+        summary: summary.to_owned(),
+        details,
+        refused: false,
+        actor: &who.actor,
+        at: visit.console.clock.now(),
+    }
+}
+
+pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
+    let (visit, who) = enter().await?;
+    // One that is over already, or somebody else's, is as gone as one just ended.
+    if let Ok(id) = session_id.parse::<Uuid>() {
+        let mut tx = database::begin(&visit.console.db, who.reach()).await?;
+        if store::end_session_of(&mut tx, who.user, id).await? {
+            let event = event(&visit, &who, "session.end", "Ended one of their sessions", json!({ "session": id }));
+            audit::record(&mut tx, &visit.console.server_keys.audit, who.chain(), event).await?;
+        }
+        tx.commit().await?;
+    }
+    Ok(GoTo("/settings?done=session".to_owned()))
+}
+
+pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
+    let (visit, who) = enter().await?;
+    let mut tx = database::begin(&visit.console.db, who.reach()).await?;
+    let count = store::end_sessions_of(&mut tx, who.user).await?;
+    let event = event(&visit, &who, "session.end_all", "Signed out everywhere", json!({ "sessions": count }));
+    audit::record(&mut tx, &visit.console.server_keys.audit, who.chain(), event).await?;
+    tx.commit().await?;
+    visit.end_session().await?;
+    Ok(GoTo("/sign-in?done=signed-out-everywhere".to_owned()))
+}
+
+pub async fn change_password(current: SecretString, new: SecretString) -> Result<GoTo, ConsoleError> {
+    let (visit, who) = enter().await?;
+    let console = &visit.console;
+    let org = who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default();
+    let about = [who.name.as_str(), who.email.as_str(), who.email.split('@').next().unwrap_or_default(), org.as_str()];
+    let password = NewPassword::parse(&new, &about).map_err(|message| ConsoleError::field("new", message))?;
+    let hash = console.hasher.hash(password).await?;
+    let now = console.clock.now();
+    let (mut tx, outcome) = attempt(&console.db, &console.hasher, &who.email, &current, now).await?;
+    database::set_reach(&mut tx, who.reach()).await?;
+    let accepted = matches!(outcome, Attempt::Accepted(_));
+    let event = if accepted {
+        store::set_password(&mut tx, who.user, &hash).await?;
+        store::end_sessions_of(&mut tx, who.user).await?;
+        event(&visit, &who, "password.change", "Changed their password", json!({}))
+    } else {
+        let refused = event(
+            &visit,
+            &who,
+            "password.change",
+            "Refused a change of password: the current one was wrong",
+            json!({}),
+        );
+        Event { refused: true, ..refused }
+    };
+    audit::record(&mut tx, &console.server_keys.audit, who.chain(), event).await?;
+    tx.commit().await?;
+    if !accepted {
+        let message = "This is not your current password, or there were too many attempts: wait a few minutes then.";
+        return Err(ConsoleError::field("current", message));
+    }
+    visit.begin_session(who.user).await?;
+    Ok(GoTo("/settings?done=password".to_owned()))
+}

@@ -1,0 +1,55 @@
+//! The settings page, and the answers to its forms.
+
+use axum::{extract::Query, response::Response};
+use http::StatusCode;
+use leptos::prelude::*;
+use serde::Deserialize;
+
+use super::{load, page::SettingsPage};
+use crate::console_plane::{
+    door::{Done, Visit},
+    draw::{self, Place, viewer},
+    error::ConsoleError,
+    forms::Sent,
+    model::{Notice, Refill},
+    shell::Section,
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ShowQuery {
+    done: String,
+}
+
+pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
+    let notice = match query.done.as_str() {
+        "password" => Some(("Your password is changed.", Some("Your other sessions have ended."))),
+        "session" => Some(("The session has ended.", None)),
+        _ => None,
+    };
+    let notice = notice.map(|(text, detail)| Notice { text: text.to_owned(), detail: detail.map(str::to_owned) });
+    match draw_page(&visit, StatusCode::OK, Refill::default(), notice).await {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, "/settings").await,
+    }
+}
+
+async fn draw_page(
+    visit: &Visit,
+    status: StatusCode,
+    refill: Refill,
+    notice: Option<Notice>,
+) -> Result<Response, ConsoleError> {
+    let who = visit.who().await?.ok_or(ConsoleError::SignedOut)?;
+    let model = load::page(visit, &who, refill, notice).await?;
+    let place = Place::of(&who, Section::Settings, "Settings");
+    let content = move || view! { <SettingsPage model=model.clone() viewer=viewer(&who) /> };
+    Ok(draw::page(&visit.console, status, place, content).await)
+}
+
+/// The page that answers a form of this feature that could not be done.
+pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+    let error = outcome.err().unwrap_or(ConsoleError::Unavailable);
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    draw_page(visit, status, sent.refill(error), None).await
+}

@@ -1,0 +1,226 @@
+//! What signing in, signing out and setting up do.
+
+use secrecy::SecretString;
+use serde_json::json;
+use sqlx::{Postgres, Transaction};
+
+use crate::{
+    accounts::{
+        self, Email, PersonName, UserId,
+        password::NewPassword,
+        sign_in::{Attempt, attempt},
+        store::Account,
+    },
+    audit::{self, Chain, Event},
+    clock,
+    console_plane::{
+        door::{self, GoTo, Visit},
+        error::{ConsoleError, FieldError},
+    },
+    database::{self, Reach},
+    orgs::{self, OrgId, OrgName, Permit, Principal, Role, lifecycle::NewPerson},
+    secrets::Digest,
+};
+
+pub async fn sign_in(email: String, password: SecretString, next: String) -> Result<GoTo, ConsoleError> {
+    let visit = door::visit()?;
+    let console = &visit.console;
+    let now = console.clock.now();
+    let (mut tx, outcome) = attempt(&console.db, &console.hasher, email.trim(), &password, now).await?;
+    let (account, accepted) = match outcome {
+        Attempt::Accepted(account) => (Some(account), true),
+        Attempt::Refused(account) => (account, false),
+    };
+    let home = note(&mut tx, &visit, account.as_ref(), accepted).await?;
+    tx.commit().await?;
+    match account {
+        Some(account) if accepted => {
+            visit.begin_session(account.id).await?;
+            Ok(GoTo(safe_path(&next).unwrap_or(home).to_owned()))
+        }
+        _ => Err(ConsoleError::Refused {
+            message:
+                "Email or password is wrong, or there were too many attempts. Check both; after several failures, \
+                      wait a few minutes."
+                    .to_owned(),
+        }),
+    }
+}
+
+/// Writes the audit row of an attempt, and answers the page the person starts on.
+async fn note(
+    tx: &mut Transaction<'static, Postgres>,
+    visit: &Visit,
+    account: Option<&Account>,
+    accepted: bool,
+) -> Result<&'static str, ConsoleError> {
+    let membership = match account {
+        Some(account) => {
+            database::set_reach(tx, Reach::Person(account.id)).await?;
+            orgs::store::memberships(tx, account.id).await?.into_iter().next()
+        }
+        None => None,
+    };
+    let (chain, reach) = match &membership {
+        Some(membership) => (Chain::Org(membership.org.id), Reach::Org(membership.org.id)),
+        None => (Chain::Deployment, Reach::Nothing),
+    };
+    database::set_reach(tx, reach).await?;
+    let principal = match (account, &membership) {
+        // What was typed is not repeated: people type passwords into the wrong field.
+        _ if !accepted => Principal::Anonymous,
+        (Some(account), Some(membership)) => Principal::Member {
+            user: account.id,
+            name: account.name.clone(),
+            org: membership.org.id,
+            role: membership.role,
+        },
+        (Some(account), None) => Principal::Staff { user: account.id, name: account.name.clone() },
+        (None, _) => Principal::Anonymous,
+    };
+    let (action, summary) = match account {
+        Some(_) if accepted => ("sign_in", "Signed in".to_owned()),
+        Some(account) => ("sign_in", format!("Refused a sign-in as {}", account.name)),
+        None => ("sign_in", "Refused a sign-in with an unknown address".to_owned()),
+    };
+    let event = Event {
+        action,
+        subject: account.map(|account| format!("user:{}", account.id.0)).unwrap_or_default(),
+        summary,
+        details: json!({}),
+        refused: !accepted,
+        actor: &visit.actor(principal),
+        at: visit.console.clock.now(),
+    };
+    audit::record(tx, &visit.console.server_keys.audit, chain, event).await?;
+    Ok(if membership.is_some() { "/keys" } else { "/support" })
+}
+
+pub async fn sign_out() -> Result<GoTo, ConsoleError> {
+    let visit = door::visit()?;
+    if let Some(who) = visit.who().await? {
+        let mut tx = database::begin(&visit.console.db, who.reach()).await?;
+        let event = Event {
+            action: "sign_out",
+            subject: format!("user:{}", who.user.0),
+            summary: "Signed out".to_owned(),
+            details: json!({}),
+            refused: false,
+            actor: &who.actor,
+            at: visit.console.clock.now(),
+        };
+        audit::record(&mut tx, &visit.console.server_keys.audit, who.chain(), event).await?;
+        tx.commit().await?;
+    }
+    visit.end_session().await?;
+    Ok(GoTo("/sign-in?done=signed-out".to_owned()))
+}
+
+pub async fn set_up(
+    token: SecretString,
+    organization: String,
+    name: String,
+    email: String,
+    password: SecretString,
+) -> Result<GoTo, ConsoleError> {
+    let visit = door::visit()?;
+    let console = &visit.console;
+    let now = console.clock.now();
+    let digest = Digest::of_text(&token);
+    // Before the slow hashing, so that a dead link costs nothing.
+    if !link_is_live(&visit, digest).await? {
+        return Err(dead_link());
+    }
+    let mut wrong = Vec::new();
+    let mut note =
+        |field: &str, message: &str| wrong.push(FieldError { field: field.to_owned(), message: message.to_owned() });
+    let org_name = OrgName::parse(&organization).map_err(|message| note("organization", message)).ok();
+    let person_name = PersonName::parse(&name).map_err(|message| note("name", message)).ok();
+    let address = Email::parse(&email).map_err(|message| note("email", message)).ok();
+    let about = [organization.as_str(), name.as_str(), email.as_str(), email.split('@').next().unwrap_or_default()];
+    let password = NewPassword::parse(&password, &about).map_err(|message| note("password", message)).ok();
+    let (Some(org_name), Some(name), Some(email), Some(password)) = (org_name, person_name, address, password) else {
+        return Err(ConsoleError::Fields { fields: wrong });
+    };
+    let person = NewPerson { email, name, password_hash: console.hasher.hash(password).await? };
+    let user = found(&visit, digest, &org_name, &person).await?;
+    tracing::info!(org = org_name.slug().as_str(), at = %now, "set up");
+    visit.begin_session(user).await?;
+    Ok(GoTo("/keys".to_owned()))
+}
+
+/// The link, the organization and its owner, in one transaction: of two who use the link at once, one is too late.
+async fn found(visit: &Visit, digest: Digest, org_name: &OrgName, person: &NewPerson) -> Result<UserId, ConsoleError> {
+    let console = &visit.console;
+    let (now, audit_key) = (console.clock.now(), &console.server_keys.audit);
+    let org = OrgId(clock::id(now));
+    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    if !accounts::store::use_setup_link(&mut tx, digest, now).await? {
+        return Err(dead_link());
+    }
+    // Whoever holds the link has it from the operator.
+    let actor = visit.actor(Principal::Operator);
+    let grant = |error| {
+        tracing::error!(%error, "the set-up was not permitted");
+        ConsoleError::Unavailable
+    };
+    let slug = org_name.slug();
+    orgs::lifecycle::create_org(&mut tx, audit_key, &Permit::grant(&actor, org).map_err(grant)?, &slug, org_name, now)
+        .await?;
+    let may_add = Permit::grant(&actor, org).map_err(grant)?;
+    let user = orgs::lifecycle::add_member(&mut tx, audit_key, &may_add, person, Role::Owner, now).await?;
+    tx.commit().await?;
+    Ok(user)
+}
+
+/// Whether a set-up link's token is the live one.
+pub async fn link_is_live(visit: &Visit, digest: Digest) -> Result<bool, ConsoleError> {
+    let mut db = visit.console.db.acquire().await?;
+    Ok(accounts::store::setup_link_is_live(&mut db, digest, visit.console.clock.now()).await?)
+}
+
+pub fn dead_link() -> ConsoleError {
+    ConsoleError::NotFound {
+        message: "This set-up link has been used, has expired, or was replaced by a newer one. While nobody has an \
+                  account, every start of the server prints a fresh link."
+            .to_owned(),
+    }
+}
+
+/// A path of ours to go to after signing in: known pages only, so that no address made elsewhere leads anywhere else.
+pub fn safe_path(path: &str) -> Option<&str> {
+    const PAGES: [&str; 6] = ["/keys", "/webhooks", "/audit", "/members", "/settings", "/support"];
+    let (page, query) = path.split_once('?').unwrap_or((path, ""));
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_=&".contains(&b));
+    let known =
+        PAGES.contains(&page) || page.strip_prefix("/keys/").is_some_and(|id| uuid::Uuid::try_parse(id).is_ok());
+    (known && plain(query)).then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pages_of_ours_are_gone_to() {
+        for good in ["/keys", "/keys?page=2", "/keys/0192f0c1-2345-7abc-8def-0123456789ab", "/audit?before=7"] {
+            assert_eq!(safe_path(good), Some(good));
+        }
+        for bad in [
+            "",
+            "/",
+            "//evil.example",
+            "/\\evil.example",
+            "https://evil.example",
+            "/keys/../x",
+            "/keys?x=\r\nSet-Cookie:a",
+            "/keys@evil.example",
+            "keys",
+            "/\u{2215}evil.example",
+            "/keys?next=//evil.example",
+            "/console/fn/sign-out",
+        ] {
+            assert_eq!(safe_path(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! Signing in and out, and the first owner's set-up.
+
+pub mod fns;
+
+#[cfg(feature = "ssr")]
+mod act;
+#[cfg(feature = "ssr")]
+pub mod page;
+#[cfg(feature = "ssr")]
+pub mod routes;

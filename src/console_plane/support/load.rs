@@ -1,0 +1,65 @@
+//! What the support desk shows.
+
+use time::OffsetDateTime;
+
+use crate::{
+    console_plane::{
+        door::{Entry, Found},
+        error::ConsoleError,
+        keys::load::key_row,
+        model::{FoundKey, Notice, Refill, SupportPageModel, SupportPanel},
+        ui::target_of,
+    },
+    database::{self, Reach},
+    keys::{
+        model::{KeyId, Status},
+        store::{self, Listed},
+    },
+    orgs::permit::FindAnyKey,
+};
+
+pub fn found_key(key: Listed, now: OffsetDateTime) -> FoundKey {
+    FoundKey { org: key.org_name.clone(), org_slug: key.org_slug.clone(), key: key_row(key, now) }
+}
+
+/// What the page is about.
+#[derive(Default)]
+pub struct Desk {
+    pub found: Option<Found>,
+    /// The value of `query` and what was wrong with it.
+    pub refused: Option<(String, String)>,
+    /// A key to be revoked, and what its form held.
+    pub revoke: Option<(String, Refill)>,
+    pub notice: Option<Notice>,
+}
+
+pub async fn page(entry: &Entry<FindAnyKey>, desk: Desk) -> Result<SupportPageModel, ConsoleError> {
+    let console = &entry.visit.console;
+    let now = console.clock.now();
+    let panel = match desk.revoke {
+        Some((id, refill)) => match key(entry, &id).await?.map(|key| key_row(key, now)) {
+            Some(key) if key.status != Status::Revoked => SupportPanel::Revoke(target_of(&key), refill),
+            _ => SupportPanel::Closed,
+        },
+        None => SupportPanel::Closed,
+    };
+    let (query, error) = match (&desk.found, desk.refused) {
+        (_, Some((query, error))) => (query, Some(error)),
+        (Some(found), None) => {
+            let warning = "A whole key was pasted. It was not kept, and its digest stands here instead; whoever sent it to \
+                           you has leaked it, so revoke it.";
+            (found.query.clone(), found.pasted.then(|| warning.to_owned()))
+        }
+        (None, None) => (String::new(), None),
+    };
+    Ok(SupportPageModel { query, found: desk.found.map(|found| found.keys), error, panel, notice: desk.notice })
+}
+
+/// A key by its id, whoever's it is.
+async fn key(entry: &Entry<FindAnyKey>, id: &str) -> Result<Option<Listed>, ConsoleError> {
+    let Ok(id) = id.parse::<KeyId>() else { return Ok(None) };
+    let mut tx = database::begin(&entry.visit.console.db, Reach::Support).await?;
+    let key = store::by_id(&mut tx, id).await?;
+    tx.commit().await?;
+    Ok(key)
+}

@@ -1,0 +1,51 @@
+//! What the webhooks page shows.
+
+use crate::{
+    console_plane::{
+        door::Entry,
+        error::ConsoleError,
+        model::{Choice, WebhookPanel, WebhooksPageModel, When},
+    },
+    database::{self, Reach},
+    orgs::{Action, permit::ViewWebhooks},
+    webhooks::store,
+};
+
+/// The page of an environment; of the first, if there is none of that name.
+pub async fn page(
+    entry: &Entry<ViewWebhooks>,
+    environment: &str,
+    panel: WebhookPanel,
+) -> Result<WebhooksPageModel, ConsoleError> {
+    let console = &entry.visit.console;
+    let org = entry.permit.org();
+    let environments = &console.catalog.environments;
+    let environment = environments
+        .iter()
+        .find(|known| known.name == environment)
+        .or(environments.first())
+        .map(|known| known.name.clone())
+        .unwrap_or_default();
+    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let current = store::current(&mut tx, org, &environment).await?;
+    tx.commit().await?;
+    let may_manage = entry.who.role.may(Action::ManageWebhooks);
+    let panel = match panel {
+        // Nothing to replace, or not theirs to replace.
+        WebhookPanel::ConfirmRegenerate(refill) if refill.error.is_none() && (current.is_none() || !may_manage) => {
+            WebhookPanel::Closed
+        }
+        panel => panel,
+    };
+    Ok(WebhooksPageModel {
+        environments: environments
+            .iter()
+            .map(|known| Choice { value: known.name.clone(), label: known.label.clone(), note: String::new() })
+            .collect(),
+        environment,
+        current: current.map(|(at, by)| (When::at(at, console.clock.now()), by)),
+        may_manage,
+        form_id: uuid::Uuid::new_v4().to_string(),
+        panel,
+    })
+}

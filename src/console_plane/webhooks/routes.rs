@@ -1,0 +1,64 @@
+//! The webhooks page, and the answers to its forms.
+
+use axum::{extract::Query, response::Response};
+use http::StatusCode;
+use leptos::prelude::*;
+use serde::Deserialize;
+
+use super::{load, page::WebhooksPage};
+use crate::{
+    console_plane::{
+        door::{Done, Entry, Visit},
+        draw::{self, Place},
+        error::ConsoleError,
+        forms::Sent,
+        model::{Refill, WebhookPanel},
+        shell::Section,
+    },
+    orgs::permit::ViewWebhooks,
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ShowQuery {
+    environment: String,
+    regenerate: Option<String>,
+}
+
+pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
+    let panel = match query.regenerate {
+        Some(_) => WebhookPanel::ConfirmRegenerate(Refill::default()),
+        None => WebhookPanel::Closed,
+    };
+    match draw_page(&visit, StatusCode::OK, &query.environment, panel).await {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, "/webhooks").await,
+    }
+}
+
+async fn draw_page(
+    visit: &Visit,
+    status: StatusCode,
+    environment: &str,
+    panel: WebhookPanel,
+) -> Result<Response, ConsoleError> {
+    let entry: Entry<ViewWebhooks> = visit.clone().enter().await?;
+    let model = load::page(&entry, environment, panel).await?;
+    let place = Place::of(&entry.who, Section::Webhooks, "Webhooks");
+    Ok(draw::page(&visit.console, status, place, move || view! { <WebhooksPage model=model.clone() /> }).await)
+}
+
+/// The page that answers a form of this feature.
+pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+    match outcome {
+        Ok(Done::WebhookSecret(secret)) => {
+            let environment = secret.environment.clone();
+            draw_page(visit, StatusCode::OK, &environment, WebhookPanel::Issued(secret)).await
+        }
+        Ok(_) => Err(ConsoleError::Unavailable),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            draw_page(visit, status, &sent.value("environment"), WebhookPanel::Refused(sent.refill(error))).await
+        }
+    }
+}

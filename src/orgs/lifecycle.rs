@@ -1,0 +1,120 @@
+//! Organizations and people come to be here: each with its audit row, in the caller's transaction.
+
+use serde_json::json;
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{
+    OrgId, OrgName, Permit, Role, Slug,
+    permit::{AddMember, AddStaff, CreateOrg},
+    store,
+};
+use crate::{
+    accounts::{self, Email, PersonName, UserId},
+    audit::{self, AuditKey, Chain, Event},
+    clock,
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum OrgError {
+    #[error("there is an organization {0} already")]
+    SlugTaken(String),
+    #[error("{0} has an account already")]
+    EmailTaken(String),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// A person to be added. The hash is a PHC string.
+pub struct NewPerson {
+    pub email: Email,
+    pub name: PersonName,
+    pub password_hash: String,
+}
+
+/// Makes the permit's organization. Needs its reach.
+pub async fn create_org(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<CreateOrg>,
+    slug: &Slug,
+    name: &OrgName,
+    now: OffsetDateTime,
+) -> Result<OrgId, OrgError> {
+    let org = permit.org();
+    if store::insert(db, org, slug, name, now).await?.is_none() {
+        return Err(OrgError::SlugTaken(slug.as_str().to_owned()));
+    }
+    let event = Event {
+        action: "org.create",
+        subject: String::new(),
+        summary: format!("Created the organization “{}”", name.as_str()),
+        details: json!({ "slug": slug.as_str() }),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Org(org), event).await?;
+    Ok(org)
+}
+
+/// Adds a person to the permit's organization. Needs its reach.
+pub async fn add_member(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<AddMember>,
+    person: &NewPerson,
+    role: Role,
+    now: OffsetDateTime,
+) -> Result<UserId, OrgError> {
+    let user = add_person(db, person, false, now).await?;
+    store::add_member(db, permit.org(), user, role, now).await?;
+    let event = Event {
+        action: "member.add",
+        subject: format!("user:{}", user.0),
+        summary: format!("Added {} ({}) as {}", person.name.as_str(), person.email.as_str(), role.as_str()),
+        details: json!({ "role": role.as_str() }),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+    Ok(user)
+}
+
+/// Adds one of the provider's support people.
+pub async fn add_staff(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<AddStaff>,
+    person: &NewPerson,
+    now: OffsetDateTime,
+) -> Result<UserId, OrgError> {
+    let user = add_person(db, person, true, now).await?;
+    let event = Event {
+        action: "staff.add",
+        subject: format!("user:{}", user.0),
+        summary: format!("Added {} ({}) as support staff", person.name.as_str(), person.email.as_str()),
+        details: json!({}),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Deployment, event).await?;
+    Ok(user)
+}
+
+async fn add_person(
+    db: &mut PgConnection,
+    person: &NewPerson,
+    staff: bool,
+    now: OffsetDateTime,
+) -> Result<UserId, OrgError> {
+    let user = UserId(clock::id(now));
+    let (email, name) = (&person.email, &person.name);
+    if accounts::store::insert(db, user, email, name, &person.password_hash, staff, now).await? {
+        Ok(user)
+    } else {
+        Err(OrgError::EmailTaken(email.as_str().to_owned()))
+    }
+}
