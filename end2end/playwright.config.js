@@ -19,7 +19,8 @@ export default defineConfig({
   reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],
   use: {
     browserName: 'chromium',
-    trace: 'retain-on-failure',
+    // Recording every page takes a third of the time; say --trace=retain-on-failure to have it.
+    trace: 'off',
     screenshot: 'only-on-failure',
     launchOptions: {
       // Debian's browser: Playwright's own download is not to be had everywhere.

@@ -17,14 +17,13 @@ impl Clock {
         Self::Manual(Arc::new(Mutex::new(start)))
     }
 
-    /// Now, in UTC, in whole microseconds: Postgres keeps no more, and what is hashed must read back the same.
+    /// Now, as it can be stored.
     pub fn now(&self) -> OffsetDateTime {
         let now = match self {
             Self::System => OffsetDateTime::now_utc(),
             Self::Manual(time) => *time.lock().unwrap_or_else(PoisonError::into_inner),
         };
-        let now = now.to_offset(UtcOffset::UTC);
-        now - Duration::nanoseconds(i64::from(now.nanosecond() % 1_000))
+        storable(now)
     }
 
     /// Moves a manual clock; does nothing to the system's.
@@ -33,6 +32,12 @@ impl Clock {
             *time.lock().unwrap_or_else(PoisonError::into_inner) += by;
         }
     }
+}
+
+/// In UTC and in whole microseconds: Postgres keeps no more, and what is hashed must read back the same.
+pub fn storable(at: OffsetDateTime) -> OffsetDateTime {
+    let at = at.to_offset(UtcOffset::UTC);
+    at - Duration::nanoseconds(i64::from(at.nanosecond() % 1_000))
 }
 
 /// A fresh UUID v7 of the moment `now`: ids sort by when they were made.

@@ -9,7 +9,10 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::orgs::{Actor, OrgId};
+use crate::{
+    clock,
+    orgs::{Actor, OrgId},
+};
 pub use chain::Row;
 
 /// The key of the chains' HMAC. Kept outside the database, so that whoever can write there cannot forge a chain.
@@ -54,7 +57,7 @@ pub async fn record(db: &mut PgConnection, key: &AuditKey, chain: Chain, event: 
     let mut row = Row {
         chain: chain.id(),
         seq: seq + 1,
-        at: event.at,
+        at: clock::storable(event.at),
         actor_kind: event.actor.kind().to_owned(),
         actor_id: event.actor.user().map(|user| user.0),
         actor_name: event.actor.name(),

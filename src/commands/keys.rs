@@ -66,10 +66,9 @@ pub struct Create {
 }
 
 #[derive(Args)]
-#[group(id = "which", required = true, multiple = false, args = ["hint", "digest"])]
 pub struct Revoke {
     /// As the console shows it: kd_live_AbCd…WxYz
-    #[arg(long)]
+    #[arg(long, required_unless_present = "digest", conflicts_with = "digest")]
     hint: Option<String>,
     /// SHA-256 of the key, 64 lower-case hexadecimal digits
     #[arg(long)]

@@ -106,10 +106,10 @@ pub fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(error) => {
-            // The first line says it; the rest is how to call it, which `help` says too.
+            // What is wrong comes first; the rest is how to call it, which `help` says too.
             let text = error.to_string();
-            let line = text.lines().next().unwrap_or("error: wrong arguments");
-            eprintln!("{line} (see keydesk help)");
+            let wrong = text.split("\n\n").next().unwrap_or("error: wrong arguments");
+            eprintln!("{} (see keydesk help)", one_line(wrong));
             return ExitCode::from(2);
         }
     };

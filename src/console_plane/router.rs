@@ -13,7 +13,9 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tower_http::{catch_panic::CatchPanicLayer, limit::RequestBodyLimitLayer};
+use tower_http::{
+    CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
+};
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use uuid::Uuid;
 
@@ -61,7 +63,9 @@ pub fn router(console: Arc<Console>) -> Router {
         .with_same_site(SameSite::Lax)
         .with_path("/")
         .with_expiry(Expiry::OnSessionEnd);
-    Router::new()
+    // Pages are compressed; answers to forms are not, since one of them holds a secret beside what somebody typed, and
+    // the length of the two together would tell about the secret.
+    let pages = Router::new()
         .route("/", get(home))
         .route("/healthz", get(healthz))
         .route("/sign-in", get(sign_in::routes::sign_in))
@@ -74,6 +78,9 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/members", get(members::routes::show))
         .route("/settings", get(settings::routes::show))
         .route("/support", get(support::routes::show))
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
+    Router::new()
+        .merge(pages)
         .route("/console/fn/{*name}", post(forms::receive))
         .merge(console.site.routes())
         .fallback(async |visit: Visit| draw::not_found(&visit).await)

@@ -20,6 +20,7 @@ fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
     let away = (at - now).abs();
     let units = [
         (Duration::days(365), "year"),
+        // "in 30 days" tells more than "in 1 month".
         (Duration::days(30), "month"),
         (Duration::DAY, "day"),
         (Duration::HOUR, "hour"),
@@ -27,7 +28,8 @@ fn relative(at: OffsetDateTime, now: OffsetDateTime) -> String {
     ];
     let Some((count, unit)) = units.into_iter().find_map(|(length, unit)| {
         let count = away.whole_seconds() / length.whole_seconds();
-        (count > 0).then_some((count, unit))
+        let least = if unit == "month" { 2 } else { 1 };
+        (count >= least).then_some((count, unit))
     }) else {
         return if at > now { "in less than a minute" } else { "just now" }.to_owned();
     };
@@ -53,7 +55,8 @@ mod tests {
             (Duration::hours(-1), "1 hour ago"),
             (Duration::hours(-47), "1 day ago"),
             (Duration::days(29), "in 29 days"),
-            (Duration::days(-30), "1 month ago"),
+            (Duration::days(-59), "59 days ago"),
+            (Duration::days(60), "in 2 months"),
             (Duration::days(-800), "2 years ago"),
         ] {
             assert_eq!(relative(now + offset, now), words);

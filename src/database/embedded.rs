@@ -19,7 +19,7 @@ use std::{
 use nix::unistd::{Gid, Uid, User, getegid, geteuid};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    AssertSqlSafe, ConnectOptions, Connection, PgConnection,
+    ConnectOptions, Connection, PgConnection,
     postgres::{PgConnectOptions, PgSslMode},
 };
 use tokio::{process::Command, task::spawn_blocking, time::Instant};
@@ -423,14 +423,7 @@ impl Server {
             }
             other => other.into(),
         })?;
-        let exists: bool = sqlx::query_scalar("select exists (select from pg_database where datname = $1)")
-            .bind(DATABASE)
-            .fetch_one(&mut db)
-            .await?;
-        if !exists {
-            // Takes no parameters; the name is our constant.
-            sqlx::raw_sql(AssertSqlSafe(format!("create database {DATABASE}"))).execute(&mut db).await?;
-        }
+        super::store::create_database_if_missing(&mut db, DATABASE).await?;
         Ok(db.close().await?)
     }
 

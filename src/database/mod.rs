@@ -144,8 +144,12 @@ fn given(name: &'static str, url: Option<&SecretString>) -> Result<Option<PgConn
 }
 
 fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, DatabaseError> {
-    // The error of the parser could quote the URL, which holds a password.
-    PgConnectOptions::from_str(url.expose_secret()).map_err(|_| DatabaseError::Url { name })
+    // The error of the parser could quote the URL, which holds a password; and it takes any scheme.
+    let url = url.expose_secret();
+    if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
+        return Err(DatabaseError::Url { name });
+    }
+    PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Url { name })
 }
 
 /// The folder of the embedded database and the server's keys.

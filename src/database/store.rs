@@ -40,6 +40,18 @@ pub async fn is_answering(pool: &PgPool) -> bool {
     sqlx::query_scalar!(r#"select exists (select from api_keys limit 1) as "any!""#).fetch_one(pool).await.is_ok()
 }
 
+/// `name` is one of ours: `create database` takes no parameters.
+pub async fn create_database_if_missing(db: &mut PgConnection, name: &'static str) -> sqlx::Result<()> {
+    let exists =
+        sqlx::query_scalar!(r#"select exists (select from pg_database where datname = $1) as "exists!""#, name)
+            .fetch_one(&mut *db)
+            .await?;
+    if !exists {
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name}"))).execute(db).await?;
+    }
+    Ok(())
+}
+
 /// Makes a role that may sign in, if it is missing; answers whether it was. One session at a time, whichever database it
 /// is in: roles belong to the whole cluster.
 pub async fn create_role_if_missing(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<bool> {

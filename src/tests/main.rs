@@ -1,1 +1,14 @@
+//! Integration tests: real routers, a real Postgres with a database for each test, and time as the test says.
 
+mod architecture;
+mod audit_log;
+mod browser_rules;
+mod commands;
+mod doors;
+mod key_plane;
+mod keys;
+mod sign_in;
+mod support;
+mod tenancy;
+mod webhooks;
+mod world;

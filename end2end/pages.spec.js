@@ -1,0 +1,205 @@
+// Every page and everything that opens on one, as people with other eyes, hands and screens have it.
+import AxeBuilder from '@axe-core/playwright';
+import { createKey, expect, fillNewKey, islands, ownServer, test } from './fixtures.js';
+
+const RULES = ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'];
+const SCREENS = [{ width: 1440, height: 900 }, { width: 390, height: 844 }];
+
+/** What axe finds, each with where it is. */
+async function findings(page, look) {
+  const axe = new AxeBuilder({ page }).setLegacyMode();
+  // What a colour scheme changes is colours.
+  const { violations } = await (look.colours ? axe.withRules(['color-contrast', 'link-in-text-block']) : axe.withTags(RULES)).analyze();
+  return violations.flatMap(found => found.nodes.map(node => `${found.id}: ${node.target} (${node.failureSummary})`));
+}
+
+/** Colours fade from one scheme to the other; half-way they are nobody's. */
+const settled = page => page.evaluate(async () => {
+  await new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)));
+  await Promise.allSettled(document.getAnimations().map(animation => animation.finished));
+});
+
+async function check(page, name, person) {
+  await expect(page.locator('html')).toHaveAttribute('lang', 'en');
+  await expect(page).toHaveTitle(/\S+ · Keydesk$/);
+  await expect(page.locator('h1'), name).toHaveCount(1);
+  const modal = await page.evaluate(() => document.querySelector(':modal') !== null);
+  if (!modal) {
+    const skip = page.getByRole('link', { name: 'Skip to content' });
+    await skip.focus();
+    await page.keyboard.press('Enter');
+    await expect(page.getByRole('main'), `${name}: the skip link leads to the content`).toBeFocused();
+    const banner = page.getByRole('banner');
+    await expect(banner).toHaveCount(1);
+    if (person) {
+      await expect(banner.getByRole('button', { name: 'Sign out' })).toBeVisible();
+      if (person.org) await expect(banner).toContainText(person.org);
+    }
+  }
+  for (const screen of SCREENS) {
+    await page.setViewportSize(screen);
+    for (const colorScheme of ['light', 'dark']) {
+      await page.emulateMedia({ colorScheme });
+      await settled(page);
+      const where = `${name}, ${screen.width}×${screen.height}, ${colorScheme}`;
+      expect.soft(await findings(page, { colours: colorScheme === 'dark' }), where).toEqual([]);
+      const [wide, room] = await page.evaluate(() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]);
+      expect.soft(wide, `${where}: nothing sticks out at the side`).toBeLessThanOrEqual(room);
+    }
+  }
+}
+
+/** Without its script a page is what the server drew. */
+const withoutScript = page => page.route('**/pkg/*.js', route => route.fulfill({
+  contentType: 'text/javascript', body: 'export default async () => {}; export const hydrate = () => {};',
+}));
+
+const firstKey = page => page.getByRole('button', { name: /^Revoke (?!all)/ }).first();
+
+// Name, who looks, address, and what they do there. `who` is a name of the people or nobody.
+const STATES = [
+  ['the sign-in page', null, '/sign-in'],
+  ['the sign-in page after a wrong password', null, '/sign-in', async page => {
+    await page.getByLabel('Email').fill('nobody@people.example');
+    await page.getByLabel('Password').fill('not the right one at all');
+    await page.getByRole('button', { name: 'Sign in' }).click();
+    await expect(page.getByRole('alert')).toContainText('wrong');
+  }],
+  ['the page of a dead set-up link', null, '/setup?token=used'],
+  ['not found, to nobody', null, '/nothing/here'],
+  ['not found', 'demo', '/nothing/here'],
+  ['a key that is not there', 'demo', '/keys/00000000-0000-7000-8000-000000000000'],
+  ['not allowed: a viewer and the audit log', 'viewer', '/audit'],
+  ['not allowed: an owner and the support desk', 'owner', '/support'],
+  ['not allowed: support and the keys', 'support', '/keys'],
+  ['keys, none yet', 'empty', '/keys'],
+  ['keys, none yet, to a viewer', 'emptyViewer', '/keys'],
+  ['keys', 'demo', '/keys?page=3'],
+  ['the create dialog', 'few', '/keys', async page => {
+    await islands(page);
+    await page.getByRole('button', { name: 'Create key' }).click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+  }],
+  ['the create dialog with an error', 'few', '/keys', async page => {
+    await fillNewKey(page, '  ');
+    await page.getByRole('button', { name: 'Create', exact: true }).click();
+    await expect(page.getByLabel('Name', { exact: true })).toHaveAttribute('aria-invalid', 'true');
+  }],
+  ['the create form as the server draws it', 'few', '/keys?new=1', null, withoutScript],
+  ['the secret in the dialog', 'few', '/keys', page => createKey(page, 'Shown in the dialog')],
+  ['the secret as the server draws it', 'few', '/keys?new=1', async page => {
+    await page.getByLabel('Name', { exact: true }).fill('Shown by the server');
+    await page.getByRole('button', { name: 'Create', exact: true }).click();
+    await expect(page.getByLabel('Your new key')).toBeVisible();
+  }, withoutScript],
+  ['the revoke dialog', 'few', '/keys', async page => {
+    await islands(page);
+    await firstKey(page).click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+  }],
+  ['a receipt', 'few', '/keys', async page => {
+    await islands(page);
+    await firstKey(page).click();
+    await page.getByRole('button', { name: 'Revoke key' }).click();
+    await expect(page.getByRole('dialog').getByRole('heading', { name: /^Revoked/ })).toBeVisible();
+  }],
+  ['the revoke-all dialog', 'few', '/keys', async page => {
+    await islands(page);
+    await page.getByRole('button', { name: 'Revoke all keys' }).click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+  }],
+  ['the revoke-all form as the server draws it', 'few', '/keys?revoke-all=1', null, withoutScript],
+  ['a key', 'few', '/keys', async page => {
+    await page.getByRole('rowheader').getByRole('link').first().click();
+    await expect(page).toHaveURL(/\/keys\/[0-9a-f-]{36}$/);
+  }],
+  ['webhooks, no secret', 'empty', '/webhooks?environment=test'],
+  ['webhooks, to a viewer', 'viewer', '/webhooks'],
+  ['a webhook secret', 'demo', '/webhooks', async page => {
+    await page.getByRole('button', { name: 'Generate secret' }).click();
+    await expect(page.getByLabel('Your webhook secret')).toBeVisible();
+  }],
+  ['webhooks with a secret', 'demo', '/webhooks'],
+  ['whether to regenerate a webhook secret', 'demo', '/webhooks?regenerate=1', async page => {
+    await expect(page.getByRole('heading', { name: /Regenerate/ })).toBeVisible();
+  }],
+  ['a session that ended meanwhile', 'empty', '/webhooks?environment=test', async page => {
+    await page.context().clearCookies();
+    await page.getByRole('button', { name: 'Generate secret' }).click();
+    await expect(page.getByRole('heading', { name: 'Your session has ended' })).toBeVisible();
+  }, null, true],
+  ['the audit log', 'few', '/audit'],
+  ['members', 'demo', '/members'],
+  ['settings', 'demo', '/settings'],
+  ['settings after a wrong password', 'empty', '/settings', async page => {
+    await page.getByLabel('Current password').fill('wrong');
+    await page.getByLabel('New password').fill('short');
+    await page.getByRole('button', { name: 'Change password' }).click();
+    await expect(page.getByLabel('New password')).toHaveAttribute('aria-invalid', 'true');
+  }],
+  ['the settings of support staff', 'support', '/settings'],
+  ['the support desk', 'support', '/support'],
+  ['the support desk, nothing found', 'support', '/support', page => find(page, 'kd_live_0000…0000')],
+  ['the support desk, not a hint', 'support', '/support', page => find(page, 'what?')],
+  ['the support desk with a key', 'support', '/support', (page, hint) => find(page, hint)],
+  ['the revoke dialog of the support desk', 'support', '/support', async (page, hint) => {
+    await find(page, hint);
+    await islands(page);
+    await firstKey(page).click();
+    await expect(page.getByRole('dialog').getByLabel('Ticket')).toBeVisible();
+  }],
+];
+
+async function find(page, text) {
+  await page.getByLabel('Key hint or digest').fill(text);
+  await page.getByRole('button', { name: 'Find key' }).click();
+  await page.waitForURL('**/console/fn/support/find');
+}
+
+test.describe('every page reads well, light and dark, on a desk and in a hand', () => {
+  let more, hint;
+  test.beforeAll(({ server }) => {
+    more = {
+      empty: server.person({ org: 'empty-org' }),
+      few: server.person({ org: 'few-org' }),
+      emptyViewer: server.person({ org: 'empty-org', role: 'viewer' }),
+    };
+    server.key('few-org', 'Nightly export', '--scope', 'read');
+    server.key('few-org', 'A key whose name is about as long as a name that somebody still reads to its end');
+    const key = server.key('acme-corp', 'Found by the support desk');
+    hint = `${key.slice(0, 12)}…${key.slice(-4)}`;
+  });
+
+  for (const [name, who, path, act, before, outside] of STATES) {
+    test(name, async ({ open, people }) => {
+      const person = who && { ...people, ...more }[who];
+      const page = await open({ as: person });
+      await before?.(page);
+      await page.goto(path);
+      await act?.(page, hint);
+      await check(page, name, outside ? null : person);
+    });
+  }
+});
+
+test.describe('the set-up page reads well', () => {
+  const own = ownServer('pages');
+
+  test('as it opens, and with what was wrong in it', async ({ open }) => {
+    const page = await open({ server: own.server });
+    await page.goto(own.server.link);
+    await check(page, 'the set-up page');
+    await page.getByLabel('Email').fill('not an address');
+    await page.getByRole('button', { name: 'Create organization' }).click();
+    await expect(page.getByLabel('Email')).toHaveAttribute('aria-invalid', 'true');
+    await check(page, 'the set-up page with errors');
+  });
+});
+
+test('a keyboard finds the skip link first', async ({ open, people }) => {
+  const page = await open({ as: people.viewer });
+  await page.goto('/members');
+  await page.keyboard.press('Tab');
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeFocused();
+  await expect(page.getByRole('link', { name: 'Skip to content' })).toBeInViewport();
+});

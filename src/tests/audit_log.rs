@@ -1,0 +1,194 @@
+//! The audit log: no row, no effect; no change unnoticed.
+
+use keydesk::{
+    audit::{
+        self, Chain, Row,
+        chain::{Broken, Checker},
+    },
+    database::Reach,
+};
+use uuid::Uuid;
+
+use crate::world::World;
+
+async fn check(world: &World) -> Result<(u64, i64), Broken> {
+    let mut tx = world.begin(Reach::Operator).await;
+    audit::store::check_all(&mut tx, &world.server_keys.audit).await.unwrap()
+}
+
+/// Runs a statement as the owner, whom no rule binds.
+async fn tamper(world: &World, statement: &'static str) {
+    sqlx::raw_sql(statement).execute(&world.owner).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_mutation_leaves_a_row_in_its_own_chain() {
+    let world = World::new().await;
+    let key = world.key("acme", &[], "never").await;
+    let mut owner = world.owner_of("acme").await;
+    let fresh = || Uuid::new_v4().to_string();
+    let before = world.log("acme").await.len();
+    let (form, second, third) = (fresh(), fresh(), fresh());
+    let issue = [
+        ("form_id", form.as_str()),
+        ("name", "CI"),
+        ("environment", "live"),
+        ("tier", "standard"),
+        ("expires", "never"),
+    ];
+    owner.post("/console/fn/keys/issue", &issue).await.is(200);
+    owner.post("/console/fn/keys/revoke", &[("key_id", &key.id.to_string()), ("reason", "other")]).await.is(200);
+    owner.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(200);
+    owner.post("/console/fn/webhooks/generate", &[("form_id", &second), ("environment", "live")]).await.is(200);
+    owner.post("/console/fn/webhooks/regenerate", &[("form_id", &third), ("environment", "live")]).await.is(200);
+    owner.get("/audit/export").await.is(200);
+    owner
+        .post("/console/fn/account/password", &[("current", "not mine at all"), ("new", "a new long pass phrase")])
+        .await
+        .is(422);
+    owner.post("/console/fn/sessions/end-all", &[]).await.is(303);
+    let log = world.log("acme").await;
+    let actions: Vec<&str> = log[before..].iter().map(|line| line.split(':').next().unwrap()).collect();
+    assert_eq!(
+        actions,
+        [
+            "key.issue",
+            "key.revoke",
+            "key.revoke_all",
+            "webhook_secret.generate",
+            "webhook_secret.regenerate",
+            "audit.export",
+            "password.change",
+            "session.end_all",
+        ]
+    );
+    assert!(check(&world).await.is_ok());
+    world.clock.advance(time::Duration::MINUTE);
+    let mut viewer = world.owner_of("acme").await;
+    viewer.get("/audit").await.is(200).says("Created key “CI”").says("192.0.2.9").says("Refused a change of password");
+}
+
+#[tokio::test]
+async fn without_its_audit_row_nothing_happens() {
+    let world = World::new().await;
+    let key = world.key("acme", &[], "never").await;
+    let mut owner = world.owner_of("acme").await;
+    tamper(&world, "revoke insert on audit_events from keydesk_console").await;
+    let form_id = Uuid::new_v4().to_string();
+    let issue = [
+        ("form_id", form_id.as_str()),
+        ("name", "CI"),
+        ("environment", "live"),
+        ("tier", "standard"),
+        ("expires", "never"),
+    ];
+    owner.post("/console/fn/keys/issue", &issue).await.is(503).says("CI");
+    owner.post("/console/fn/keys/revoke", &[("key_id", &key.id.to_string()), ("reason", "other")]).await.is(503);
+    owner.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(503);
+    owner.post("/console/fn/webhooks/generate", &[("form_id", &form_id), ("environment", "live")]).await.is(503);
+    assert_eq!(world.count("acme").await, (1, 1));
+    assert_eq!(world.verdict(&key.secret).await, "VALID");
+    let secrets: i64 =
+        sqlx::query_scalar("select count(*) from webhook_secrets").fetch_one(&world.owner).await.unwrap();
+    assert_eq!(secrets, 0);
+}
+
+#[tokio::test]
+async fn concurrent_changes_make_one_gapless_chain() {
+    let world = World::new().await;
+    let mut browsers = Vec::new();
+    for _ in 0..6 {
+        browsers.push(world.owner_of("acme").await);
+    }
+    let jobs: Vec<_> = browsers
+        .into_iter()
+        .map(|mut browser| {
+            tokio::spawn(async move {
+                for _ in 0..5 {
+                    let form_id = Uuid::new_v4().to_string();
+                    let form = [
+                        ("form_id", form_id.as_str()),
+                        ("name", "CI"),
+                        ("environment", "live"),
+                        ("tier", "high"),
+                        ("expires", "7d"),
+                    ];
+                    browser.post("/console/fn/keys/issue", &form).await.is(200);
+                }
+            })
+        })
+        .collect();
+    for job in jobs {
+        job.await.unwrap();
+    }
+    let (_, rows) = check(&world).await.unwrap();
+    assert_eq!(rows, 1 + 6 + 30);
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_the_log_is_named_by_its_row() {
+    for (statement, found) in [
+        ("update audit_events set summary = 'Nothing happened' where seq = 3", "row 3 is not as it was written"),
+        ("update audit_events set at = at + interval '1 microsecond' where seq = 2", "row 2 is not as it was written"),
+        ("delete from audit_events where seq = 2", "row 3 stands where row 2 should"),
+        ("delete from audit_events where seq = (select max(seq) from audit_events)", "its head says"),
+        (
+            "update audit_heads set seq = seq - 1; delete from audit_events where seq = (select max(seq) from audit_events)",
+            "is not as it was written",
+        ),
+        ("delete from audit_heads", "its head says 0 rows"),
+        (
+            "update audit_events set seq = seq + 100 where seq = 2; update audit_events set seq = 2 where seq = 3; update audit_events set seq = 3 where seq = 102",
+            "row 2 is not as it was written",
+        ),
+    ] {
+        let world = World::new().await;
+        for _ in 0..3 {
+            world.key("acme", &[], "never").await;
+        }
+        assert_eq!(check(&world).await, Ok((1, 4)));
+        tamper(&world, statement).await;
+        let broken = check(&world).await.expect_err(statement).to_string();
+        assert!(broken.contains(found), "{statement}: {broken}");
+    }
+}
+
+#[tokio::test]
+async fn an_export_is_checked_without_the_database() {
+    let world = World::new().await;
+    world.key("acme", &[], "never").await;
+    let mut admin = world.admin("acme").await;
+    let export = admin.get("/audit/export").await;
+    assert_eq!(export.header("content-disposition"), "attachment; filename=\"audit.jsonl\"");
+    let rows: Vec<Row> = export.is(200).body.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(rows.last().unwrap().action, "audit.export");
+    let key = &world.server_keys.audit;
+    let mut checker = Checker::new(key, world.org("acme").await.0);
+    rows.iter().try_for_each(|row| checker.row(row)).unwrap();
+    assert_eq!(checker.rows(), rows.len() as i64);
+    world.viewer("acme").await.get("/audit/export").await.is(403);
+}
+
+#[tokio::test]
+async fn the_page_goes_back_through_a_long_log() {
+    let world = World::new().await;
+    for _ in 0..120 {
+        world.key("acme", &[], "never").await;
+    }
+    let mut owner = world.owner_of("acme").await;
+    let first = owner.get("/audit").await;
+    let older = first.body.split("/audit?before=").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    assert_eq!(older, "73");
+    let second = owner.get("/audit?before=73").await;
+    second.says("/audit?before=23").says("Newest");
+    owner.get("/audit?before=23").await.says("Created the organization").says_not("Older");
+    owner.get("/audit?before=x").await.is(200);
+}
+
+#[tokio::test]
+async fn a_refused_act_of_staff_is_in_the_deployments_log() {
+    let world = World::new().await;
+    world.support().await.get("/keys").await.is(403);
+    let log = world.log_of(Chain::Deployment).await;
+    assert_eq!(log.last().unwrap(), "denied: Refused: support may not see API keys");
+}

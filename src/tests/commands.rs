@@ -1,0 +1,282 @@
+//! The program as an operator calls it: real processes on a data folder of their own.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        use std::os::unix::fs::PermissionsExt;
+        let path = std::env::temp_dir().join(format!("keydesk-test-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).unwrap();
+        // The embedded Postgres may run as another user, who has to pass through.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711)).unwrap();
+        Self(path)
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keydesk"));
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYDESK_") || name == "DATABASE_URL") {
+            command.env_remove(name);
+        }
+        command.env("KEYDESK_DATA_DIR", &self.0).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str], input: &str) -> Ran {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Some commands fail before they read.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[derive(Debug)]
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    #[track_caller]
+    fn ok(&self) -> &str {
+        assert_eq!(self.code, 0, "{self:?}");
+        self.out.trim_end()
+    }
+
+    /// Failed with one clear line on standard error, and nothing on standard output.
+    #[track_caller]
+    fn fails(&self, words: &str) {
+        assert_ne!(self.code, 0, "{self:?}");
+        assert_eq!(self.out, "", "{self:?}");
+        let lines: Vec<&str> = self.err.lines().filter(|line| !line.contains(" INFO ")).collect();
+        assert!(lines.len() == 1 && lines[0].starts_with("error: ") && lines[0].contains(words), "{self:?}");
+    }
+}
+
+/// A running server; killed at the end, if it was not stopped.
+struct Server {
+    child: Child,
+    console: String,
+    keys: String,
+    link: Option<String>,
+}
+
+impl Server {
+    /// `fresh`: nobody has an account, so that a link is to be printed.
+    fn start(folder: &Folder, fresh: bool) -> Self {
+        let mut child = folder
+            .command(&["serve"])
+            .env("KEYDESK_CONSOLE_ADDR", "127.0.0.1:0")
+            .env("KEYDESK_KEYS_ADDR", "127.0.0.1:0")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let mut after =
+            |word: &str| lines.find_map(|line| line.trim().strip_prefix(word).map(|rest| rest.trim().to_owned()));
+        let (console, keys) = (after("Console").unwrap(), after("Key plane").unwrap());
+        let link = fresh.then(|| lines.nth(2).unwrap().trim().to_owned());
+        Self { child, console, keys, link }
+    }
+
+    fn stop(mut self) -> std::time::Duration {
+        let begun = std::time::Instant::now();
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+        let status = self.child.wait().unwrap();
+        assert!(status.success(), "{status}");
+        begun.elapsed()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+const PASSWORD: &str = "correct horse battery staple\n";
+
+fn add_owner(folder: &Folder) {
+    let arguments =
+        ["user", "create", "--email", "ada@example.com", "--name", "Ada", "--org", "acme", "--password-stdin"];
+    assert_eq!(folder.run(&arguments, PASSWORD).ok(), "Added ada@example.com as owner of acme.");
+}
+
+#[test]
+fn wrong_arguments_and_settings_fail_with_one_line_before_anything_is_touched() {
+    let folder = Folder::new();
+    folder.run(&["sevre"], "").fails("unrecognized subcommand");
+    folder.run(&["serve", "--plane", "keys"], "").fails("not built yet");
+    folder.run(&["serve", "--verbose"], "").fails("unexpected argument");
+    folder.run(&["key", "revoke", "--reason", "other"], "").fails("required arguments");
+    folder.run(&["service-key", "create", "--name", "x", "--capability", "all"], "").fails("invalid value 'all'");
+    let with = |name: &str, value: &str| {
+        let output = folder.command(&["migrate"]).env(name, value).output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    };
+    with("KEYDESK_CATALOG", "heso").fails("not built yet");
+    with("KEYDESK_LIMITER", "redis://x").fails("not built yet");
+    with("KEYDESK_CONSOL_ADDR", "x").fails("not known");
+    with("KEYDESK_CONSOLE_ORIGIN", "http://keys.example.com").fails("must be https");
+    with("KEYDESK_CONSOLE_ADDR", "3000").fails("not an address and port");
+    with("DATABASE_URL", "mysql://user:hunter2secret@x/y").fails("DATABASE_URL is not a Postgres URL");
+    assert!(!with("DATABASE_URL", "mysql://user:hunter2secret@x/y").err.contains("hunter2"));
+    assert!(!folder.0.join("postgres").exists());
+    assert!(folder.run(&["help"], "").ok().contains("seed-demo"));
+}
+
+#[test]
+fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
+    let folder = Folder::new();
+    let short = ["user", "create", "--email", "a@example.com", "--name", "A", "--org", "acme", "--password-stdin"];
+    folder.run(&short, "short\n").fails("at least 15 characters");
+    add_owner(&folder);
+    let again = ["user", "create", "--email", "ADA@example.com", "--name", "Ada", "--org", "acme", "--password-stdin"];
+    folder.run(&again, PASSWORD).fails("has an account already");
+    let support = [
+        "user",
+        "create",
+        "--email",
+        "sam@example.com",
+        "--name",
+        "Sam",
+        "--staff",
+        "support",
+        "--password-stdin",
+        "--json",
+    ];
+    assert_eq!(folder.run(&support, PASSWORD).ok(), r#"{"email":"sam@example.com","is":"support staff"}"#);
+    let secret = folder
+        .run(&["key", "create", "--org", "acme", "--name", "CI", "--scope", "read", "--expires", "30d"], "")
+        .ok()
+        .to_owned();
+    assert!(secret.starts_with("kd_live_") && secret.len() == 44, "{secret}");
+    folder.run(&["key", "create", "--org", "nobody", "--name", "CI"], "").fails("no organization nobody");
+    folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--scope", "root"], "").fails("There is no scope");
+    folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0.0/8"], "").fails("not built yet");
+    let hint = format!("{}…{}", &secret[..12], &secret[40..]);
+    folder.run(&["key", "revoke", "--hint", &hint, "--reason", "because"], "").fails("choose one of");
+    folder.run(&["key", "revoke", "--hint", "kd_live_AAAA…AAAA", "--reason", "other"], "").fails("no such key");
+    let revoked = folder.run(&["key", "revoke", "--hint", &hint, "--reason", "key_compromise"], "");
+    assert!(revoked.ok().starts_with("“CI” of acme is revoked. Effective everywhere"), "{revoked:?}");
+    let digest = keydesk::secrets::Digest::of(secret.as_bytes()).to_hex();
+    let again = folder.run(&["key", "revoke", "--digest", &digest, "--reason", "other", "--json"], "");
+    let receipt: serde_json::Value = serde_json::from_str(again.ok()).unwrap();
+    assert_eq!((receipt["already_revoked"].as_bool(), receipt["effective"].as_str()), (Some(true), Some("everywhere")));
+    let service =
+        folder.run(&["service-key", "create", "--name", "gateway", "--capability", "verify"], "").ok().to_owned();
+    assert!(service.starts_with("kd_service_"), "{service}");
+    folder.run(&["service-key", "create", "--name", "gateway", "--capability", "verify"], "").fails("already");
+    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 6 rows in 2 chains.");
+}
+
+#[test]
+fn a_demo_is_seeded_and_its_log_is_whole() {
+    let folder = Folder::new();
+    let seeded = folder.run(&["seed-demo", "--keys", "30", "--json"], "");
+    let seeded: serde_json::Value = serde_json::from_str(seeded.ok()).unwrap();
+    assert_eq!(seeded["keys"], 30);
+    assert!(seeded["password"].as_str().unwrap().len() >= 40);
+    folder.run(&["seed-demo"], "").fails("there is an organization acme-demo already");
+    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 40 rows in 1 chain.");
+    let whole = folder.run(&["audit", "verify", "--json"], "");
+    assert_eq!(whole.ok(), r#"{"chains":1,"ok":true,"rows":40}"#);
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn an_exported_log_is_checked_line_by_line() {
+    use keydesk::{
+        audit::{Row, chain::GENESIS},
+        server_keys::ServerKeys,
+    };
+    let folder = Folder::new();
+    let keys = ServerKeys::load(&folder.0).unwrap();
+    let mut previous = GENESIS.to_vec();
+    let rows: Vec<String> = (1..=3)
+        .map(|seq| {
+            let mut row: Row = serde_json::from_value(serde_json::json!({
+                "chain": uuid::Uuid::from_u128(5), "seq": seq, "at": "2026-11-24T12:00:00Z", "actor_kind": "operator", "actor_id": null,
+                "actor_name": "Operator", "action": "key.issue", "subject": "", "summary": format!("Made {seq}"), "details": "{}",
+                "refused": false, "address": "", "agent": "", "request_id": uuid::Uuid::nil(), "hash": "00".repeat(32),
+            }))
+            .unwrap();
+            row.hash = row.seal(&keys.audit, &previous);
+            previous.clone_from(&row.hash);
+            serde_json::to_string(&row).unwrap()
+        })
+        .collect();
+    let file = folder.0.join("audit.jsonl");
+    let verify = || folder.run(&["audit", "verify", file.to_str().unwrap()], "");
+    write(&file, &(rows.join("\n") + "\n"));
+    assert_eq!(verify().ok(), "The audit log is whole: 3 rows in 1 chain.");
+    write(&file, &rows.join("\n").replace("Made 2", "Made 9"));
+    verify().fails("row 2 is not as it was written");
+    write(&file, &format!("{}\n{}\n", rows[0], rows[2]));
+    verify().fails("row 3 stands where row 2 should");
+    write(&file, &format!("{}\nnonsense\n", rows[0]));
+    verify().fails("line 2");
+    folder.run(&["audit", "verify", "/no/such/file"], "").fails("/no/such/file");
+    assert!(!folder.0.join("postgres").exists(), "an export is checked without a database");
+}
+
+#[test]
+fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_beside_it() {
+    let folder = Folder::new();
+    let first = Server::start(&folder, true);
+    let old = first.link.clone().unwrap();
+    assert!(old.starts_with(&format!("{}/setup?token=", first.console)), "{old}");
+    assert!(first.keys.starts_with("http://127.0.0.1:"));
+    assert!(first.stop() < std::time::Duration::from_secs(10));
+    assert!(!folder.0.join("postgres/postmaster.pid").exists(), "the last to leave stops Postgres");
+    let mut second = Server::start(&folder, true);
+    let new = second.link.clone().unwrap();
+    assert_ne!(old.split('=').nth(1), new.split('=').nth(1));
+    add_owner(&folder);
+    let key = folder.run(&["key", "create", "--org", "acme", "--name", "CI"], "").ok().to_owned();
+    assert!(folder.0.join("postgres/postmaster.pid").exists(), "the server still uses Postgres");
+    // Killed, not stopped: Postgres lives on, and the next start finds everything.
+    second.child.kill().unwrap();
+    second.child.wait().unwrap();
+    let third = Server::start(&folder, false);
+    let address = third.keys.trim_start_matches("http://").to_owned();
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\r\n").unwrap();
+    let mut status = String::new();
+    BufReader::new(stream.try_clone().unwrap()).read_line(&mut status).unwrap();
+    assert_eq!(status.trim(), "HTTP/1.1 200 OK");
+    // The connection stays open and idle, and must not hold the server.
+    assert!(third.stop() < std::time::Duration::from_secs(10));
+}

@@ -1,0 +1,188 @@
+//! Every door × every kind of principal: a table that is read as a diff. A door that is not in it fails the test.
+
+use std::collections::BTreeSet;
+
+use axum::body::Body;
+use keydesk::{console_plane, key_plane, orgs::Role};
+use leptos::server_fn::axum::server_fn_paths;
+use uuid::Uuid;
+
+use crate::world::{Account, Answer, Browser, World};
+
+/// Who knocks at the console.
+const PEOPLE: [&str; 8] = ["Anonymous", "Viewer", "Developer", "Admin", "Owner", "Support", "Program", "Foreign"];
+
+struct Cast {
+    viewer: Account,
+    developer: Account,
+    admin: Account,
+    owner: Account,
+    support: Account,
+    api_key: String,
+}
+
+impl Cast {
+    async fn of(world: &World) -> Self {
+        Self {
+            viewer: world.member("acme", Role::Viewer).await,
+            developer: world.member("acme", Role::Developer).await,
+            admin: world.member("acme", Role::Admin).await,
+            owner: world.member("acme", Role::Owner).await,
+            support: world.staff().await,
+            api_key: world.key("acme", &["read"], "never").await.secret,
+        }
+    }
+
+    /// A browser with a session of its own, and the headers it sends besides.
+    async fn browser(&self, world: &World, who: &str) -> (Browser, Vec<(&'static str, String)>) {
+        let account = match who {
+            "Viewer" => &self.viewer,
+            "Developer" => &self.developer,
+            "Admin" => &self.admin,
+            "Owner" | "Foreign" => &self.owner,
+            "Support" => &self.support,
+            "Program" => {
+                let bearer = format!("Bearer {}", self.api_key);
+                return (world.anonymous(), vec![("x-api-key", self.api_key.clone()), ("authorization", bearer)]);
+            }
+            _ => return (world.anonymous(), Vec::new()),
+        };
+        let mut browser = world.browser(account).await;
+        if who == "Foreign" {
+            browser.origin = Some("https://evil.example".to_owned());
+        }
+        (browser, Vec::new())
+    }
+}
+
+/// A form that would be accepted from whoever may send it.
+async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
+    let fresh = Uuid::new_v4().to_string();
+    let fields: Vec<(&'static str, String)> = match name {
+        "keys/issue" => vec![
+            ("form_id", fresh),
+            ("name", "CI".into()),
+            ("environment", "live".into()),
+            ("tier", "standard".into()),
+            ("scopes[]", "read".into()),
+            ("expires", "never".into()),
+        ],
+        "keys/revoke" => {
+            let key = world.key("acme", &[], "never").await;
+            vec![("key_id", key.id.to_string()), ("reason", "other".into())]
+        }
+        "keys/revoke-all" => vec![("confirmation", "acme".into())],
+        "webhooks/generate" | "webhooks/regenerate" => vec![("form_id", fresh), ("environment", "live".into())],
+        "sessions/end" => vec![("session_id", fresh)],
+        "sessions/end-all" | "sign-out" => vec![],
+        "account/password" => {
+            vec![("current", "wrong, and long enough".into()), ("new", "another long pass phrase".into())]
+        }
+        "sign-in" => vec![("email", "nobody@example.com".into()), ("password", "x".into()), ("next", String::new())],
+        "setup" => vec![
+            ("token", "x".into()),
+            ("organization", "A".into()),
+            ("name", "B".into()),
+            ("email", "c@example.com".into()),
+            ("password", "x".into()),
+        ],
+        "support/find" => vec![("query", "kd_live_AbCd…WxYz".into())],
+        "support/revoke" => {
+            let key = world.key("acme", &[], "never").await;
+            vec![("key_id", key.id.to_string()), ("reason", "other".into()), ("ticket", "T-1".into())]
+        }
+        other => panic!("{other} is not in the doors table: add a form for it"),
+    };
+    fields
+}
+
+fn shown(answer: &Answer) -> String {
+    let location = answer.location();
+    if location.is_empty() {
+        answer.status.as_u16().to_string()
+    } else {
+        format!("{}→{location}", answer.status.as_u16())
+    }
+}
+
+fn line(door: &str, answers: &[String]) -> String {
+    let cells: String = answers.iter().map(|answer| format!(" {answer:<42}")).collect();
+    format!("{door:<38}{}\n", cells.trim_end())
+}
+
+#[tokio::test]
+async fn every_door_of_the_console() {
+    let world = World::new().await;
+    let cast = Cast::of(&world).await;
+    let mut table = line("", &PEOPLE.map(str::to_owned));
+    for (method, path) in console_plane::router::ROUTES {
+        let mut answers = Vec::new();
+        for who in PEOPLE {
+            let (mut browser, headers) = cast.browser(&world, who).await;
+            let path = path.replace("{id}", &world.key("acme", &[], "never").await.id.to_string());
+            let headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            let answer = browser.request(method, &path, Body::empty(), &headers).await;
+            let id = path.strip_prefix("/keys/").unwrap_or("no id");
+            answers.push(shown(&answer).replace(id, "ID"));
+        }
+        table += &line(&format!("{method} {path}"), &answers);
+    }
+    let functions: BTreeSet<&str> = server_fn_paths().map(|(path, _)| path).collect();
+    assert!(functions.len() >= 13, "{functions:?}");
+    for path in functions {
+        let name = path.strip_prefix("/console/fn/").expect("server functions have names of their own");
+        let mut answers = Vec::new();
+        for who in PEOPLE {
+            let (mut browser, headers) = cast.browser(&world, who).await;
+            let fields = form(&world, name).await;
+            let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(&fields).finish();
+            let mut headers: Vec<(&str, &str)> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+            headers.push(("content-type", "application/x-www-form-urlencoded"));
+            answers.push(shown(&browser.request("POST", path, body.into(), &headers).await));
+        }
+        table += &line(&format!("POST {path}"), &answers);
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[tokio::test]
+async fn every_door_of_the_key_plane() {
+    let world = World::new().await;
+    let owner = world.owner_of("acme").await;
+    let key = world.key("acme", &["read"], "never").await.secret;
+    let (verify, operate) = (world.service_key(&["verify"]).await, world.service_key(&["operate"]).await);
+    let session = owner.cookie.unwrap().split_once('=').unwrap().1.to_owned();
+    let programs = [
+        ("Anonymous", world.program()),
+        (
+            "Session cookie",
+            world.program().with("cookie", &format!("keydesk-3000={session}; __Host-keydesk={session}")),
+        ),
+        ("Session as Bearer", world.program().bearer(&session)),
+        ("API key", world.program().with("x-api-key", &key)),
+        ("API key as Bearer", world.program().bearer(&key)),
+        ("API key in a query", world.program()),
+        ("Service key, verify", world.program().bearer(&verify)),
+        ("Service key, operate", world.program().bearer(&operate)),
+    ];
+    let mut table = line("", &programs.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    for (method, path) in key_plane::router::ROUTES {
+        let mut answers = Vec::new();
+        for (name, program) in &programs {
+            let path =
+                if name.ends_with("query") { format!("{path}?x-api-key={key}&key={key}") } else { path.to_owned() };
+            let answer = match method {
+                "GET" => program.get(&path).await,
+                _ => program.post(&path, &serde_json::json!({ "key": key })).await,
+            };
+            let code = if answer.body.contains("\"code\"") {
+                format!(" {}", answer.json()["code"].as_str().unwrap())
+            } else {
+                String::new()
+            };
+            answers.push(format!("{}{code}", answer.status.as_u16()));
+        }
+        table += &line(&format!("{method} {path}"), &answers);
+    }
+    insta::assert_snapshot!(table);
+}

@@ -1,0 +1,206 @@
+//! One organization's rows are nothing to another: by the application's own queries, and by the database alone.
+
+use keydesk::database::Reach;
+use sqlx::AssertSqlSafe;
+
+use crate::world::World;
+
+#[tokio::test]
+async fn another_organizations_key_is_the_same_as_none() {
+    let world = World::new().await;
+    let theirs = world.key("other", &[], "never").await;
+    let mut browser = world.owner_of("acme").await;
+    let absent = "0192f0c1-2345-7abc-8def-0123456789ab";
+    let scrub = |body: String, id: &str, policy: &str| {
+        body.replace(id, "ID").replace(policy.split("nonce-").nth(1).unwrap().split('\'').next().unwrap(), "NONCE")
+    };
+    let mut pages = Vec::new();
+    for id in [theirs.id.to_string(), absent.to_owned()] {
+        let page = browser.get(&format!("/keys/{id}")).await;
+        let policy = page.header("content-security-policy").to_owned();
+        let form = [("key_id", id.as_str()), ("reason", "other")];
+        let answer = browser.post("/console/fn/keys/revoke", &form).await;
+        let script = browser.clone().script().post("/console/fn/keys/revoke", &form).await;
+        let revoke_policy = answer.header("content-security-policy").to_owned();
+        pages.push((
+            page.status,
+            scrub(page.body, &id, &policy),
+            answer.status,
+            scrub(answer.body, &id, &revoke_policy),
+            script.status,
+            script.body,
+        ));
+    }
+    assert_eq!(pages[0], pages[1]);
+    assert_eq!((pages[0].0.as_u16(), pages[0].2.as_u16()), (404, 404));
+    assert_eq!(world.verdict(&theirs.secret).await, "VALID");
+    browser.get(&format!("/keys?revoke={}", theirs.id)).await.is(200).says_not("Test key");
+}
+
+#[tokio::test]
+async fn the_applications_queries_alone_keep_organizations_apart() {
+    let world = World::new().await;
+    let theirs = world.key("other", &[], "never").await;
+    let mine = world.key("acme", &[], "never").await;
+    let mut browser = world.owner_of("acme").await;
+    for table in ["orgs", "members", "api_keys", "key_last_used", "webhook_secrets", "audit_events", "audit_heads"] {
+        let off = format!("alter table {table} no force row level security, disable row level security");
+        sqlx::raw_sql(AssertSqlSafe(off)).execute(&world.owner).await.unwrap();
+    }
+    let form = [("key_id", theirs.id.to_string()), ("reason", "other".to_owned())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    browser.post("/console/fn/keys/revoke", &form).await.is(404);
+    browser.get(&format!("/keys/{}", theirs.id)).await.is(404);
+    browser.get("/keys").await.is(200).says(&mine.hint).says_not(&theirs.hint).says("1 key");
+    browser.get("/audit").await.says_not(&theirs.hint);
+    browser.get("/members").await.says("@acme.example").says_not("@other.example");
+    browser.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(200).says("Revoked 1 key.");
+    assert_eq!(world.verdict(&theirs.secret).await, "VALID");
+}
+
+#[tokio::test]
+async fn the_database_alone_keeps_organizations_apart() {
+    let world = World::new().await;
+    let theirs = world.key("other", &[], "never").await;
+    world.key("acme", &[], "never").await;
+    let mut other = world.owner_of("other").await;
+    let form_id = uuid::Uuid::new_v4().to_string();
+    other.post("/console/fn/webhooks/generate", &[("form_id", &form_id), ("environment", "live")]).await.is(200);
+    world.program().with("x-api-key", &theirs.secret).get("/v1/whoami").await.is(200);
+    world.usage.flush(&world.keys_db).await.unwrap();
+    let (acme, other) = (world.org("acme").await, world.org("other").await);
+    // No WHERE in any of these.
+    for (table, column) in [
+        ("orgs", "id"),
+        ("members", "org_id"),
+        ("api_keys", "org_id"),
+        ("key_last_used", "org_id"),
+        ("webhook_secrets", "org_id"),
+        ("audit_events", "chain"),
+        ("audit_heads", "chain"),
+    ] {
+        let foreign = format!("select count(*) from {table} where {column} = $1");
+        let seen: i64 =
+            sqlx::query_scalar(AssertSqlSafe(foreign.clone())).bind(other.0).fetch_one(&world.owner).await.unwrap();
+        assert!(seen > 0, "{table} has rows of the other organization");
+        let mut tx = world.begin(Reach::Org(acme)).await;
+        let seen: i64 =
+            sqlx::query_scalar(AssertSqlSafe(foreign.clone())).bind(other.0).fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(seen, 0, "{table} shows another organization's rows");
+        drop(tx);
+        // Without any reach there is nothing at all.
+        let mut tx = world.begin(Reach::Nothing).await;
+        let seen: i64 = sqlx::query_scalar(AssertSqlSafe(foreign)).bind(other.0).fetch_one(&mut *tx).await.unwrap();
+        assert_eq!(seen, 0, "{table} shows rows to nobody in particular");
+    }
+    for change in [
+        "update api_keys set revoked_at = now(), revoked_by = 'x', revoked_reason = 'other'",
+        "update webhook_secrets set retired_at = now(), ciphertext = null",
+        "update audit_heads set seq = 99",
+    ] {
+        let mut tx = world.begin(Reach::Org(acme)).await;
+        sqlx::raw_sql(change).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+    }
+    assert_eq!(world.verdict(&theirs.secret).await, "VALID");
+    let untouched: bool = sqlx::query_scalar(
+        "select (select bool_and(retired_at is null) from webhook_secrets) and (select seq < 99 from audit_heads where chain = $1)",
+    )
+    .bind(other.0)
+    .fetch_one(&world.owner)
+    .await
+    .unwrap();
+    assert!(untouched);
+    // Nor can a row be put into another organization.
+    let mut tx = world.begin(Reach::Org(acme)).await;
+    let planted = sqlx::query(
+        "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, created_at)
+         values (gen_random_uuid(), $1, 'live', 'standard', 'x', sha256('x'), 'x', '{}', now())",
+    )
+    .bind(other.0)
+    .execute(&mut *tx)
+    .await;
+    assert!(planted.unwrap_err().to_string().contains("row-level security"));
+}
+
+/// Runs a statement as a plane's role and expects Postgres to refuse it.
+async fn refused(world: &World, plane: &sqlx::PgPool, statement: &'static str) {
+    let mut tx = plane.begin().await.unwrap();
+    let org = world.org("acme").await.to_string();
+    sqlx::query("select set_config('keydesk.org', $1, true)").bind(org).execute(&mut *tx).await.unwrap();
+    let error = sqlx::raw_sql(statement).execute(&mut *tx).await.expect_err(statement).to_string();
+    assert!(error.contains("permission denied"), "{statement}: {error}");
+}
+
+#[tokio::test]
+async fn the_key_plane_cannot_read_what_it_does_not_need() {
+    let world = World::new().await;
+    for statement in [
+        "select password_hash from users",
+        "select * from users",
+        "select digest from sessions",
+        "select ciphertext from webhook_secrets",
+        "select * from audit_events",
+        "select * from members",
+        "select * from setup_links",
+        "select hint from api_keys",
+        "select name from orgs",
+        "update api_keys set revoked_at = null",
+        "insert into service_keys select * from service_keys",
+        "delete from api_keys",
+        "delete from key_last_used",
+        "create table x ()",
+    ] {
+        refused(&world, &world.keys_db, statement).await;
+    }
+}
+
+#[tokio::test]
+async fn the_console_can_change_only_what_it_must() {
+    let world = World::new().await;
+    for statement in [
+        "update audit_events set summary = ''",
+        "delete from audit_events",
+        "truncate audit_events",
+        "delete from audit_heads",
+        "update api_keys set digest = digest",
+        "update api_keys set scopes = '{}'",
+        "update api_keys set org_id = org_id",
+        "delete from api_keys",
+        "update members set role = 'owner'",
+        "update users set staff_role = 'support'",
+        "update users set email = email",
+        "update service_keys set capabilities = '{}'",
+        "insert into key_last_used select * from key_last_used",
+        "alter table api_keys disable row level security",
+        "drop policy tenant on api_keys",
+        "set role postgres",
+    ] {
+        let mut tx = world.db.begin().await.unwrap();
+        let error = sqlx::raw_sql(statement).execute(&mut *tx).await.expect_err(statement).to_string();
+        let refused = ["permission denied", "must be owner", "does not exist"].iter().any(|word| error.contains(word));
+        assert!(refused, "{statement}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn the_planes_roles_are_neither_owners_nor_above_the_rules() {
+    let world = World::new().await;
+    for plane in [&world.db, &world.keys_db] {
+        let (superuser, bypass): (bool, bool) =
+            sqlx::query_as("select rolsuper, rolbypassrls from pg_roles where rolname = current_user")
+                .fetch_one(plane)
+                .await
+                .unwrap();
+        assert!(!superuser && !bypass);
+    }
+    let unforced: Vec<String> = sqlx::query_scalar(
+        "select relname::text from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+         and relname in ('orgs', 'members', 'api_keys', 'key_last_used', 'webhook_secrets', 'audit_events', 'audit_heads')
+         and not (relrowsecurity and relforcerowsecurity)",
+    )
+    .fetch_all(&world.owner)
+    .await
+    .unwrap();
+    assert!(unforced.is_empty(), "{unforced:?}");
+}

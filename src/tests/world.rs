@@ -1,0 +1,436 @@
+//! What a test works in: both planes on a database of its own, a clock it sets, and clients named for people.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+};
+
+use axum::{Router, body::Body, extract::ConnectInfo};
+use http::{HeaderMap, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use keydesk::{
+    accounts::{self, Email, PersonName, UserId},
+    catalog::Catalog,
+    clock::{self, Clock},
+    config::Origin,
+    console_plane::assets::Site,
+    database::{self, Reach, embedded::Embedded},
+    keys::{
+        lifecycle::{self, NewKey, Wish},
+        model::{KeyId, KeyName},
+    },
+    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
+    secrets::Digest,
+    server::{self, Parts},
+    server_keys::ServerKeys,
+    usage::Recorder,
+};
+use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction, postgres::PgConnectOptions};
+use time::{OffsetDateTime, macros::datetime};
+use tokio::sync::OnceCell;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+pub const START: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
+pub const ORIGIN: &str = "http://localhost:3000";
+/// The password of everybody in these tests, hashed once.
+pub const PASSWORD: &str = "correct horse battery staple";
+
+struct Cluster {
+    embedded: Embedded,
+    folder: PathBuf,
+    password_hash: String,
+}
+
+/// One cluster for all tests; it stays up between runs, so that the next one starts at once.
+static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
+const TEMPLATE: &str = "kd_template";
+
+async fn cluster() -> &'static Cluster {
+    CLUSTER
+        .get_or_init(|| async {
+            let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
+            let folder = target.join("test-postgres");
+            database::create_data_dir(&folder).unwrap();
+            let embedded = Embedded::join(&folder).await.unwrap();
+            let mut db = embedded.options("postgres").connect().await.unwrap();
+            // Of an earlier run: nobody is in them any more, or they stay.
+            let old: Vec<String> =
+                sqlx::query_scalar("select datname::text from pg_database where datname like 'kd\\_t%'")
+                    .fetch_all(&mut db)
+                    .await
+                    .unwrap();
+            for name in old {
+                let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut db).await;
+            }
+            sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
+            database::prepare(embedded.options(TEMPLATE), &folder, None, None).await.unwrap();
+            let hasher = accounts::password::Hasher::new().unwrap();
+            let password = accounts::password::NewPassword::parse(&PASSWORD.into(), &[]).unwrap();
+            let password_hash = hasher.hash(password).await.unwrap();
+            Cluster { embedded, folder, password_hash }
+        })
+        .await
+}
+
+pub struct World {
+    pub console: Router,
+    pub keys: Router,
+    pub clock: Clock,
+    pub catalog: Arc<Catalog>,
+    pub server_keys: Arc<ServerKeys>,
+    pub usage: Arc<Recorder>,
+    /// As the console's role.
+    pub db: PgPool,
+    /// As the key plane's role.
+    pub keys_db: PgPool,
+    /// As the owner, who is above all rules.
+    pub owner: PgPool,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        Self::with_origin(ORIGIN).await
+    }
+
+    pub async fn with_origin(origin: &str) -> Self {
+        let cluster = cluster().await;
+        let name = format!("kd_t{}", Uuid::new_v4().simple());
+        let mut db = cluster.embedded.options("postgres").connect().await.unwrap();
+        sqlx::raw_sql(AssertSqlSafe(format!("create database {name} template {TEMPLATE}")))
+            .execute(&mut db)
+            .await
+            .unwrap();
+        let owner = cluster.embedded.options(&name);
+        let planes = database::prepare(owner.clone(), &cluster.folder, None, None).await.unwrap();
+        Self::build(owner, planes, origin, &cluster.folder)
+    }
+
+    fn build(owner: PgConnectOptions, planes: database::Planes, origin: &str, folder: &std::path::Path) -> Self {
+        let clock = Clock::manual(START);
+        let catalog = Arc::new(Catalog::preset("default").unwrap());
+        let server_keys = Arc::new(ServerKeys::load(folder).unwrap());
+        let usage = Arc::new(Recorder::default());
+        let (db, keys_db) = (database::pool(planes.console, 4), database::pool(planes.keys, 4));
+        let (console, keys) = server::planes(Parts {
+            console: db.clone(),
+            keys: keys_db.clone(),
+            clock: clock.clone(),
+            catalog: Arc::clone(&catalog),
+            server_keys: Arc::clone(&server_keys),
+            origin: Origin::parse(origin).unwrap(),
+            keys_url: "http://127.0.0.1:3001".to_owned(),
+            site: Site::find().expect("the browser half has to be built first: make test"),
+            usage: Arc::clone(&usage),
+        })
+        .unwrap();
+        Self { console, keys, clock, catalog, server_keys, usage, db, keys_db, owner: database::pool(owner, 2) }
+    }
+
+    pub async fn begin(&self, reach: Reach) -> Transaction<'static, Postgres> {
+        database::begin(&self.db, reach).await.unwrap()
+    }
+
+    /// The organization of a slug, made if it is new.
+    pub async fn org(&self, slug: &str) -> OrgId {
+        let slug = Slug::parse(slug).unwrap();
+        let mut tx = self.begin(Reach::Operator).await;
+        if let Some(org) = orgs::store::by_slug(&mut tx, &slug).await.unwrap() {
+            return org.id;
+        }
+        let org = OrgId(clock::id(self.clock.now()));
+        database::set_reach(&mut tx, Reach::Org(org)).await.unwrap();
+        let permit = Permit::grant(&Actor::operator(), org).unwrap();
+        let name = OrgName::parse(slug.as_str()).unwrap();
+        let now = self.clock.now();
+        orgs::lifecycle::create_org(&mut tx, &self.server_keys.audit, &permit, &slug, &name, now).await.unwrap();
+        tx.commit().await.unwrap();
+        org
+    }
+
+    /// A member of an organization (made if it is new), not signed in.
+    pub async fn member(&self, org: &str, role: Role) -> Account {
+        let org_id = self.org(org).await;
+        let email = format!("{}-{}@{org}.example", role.as_str(), Uuid::new_v4().simple());
+        let person = self.new_person(&email, role.label()).await;
+        let mut tx = self.begin(Reach::Org(org_id)).await;
+        let permit = Permit::grant(&Actor::operator(), org_id).unwrap();
+        let now = self.clock.now();
+        let user =
+            orgs::lifecycle::add_member(&mut tx, &self.server_keys.audit, &permit, &person, role, now).await.unwrap();
+        tx.commit().await.unwrap();
+        Account { user, email }
+    }
+
+    pub async fn staff(&self) -> Account {
+        let email = format!("support-{}@provider.example", Uuid::new_v4().simple());
+        let person = self.new_person(&email, "Sam").await;
+        let mut tx = self.begin(Reach::Nothing).await;
+        let permit = Permit::grant(&Actor::operator(), OrgId::NONE).unwrap();
+        let now = self.clock.now();
+        let user = orgs::lifecycle::add_staff(&mut tx, &self.server_keys.audit, &permit, &person, now).await.unwrap();
+        tx.commit().await.unwrap();
+        Account { user, email }
+    }
+
+    async fn new_person(&self, email: &str, name: &str) -> NewPerson {
+        NewPerson {
+            email: Email::parse(email).unwrap(),
+            name: PersonName::parse(name).unwrap(),
+            password_hash: cluster().await.password_hash.clone(),
+        }
+    }
+
+    /// A browser of somebody with a session, which did not go through the sign-in form.
+    pub async fn browser(&self, account: &Account) -> Browser {
+        let id = tower_sessions::session::Id::default();
+        let now = self.clock.now();
+        let session = accounts::store::Session {
+            id: clock::id(now),
+            user: account.user,
+            created_at: now,
+            last_seen_at: now,
+            agent: "test browser".to_owned(),
+            address: None,
+        };
+        let mut db = self.db.acquire().await.unwrap();
+        accounts::store::insert_session(&mut db, Digest::of(id.to_string().as_bytes()), &session).await.unwrap();
+        Browser { cookie: Some(format!("keydesk-3000={id}")), ..self.anonymous() }
+    }
+
+    pub async fn viewer(&self, org: &str) -> Browser {
+        self.browser(&self.member(org, Role::Viewer).await).await
+    }
+    pub async fn developer(&self, org: &str) -> Browser {
+        self.browser(&self.member(org, Role::Developer).await).await
+    }
+    pub async fn admin(&self, org: &str) -> Browser {
+        self.browser(&self.member(org, Role::Admin).await).await
+    }
+    pub async fn owner_of(&self, org: &str) -> Browser {
+        self.browser(&self.member(org, Role::Owner).await).await
+    }
+    pub async fn support(&self) -> Browser {
+        self.browser(&self.staff().await).await
+    }
+
+    /// A browser of nobody in particular.
+    pub fn anonymous(&self) -> Browser {
+        Browser { console: self.console.clone(), cookie: None, origin: Some(ORIGIN.to_owned()), wants: "text/html" }
+    }
+
+    /// A program that calls the key plane.
+    pub fn program(&self) -> Program {
+        Program { keys: self.keys.clone(), headers: HeaderMap::new(), address: [198, 51, 100, 7].into() }
+    }
+
+    /// A key of an organization, made by the operator.
+    pub async fn key(&self, org: &str, scopes: &[&str], expires: &str) -> TestKey {
+        let org = self.org(org).await;
+        let wish = Wish {
+            name: "Test key".to_owned(),
+            environment: "live".to_owned(),
+            tier: "standard".to_owned(),
+            scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+            expires: expires.to_owned(),
+            form_id: None,
+        };
+        let new = NewKey::parse(wish, &self.catalog).unwrap();
+        let mut tx = self.begin(Reach::Org(org)).await;
+        let permit = Permit::grant(&Actor::operator(), org).unwrap();
+        let now = self.clock.now();
+        let issued = lifecycle::issue(&mut tx, &self.server_keys.audit, &permit, &new, now).await.unwrap();
+        tx.commit().await.unwrap();
+        TestKey { id: issued.id, secret: issued.secret.reveal().to_owned(), hint: issued.secret.hint.clone() }
+    }
+
+    pub async fn service_key(&self, capabilities: &[&str]) -> String {
+        let capabilities: Vec<String> = capabilities.iter().map(|c| (*c).to_owned()).collect();
+        let mut tx = self.begin(Reach::Nothing).await;
+        let permit = Permit::grant(&Actor::operator(), OrgId::NONE).unwrap();
+        let name = KeyName::parse(&format!("gateway {}", Uuid::new_v4())).unwrap();
+        let (audit, prefix, now) = (&self.server_keys.audit, &self.catalog.service_prefix, self.clock.now());
+        let secret =
+            lifecycle::issue_service_key(&mut tx, audit, &permit, prefix, &name, &capabilities, now).await.unwrap();
+        tx.commit().await.unwrap();
+        secret.unwrap().reveal().to_owned()
+    }
+
+    /// What whoami says of a key.
+    pub async fn verdict(&self, secret: &str) -> String {
+        let answer = self.program().with("x-api-key", secret).get("/v1/whoami").await;
+        if answer.status == 200 { "VALID".to_owned() } else { answer.json()["code"].as_str().unwrap_or("?").to_owned() }
+    }
+
+    /// How many keys an organization has, and how many of them are not revoked.
+    pub async fn count(&self, org: &str) -> (i64, i64) {
+        let org = self.org(org).await;
+        let mut tx = self.begin(Reach::Org(org)).await;
+        keydesk::keys::store::counts(&mut tx, org).await.unwrap()
+    }
+
+    /// What an organization's audit log says, oldest first: `action: summary`.
+    pub async fn log(&self, org: &str) -> Vec<String> {
+        let org = self.org(org).await;
+        self.log_of(keydesk::audit::Chain::Org(org)).await
+    }
+
+    pub async fn log_of(&self, chain: keydesk::audit::Chain) -> Vec<String> {
+        let mut tx = self.begin(Reach::Operator).await;
+        let rows = keydesk::audit::store::whole(&mut tx, chain).await.unwrap();
+        rows.into_iter().map(|row| format!("{}: {}", row.action, row.summary)).collect()
+    }
+}
+
+pub struct Account {
+    pub user: UserId,
+    pub email: String,
+}
+
+pub struct TestKey {
+    pub id: KeyId,
+    pub secret: String,
+    pub hint: String,
+}
+
+/// An answer, read whole.
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn location(&self) -> &str {
+        self.header("location")
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", self.body))
+    }
+
+    /// The value of a read-only or hidden field.
+    pub fn field(&self, id: &str) -> String {
+        let mark = format!("id=\"{id}\"");
+        let named = format!("name=\"{id}\"");
+        let tag = self
+            .body
+            .split('<')
+            .find(|tag| tag.starts_with("input") && (tag.contains(&mark) || tag.contains(&named)))
+            .unwrap_or_else(|| panic!("no field {id}: {}", self.body));
+        let (_, rest) = tag.split_once("value=\"").unwrap_or_else(|| panic!("no value: {tag}"));
+        rest.split('"').next().unwrap().to_owned()
+    }
+
+    /// Asserts that the page says something.
+    #[track_caller]
+    pub fn says(&self, text: &str) -> &Self {
+        assert!(self.body.contains(text), "{text:?} is not in: {}", self.body);
+        self
+    }
+
+    #[track_caller]
+    pub fn says_not(&self, text: &str) -> &Self {
+        assert!(!self.body.contains(text), "{text:?} is in: {}", self.body);
+        self
+    }
+
+    #[track_caller]
+    pub fn is(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+}
+
+async fn call(router: &Router, address: IpAddr, mut request: Request<Body>) -> Answer {
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::new(address, 40_000)));
+    let response = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+}
+
+/// Somebody's browser at the console.
+#[derive(Clone)]
+pub struct Browser {
+    console: Router,
+    pub cookie: Option<String>,
+    pub origin: Option<String>,
+    wants: &'static str,
+}
+
+impl Browser {
+    /// The browser half's requests, which are answered with JSON.
+    pub fn script(mut self) -> Self {
+        self.wants = "application/json";
+        self
+    }
+
+    pub async fn get(&mut self, path: &str) -> Answer {
+        self.request("GET", path, Body::empty(), &[]).await
+    }
+
+    /// A form, as browsers send one.
+    pub async fn post(&mut self, path: &str, form: &[(&str, &str)]) -> Answer {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+        self.request("POST", path, body.into(), &[("content-type", "application/x-www-form-urlencoded")]).await
+    }
+
+    pub async fn request(&mut self, method: &str, path: &str, body: Body, headers: &[(&str, &str)]) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, self.wants);
+        request = request.header(header::USER_AGENT, "test browser");
+        if let Some(cookie) = &self.cookie {
+            request = request.header(header::COOKIE, cookie);
+        }
+        if let Some(origin) = &self.origin {
+            request = request.header(header::ORIGIN, origin);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let answer = call(&self.console, [192, 0, 2, 9].into(), request.body(body).unwrap()).await;
+        if let Some(cookie) = answer.headers.get(header::SET_COOKIE) {
+            let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
+            self.cookie = (!cookie.ends_with('=')).then_some(cookie);
+        }
+        answer
+    }
+}
+
+/// A program at the key plane.
+#[derive(Clone)]
+pub struct Program {
+    keys: Router,
+    headers: HeaderMap,
+    pub address: IpAddr,
+}
+
+impl Program {
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
+    pub fn bearer(self, secret: &str) -> Self {
+        self.with("authorization", &format!("Bearer {secret}"))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, Body::empty()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        self.clone().with("content-type", "application/json").request("POST", path, body.to_string().into()).await
+    }
+
+    pub async fn request(&self, method: &str, path: &str, body: Body) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+        *request.headers_mut() = self.headers.clone();
+        call(&self.keys, self.address, request).await
+    }
+}
