@@ -85,6 +85,13 @@ pub async fn set_password(db: &mut PgConnection, user: UserId, hash: &str) -> sq
     Ok(())
 }
 
+pub async fn disable(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -> sqlx::Result<()> {
+    sqlx::query!("update users set disabled_at = coalesce(disabled_at, $2) where id = $1", user.0, now)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 /// A person who is not disabled.
 pub async fn person(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Person>> {
     let row = sqlx::query!(

@@ -22,6 +22,14 @@ use crate::{
 pub enum ServiceKeyCommand {
     /// Make one; prints only the secret
     Create(CreateServiceKey),
+    /// Revoke one by its name
+    Revoke(RevokeServiceKey),
+}
+
+#[derive(Args)]
+pub struct RevokeServiceKey {
+    #[arg(long)]
+    name: String,
 }
 
 #[derive(Args)]
@@ -79,20 +87,20 @@ pub struct Revoke {
     json: bool,
 }
 
-pub async fn run_service_key(
-    desk: &Desk,
-    ServiceKeyCommand::Create(create): ServiceKeyCommand,
-) -> Result<(), CommandError> {
+pub async fn run_service_key(desk: &Desk, command: ServiceKeyCommand) -> Result<(), CommandError> {
+    match command {
+        ServiceKeyCommand::Create(command) => create_service_key(desk, command).await,
+        ServiceKeyCommand::Revoke(command) => revoke_service_key(desk, command).await,
+    }
+}
+
+async fn create_service_key(desk: &Desk, create: CreateServiceKey) -> Result<(), CommandError> {
     let name = KeyName::parse(&create.name).map_err(CommandError::said)?;
-    let capabilities: Vec<String> = CAPABILITIES
-        .iter()
-        .filter(|known| create.capabilities.iter().any(|c| c == *known))
-        .map(|c| (*c).to_owned())
-        .collect();
+    let wanted = |known: &&&str| create.capabilities.iter().any(|asked| asked == **known);
+    let capabilities: Vec<String> = CAPABILITIES.iter().filter(wanted).map(|known| (*known).to_owned()).collect();
     let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
     let mut tx = desk.begin(Reach::Nothing).await?;
-    let prefix = &desk.catalog.service_prefix;
-    let audit_key = &desk.server_keys.audit;
+    let (audit_key, prefix) = (&desk.server_keys.audit, &desk.catalog.service_prefix);
     let secret =
         lifecycle::issue_service_key(&mut tx, audit_key, &permit, prefix, &name, &capabilities, desk.now).await?;
     let Some(secret) = secret else {
@@ -100,6 +108,18 @@ pub async fn run_service_key(
     };
     tx.commit().await?;
     say(&[secret.reveal()])
+}
+
+async fn revoke_service_key(desk: &Desk, revoke: RevokeServiceKey) -> Result<(), CommandError> {
+    let begun = Instant::now();
+    let name = KeyName::parse(&revoke.name).map_err(CommandError::said)?;
+    let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
+    let mut tx = desk.begin(Reach::Nothing).await?;
+    if !lifecycle::revoke_service_key(&mut tx, &desk.server_keys.audit, &permit, &name, desk.now).await? {
+        return Err(CommandError::said(format!("there is no live service key named {:?}", name.as_str())));
+    }
+    tx.commit().await?;
+    say(&[&format!("Service key “{}” is revoked. {}", name.as_str(), Receipt { took: begun.elapsed() })])
 }
 
 pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {

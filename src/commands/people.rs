@@ -5,20 +5,40 @@ use std::io::Read;
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use serde_json::json;
+use sqlx::{Postgres, Transaction};
 use zeroize::Zeroizing;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
-    accounts::{Email, PersonName, password::NewPassword},
+    accounts::{self, Email, PersonName, password::NewPassword, store::Account},
     clock,
     database::{self, Reach},
-    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson, permit::ManagePeople},
 };
 
 #[derive(Subcommand)]
 pub enum UserCommand {
     /// Add a member (and the organization, if it is new), or support staff
     Create(Create),
+    /// Set somebody's password for them; ends their sessions
+    SetPassword(SetPassword),
+    /// Shut somebody's account; ends their sessions
+    Disable(Disable),
+}
+
+#[derive(Args)]
+pub struct SetPassword {
+    #[arg(long)]
+    email: String,
+    /// Read the password from standard input
+    #[arg(long, required = true)]
+    password_stdin: bool,
+}
+
+#[derive(Args)]
+pub struct Disable {
+    #[arg(long)]
+    email: String,
 }
 
 #[derive(Args)]
@@ -68,7 +88,15 @@ impl From<MemberRole> for Role {
     }
 }
 
-pub async fn run(desk: &Desk, UserCommand::Create(create): UserCommand) -> Result<(), CommandError> {
+pub async fn run(desk: &Desk, command: UserCommand) -> Result<(), CommandError> {
+    match command {
+        UserCommand::Create(command) => create(desk, command).await,
+        UserCommand::SetPassword(command) => set_password(desk, command).await,
+        UserCommand::Disable(command) => disable(desk, command).await,
+    }
+}
+
+async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
     let email = Email::parse(&create.email).map_err(CommandError::said)?;
     let name = PersonName::parse(&create.name).map_err(CommandError::said)?;
     let existing = match &create.org {
@@ -107,6 +135,43 @@ pub async fn run(desk: &Desk, UserCommand::Create(create): UserCommand) -> Resul
     } else {
         say(&[&format!("Added {} as {what}.", create.email)])
     }
+}
+
+async fn set_password(desk: &Desk, command: SetPassword) -> Result<(), CommandError> {
+    let typed = password_from_stdin()?;
+    let (mut tx, account, permit) = account(desk, &command.email).await?;
+    let about = [account.name.as_str(), command.email.as_str()];
+    let password = NewPassword::parse(&typed, &about).map_err(CommandError::said)?;
+    let hash = desk.hasher()?.hash(password).await?;
+    let audit_key = &desk.server_keys.audit;
+    orgs::lifecycle::set_password(&mut tx, audit_key, &permit, &account, &hash, desk.now).await?;
+    tx.commit().await?;
+    say(&[&format!("The password of {} is set, and their sessions have ended.", command.email)])
+}
+
+async fn disable(desk: &Desk, command: Disable) -> Result<(), CommandError> {
+    let (mut tx, account, permit) = account(desk, &command.email).await?;
+    orgs::lifecycle::disable(&mut tx, &desk.server_keys.audit, &permit, &account, desk.now).await?;
+    tx.commit().await?;
+    say(&[&format!("{} is disabled, and their sessions have ended.", command.email)])
+}
+
+/// Somebody's account, locked, in a transaction that reaches their organization, and the permit for it.
+async fn account(
+    desk: &Desk,
+    email: &str,
+) -> Result<(Transaction<'static, Postgres>, Account, Permit<ManagePeople>), CommandError> {
+    let mut tx = desk.begin(Reach::Nothing).await?;
+    let account = accounts::store::lock_by_email(&mut tx, email.trim()).await?;
+    let account = account.ok_or_else(|| CommandError::said(format!("{email} has no account")))?;
+    database::set_reach(&mut tx, Reach::Person(account.id)).await?;
+    let membership = orgs::store::memberships(&mut tx, account.id).await?.into_iter().next();
+    let (org, reach) = match membership {
+        Some(membership) => (membership.org.id, Reach::Org(membership.org.id)),
+        None => (OrgId::NONE, Reach::Nothing),
+    };
+    database::set_reach(&mut tx, reach).await?;
+    Ok((tx, account, Permit::grant(&Actor::operator(), org)?))
 }
 
 /// All of standard input but one line break at its end, which `echo` adds.

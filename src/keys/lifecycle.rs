@@ -17,7 +17,7 @@ use crate::{
     clock,
     orgs::{
         Actor, OrgId, Permit,
-        permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey},
+        permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
 
@@ -282,4 +282,29 @@ pub async fn issue_service_key(
     };
     audit::record(db, audit_key, Chain::Deployment, event).await?;
     Ok(Some(secret))
+}
+
+/// Revokes a service key by its name, which no other may have again. `Ok(false)`: there is none of that name that is not
+/// revoked.
+pub async fn revoke_service_key(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<RevokeServiceKey>,
+    name: &KeyName,
+    now: OffsetDateTime,
+) -> Result<bool, KeyError> {
+    if !store::set_service_key_revoked(db, name.as_str(), now).await? {
+        return Ok(false);
+    }
+    let event = Event {
+        action: "service_key.revoke",
+        subject: String::new(),
+        summary: format!("Revoked service key “{}”", name.as_str()),
+        details: json!({}),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Deployment, event).await?;
+    Ok(true)
 }

@@ -384,3 +384,12 @@ pub async fn insert_service_key(
     .await?;
     Ok(done.rows_affected() == 1)
 }
+
+/// `Ok(false)`: there is none of that name, or it is revoked already.
+pub async fn set_service_key_revoked(db: &mut PgConnection, name: &str, now: OffsetDateTime) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query!("update service_keys set revoked_at = $2 where name = $1 and revoked_at is null", name, now)
+            .execute(db)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}

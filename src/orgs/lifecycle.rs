@@ -6,11 +6,11 @@ use time::OffsetDateTime;
 
 use super::{
     OrgId, OrgName, Permit, Role, Slug,
-    permit::{AddMember, AddStaff, CreateOrg},
+    permit::{AddMember, AddStaff, CreateOrg, ManagePeople},
     store,
 };
 use crate::{
-    accounts::{self, Email, PersonName, UserId},
+    accounts::{self, Email, PersonName, UserId, store::Account},
     audit::{self, AuditKey, Chain, Event},
     clock,
 };
@@ -117,4 +117,51 @@ async fn add_person(
     } else {
         Err(OrgError::EmailTaken(email.as_str().to_owned()))
     }
+}
+
+/// Sets somebody's password (a PHC string) for them, lets a shut account be tried again, and ends all their sessions.
+pub async fn set_password(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<ManagePeople>,
+    account: &Account,
+    hash: &str,
+    now: OffsetDateTime,
+) -> Result<(), OrgError> {
+    accounts::store::set_password(db, account.id, hash).await?;
+    manage(db, audit_key, permit, account, ("password.set", "Set the password of"), now).await
+}
+
+/// Shuts somebody's account and ends all their sessions. Keys they made belong to the organization and go on.
+pub async fn disable(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<ManagePeople>,
+    account: &Account,
+    now: OffsetDateTime,
+) -> Result<(), OrgError> {
+    accounts::store::disable(db, account.id, now).await?;
+    manage(db, audit_key, permit, account, ("user.disable", "Disabled"), now).await
+}
+
+async fn manage(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<ManagePeople>,
+    account: &Account,
+    (action, verb): (&'static str, &str),
+    now: OffsetDateTime,
+) -> Result<(), OrgError> {
+    accounts::store::end_sessions_of(db, account.id).await?;
+    let chain = if permit.org() == OrgId::NONE { Chain::Deployment } else { Chain::Org(permit.org()) };
+    let event = Event {
+        action,
+        subject: format!("user:{}", account.id.0),
+        summary: format!("{verb} {}", account.name),
+        details: json!({}),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    Ok(audit::record(db, audit_key, chain, event).await?)
 }

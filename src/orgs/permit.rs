@@ -33,7 +33,9 @@ acts!(
     CreateOrg,
     AddMember,
     AddStaff,
-    IssueServiceKey
+    IssueServiceKey,
+    ManagePeople,
+    RevokeServiceKey
 );
 
 /// Proof that `actor` may do `A` in `org`.

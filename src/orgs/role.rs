@@ -32,7 +32,10 @@ pub enum Action {
     CreateOrg,
     AddMember,
     AddStaff,
+    /// Set somebody's password, or shut their account.
+    ManagePeople,
     IssueServiceKey,
+    RevokeServiceKey,
 }
 
 impl Role {
@@ -61,7 +64,15 @@ impl Role {
             Self::Support => matches!(action, FindAnyKey | RevokeAnyKey),
             Self::Operator => matches!(
                 action,
-                IssueKey | FindAnyKey | RevokeAnyKey | CreateOrg | AddMember | AddStaff | IssueServiceKey
+                IssueKey
+                    | FindAnyKey
+                    | RevokeAnyKey
+                    | CreateOrg
+                    | AddMember
+                    | AddStaff
+                    | ManagePeople
+                    | IssueServiceKey
+                    | RevokeServiceKey
             ),
             Self::Anonymous => false,
         }
@@ -104,7 +115,7 @@ impl Role {
 }
 
 impl Action {
-    pub const ALL: [Action; 14] = [
+    pub const ALL: [Action; 16] = [
         Self::ViewKeys,
         Self::IssueKey,
         Self::RevokeKey,
@@ -118,7 +129,9 @@ impl Action {
         Self::CreateOrg,
         Self::AddMember,
         Self::AddStaff,
+        Self::ManagePeople,
         Self::IssueServiceKey,
+        Self::RevokeServiceKey,
     ];
 
     /// For a refusal: "Your role, viewer, may not …".
@@ -136,7 +149,9 @@ impl Action {
             Self::CreateOrg => "create organizations",
             Self::AddMember => "add members",
             Self::AddStaff => "add support staff",
+            Self::ManagePeople => "set passwords and disable people",
             Self::IssueServiceKey => "create service keys",
+            Self::RevokeServiceKey => "revoke service keys",
         }
     }
 }

@@ -196,7 +196,15 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
         folder.run(&["service-key", "create", "--name", "gateway", "--capability", "verify"], "").ok().to_owned();
     assert!(service.starts_with("kd_service_"), "{service}");
     folder.run(&["service-key", "create", "--name", "gateway", "--capability", "verify"], "").fails("already");
-    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 6 rows in 2 chains.");
+    let revoked = folder.run(&["service-key", "revoke", "--name", "gateway"], "");
+    assert!(revoked.ok().starts_with("Service key “gateway” is revoked. Effective everywhere"), "{revoked:?}");
+    folder.run(&["service-key", "revoke", "--name", "gateway"], "").fails("no live service key");
+    let set = ["user", "set-password", "--email", "ada@example.com", "--password-stdin"];
+    folder.run(&set, "short\n").fails("at least 15 characters");
+    folder.run(&set, "another long pass phrase\n").ok();
+    folder.run(&["user", "disable", "--email", "sam@example.com"], "").ok();
+    folder.run(&["user", "disable", "--email", "nobody@example.com"], "").fails("has no account");
+    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 9 rows in 2 chains.");
 }
 
 #[test]

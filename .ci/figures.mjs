@@ -1,0 +1,109 @@
+// Starts the server on a database of its own and measures what a person would notice.
+//
+//   node figures.mjs PROGRAM
+import { execFileSync, spawn } from 'node:child_process';
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { get, request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+const [program] = process.argv.slice(2);
+const data = mkdtempSync(join(tmpdir(), 'keydesk-figures-'));
+// The embedded Postgres may run as another user, who has to pass through.
+chmodSync(data, 0o711);
+const clean = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('KEYDESK_'));
+const env = {
+  ...Object.fromEntries(clean), RUST_LOG: 'error',
+  KEYDESK_DATA_DIR: data, KEYDESK_CONSOLE_ADDR: '127.0.0.1:0', KEYDESK_KEYS_ADDR: '127.0.0.1:0',
+};
+const run = (...args) => execFileSync(program, args, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
+
+/** Starts the server; answers the process, the milliseconds until it was ready, and where its planes are. */
+async function start() {
+  const begun = performance.now();
+  const child = spawn(program, ['serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
+  let said = '';
+  for await (const chunk of child.stdout) {
+    said += chunk;
+    const console = /Console +(\S+)/.exec(said)?.[1];
+    const keys = /Key plane +(\S+)/.exec(said)?.[1];
+    if (console && keys) return { child, ms: performance.now() - begun, console: console.replace('localhost', '127.0.0.1'), keys };
+  }
+  throw new Error(`the server ended: ${said}`);
+}
+const stop = async server => {
+  const ended = new Promise(done => server.child.once('exit', done));
+  server.child.kill('SIGTERM');
+  await ended;
+};
+
+/** One GET; answers status, bytes on the wire, and milliseconds to the first byte of the body. */
+const fetchOnce = (url, headers) => new Promise((done, failed) => {
+  const begun = performance.now();
+  get(url, { headers }, answer => {
+    let bytes = 0, ttfb;
+    answer.on('data', chunk => { ttfb ??= performance.now() - begun; bytes += chunk.length; });
+    answer.on('end', () => done({ status: answer.statusCode, bytes, ttfb, encoding: answer.headers['content-encoding'] }));
+  }).on('error', failed);
+});
+
+const signIn = (origin, email, password) => new Promise((done, failed) => {
+  const form = new URLSearchParams({ email, password, next: '' }).toString();
+  const headers = { 'content-type': 'application/x-www-form-urlencoded', accept: 'text/html', origin };
+  const sent = request(`${origin}/console/fn/sign-in`, { method: 'POST', headers }, answer => {
+    answer.resume();
+    const cookie = answer.headers['set-cookie']?.[0].split(';')[0];
+    cookie ? done(cookie) : failed(new Error(`sign-in was answered ${answer.statusCode}`));
+  });
+  sent.on('error', failed);
+  sent.end(form);
+});
+
+const sorted = values => [...values].sort((a, b) => a - b);
+const at = (values, share) => sorted(values)[Math.min(values.length - 1, Math.floor(values.length * share))];
+const rows = [];
+const row = (what, value, aim = '') => rows.push([what, value, aim]);
+const kB = bytes => `${(bytes / 1000).toFixed(1)} kB`;
+
+try {
+  const seeded = JSON.parse(run('seed-demo', '--keys', '1000', '--json'));
+  const starts = [];
+  for (let round = 0; round < 5; round++) {
+    const server = await start();
+    starts.push(server.ms);
+    if (round < 4) { await stop(server); continue; }
+    await new Promise(done => setTimeout(done, 3000));
+    const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${server.child.pid}/status`, 'utf8'))[1]) * 1024;
+    row('`keydesk serve` ready, database there already (median of 5)', `${Math.round(at(starts, 0.5))} ms`, '≤ 2,000 ms');
+    row('resident memory, idle, without Postgres', `${(resident / 1e6).toFixed(1)} MB`, '≤ 60 MB');
+
+    const cookie = await signIn(server.console, seeded.email, seeded.password);
+    const headers = { cookie, 'accept-encoding': 'br' };
+    const pages = [];
+    for (let n = 0; n < 210; n++) pages.push(await fetchOnce(`${server.console}/keys`, headers));
+    if (pages.some(page => page.status !== 200)) throw new Error(`the keys page was answered ${pages[0].status}`);
+    const ttfb = pages.slice(10).map(page => page.ttfb);
+    row('keys page of 1,000 keys, time to first byte, median', `${at(ttfb, 0.5).toFixed(1)} ms`);
+    row('the same, p99 of 200', `${at(ttfb, 0.99).toFixed(1)} ms`);
+    row(`the same, HTML, ${pages[0].encoding ?? 'not compressed'}`, kB(pages[0].bytes));
+    const assets = JSON.parse(readFileSync(join(program, '../site/assets.json'), 'utf8'));
+    let total = 0;
+    for (const kind of ['wasm', 'js', 'css']) {
+      const file = await fetchOnce(`${server.console}/pkg/${assets[kind]}`, headers);
+      total += file.bytes;
+      row(`${kind}, ${file.encoding}`, kB(file.bytes));
+    }
+    row('wasm + JS + CSS, compressed', kB(total), '≤ 150 kB');
+
+    const secret = run('key', 'create', '--org', seeded.org, '--name', 'figures').trim();
+    const calls = [];
+    for (let n = 0; n < 2100; n++) calls.push((await fetchOnce(`${server.keys}/v1/whoami`, { 'x-api-key': secret })).ttfb);
+    row('`GET /v1/whoami`, one caller after the other, median', `${at(calls.slice(100), 0.5).toFixed(2)} ms`);
+    row('the same, p99 of 2,000', `${at(calls.slice(100), 0.99).toFixed(2)} ms`);
+    await stop(server);
+  }
+  console.log('| what | measured | aim |\n|---|---|---|');
+  for (const cells of rows) console.log(`| ${cells.join(' | ')} |`);
+} finally {
+  rmSync(data, { recursive: true, force: true });
+}
