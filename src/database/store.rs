@@ -59,13 +59,13 @@ pub async fn create_role_if_missing(db: &mut PgConnection, role: &'static str, p
         .fetch_one(&mut *db)
         .await?;
     if !exists {
-        set_role_password(db, "create", role, password).await?;
+        set_role_password(db, "create role", "login nosuperuser nobypassrls", role, password).await?;
     }
     Ok(!exists)
 }
 
 pub async fn reset_role_password(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<()> {
-    set_role_password(db, "alter", role, password).await
+    set_role_password(db, "alter role", "login", role, password).await
 }
 
 /// `create role` and `alter role` take no parameters: the role's name is one of ours, and Postgres itself quotes the
@@ -73,15 +73,14 @@ pub async fn reset_role_password(db: &mut PgConnection, role: &'static str, pass
 async fn set_role_password(
     db: &mut PgConnection,
     verb: &'static str,
+    attributes: &'static str,
     role: &'static str,
     password: &str,
 ) -> sqlx::Result<()> {
     let quoted = sqlx::query_scalar!(r#"select quote_literal($1) as "quoted!""#, password).fetch_one(&mut *db).await?;
-    // A server that logs its statements must not log this one.
+    // A server that logs its statements must not log this one; only a superuser can say so.
     sqlx::raw_sql("set log_min_error_statement = panic").execute(&mut *db).await.ok();
-    sqlx::raw_sql(AssertSqlSafe(format!("{verb} role {role} login nosuperuser nobypassrls password {quoted}")))
-        .execute(db)
-        .await?;
+    sqlx::raw_sql(AssertSqlSafe(format!("{verb} {role} {attributes} password {quoted}"))).execute(db).await?;
     Ok(())
 }
 

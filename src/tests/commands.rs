@@ -288,3 +288,35 @@ fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_
     // The connection stays open and idle, and must not hold the server.
     assert!(third.stop() < std::time::Duration::from_secs(10));
 }
+
+#[tokio::test]
+async fn a_given_postgres_is_used_by_an_owner_who_is_no_superuser() {
+    let (url, data) = crate::world::plain_owners_database().await;
+    let own = Folder::new();
+    let run = |arguments: &[&str], input: &str| {
+        let mut child = own
+            .command(arguments)
+            .env("KEYDESK_DATA_DIR", &data)
+            .env("DATABASE_URL", &url)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        Ran {
+            code: output.status.code().unwrap(),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    };
+    assert_eq!(run(&["migrate"], "").ok(), "The database is up to date.");
+    assert_eq!(run(&["migrate"], "").ok(), "The database is up to date.");
+    let person = ["user", "create", "--email", "ada@example.com", "--name", "Ada", "--org", "acme", "--password-stdin"];
+    run(&person, PASSWORD).ok();
+    let key = run(&["key", "create", "--org", "acme", "--name", "CI"], "").ok().to_owned();
+    let digest = keydesk::secrets::Digest::of(key.as_bytes()).to_hex();
+    run(&["key", "revoke", "--digest", &digest, "--reason", "other"], "").ok();
+    assert_eq!(run(&["audit", "verify"], "").ok(), "The audit log is whole: 4 rows in 1 chain.");
+}

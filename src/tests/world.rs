@@ -74,6 +74,24 @@ async fn cluster() -> &'static Cluster {
         .await
 }
 
+/// A database of its own for somebody who is no superuser, as most given databases are. Answers its URL, and the data
+/// folder that knows the roles' passwords.
+pub async fn plain_owners_database() -> (String, PathBuf) {
+    let cluster = cluster().await;
+    let options = cluster.embedded.options("postgres");
+    let socket = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
+    let mut db = options.connect().await.unwrap();
+    let name = format!("kd_t{}", Uuid::new_v4().simple());
+    for statement in [
+        format!("create role {name} login createrole password 'plain'"),
+        format!("create database {name} owner {name}"),
+    ] {
+        sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut db).await.unwrap();
+    }
+    let host: String = form_urlencoded::byte_serialize(socket.as_bytes()).collect();
+    (format!("postgres://{name}:plain@localhost/{name}?host={host}"), cluster.folder.clone())
+}
+
 pub struct World {
     pub console: Router,
     pub keys: Router,

@@ -1,0 +1,97 @@
+// Every page as a picture, light and dark, wide and phone:  node end2end/screenshots.mjs FOLDER
+import { mkdirSync } from 'node:fs';
+import { chromium } from '@playwright/test';
+import config from './playwright.config.js';
+import { start } from './server.js';
+
+const folder = process.argv[2] ?? 'test-results/screenshots';
+mkdirSync(folder, { recursive: true });
+
+const server = await start('screenshots');
+// One where nobody has an account yet.
+const untouched = await start('screenshots-setup');
+const demo = JSON.parse(server.run(['seed-demo', '--keys', '60', '--json']));
+const staff = server.person({ staff: 'support', name: 'Sam Okoye' });
+const fresh = server.person({ org: 'fresh', name: 'Noor Haddad' });
+const browser = await chromium.launch(config.use.launchOptions);
+
+async function signIn(page, email, password) {
+  await page.goto(`${server.console}/sign-in`);
+  await page.getByLabel('Email').fill(email);
+  await page.getByLabel('Password').fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Sign out' }).waitFor();
+}
+
+try {
+  for (const [size, viewport] of [['wide', { width: 1440, height: 900 }], ['phone', { width: 390, height: 844 }]]) {
+    for (const colorScheme of ['light', 'dark']) {
+      const context = () => browser.newContext({
+        viewport, colorScheme, reducedMotion: 'reduce', deviceScaleFactor: size === 'phone' ? 2 : 1,
+      });
+      let page = await (await context()).newPage();
+      const shoot = async (name, fullPage = false) => {
+        await page.waitForLoadState('networkidle');
+        await page.screenshot({ path: `${folder}/${name}-${size}-${colorScheme}.png`, fullPage });
+      };
+      const goto = path => page.goto(`${server.console}${path}`);
+
+      await goto('/sign-in');
+      await shoot('sign-in');
+      await page.getByLabel('Email').fill('dana@demo.example');
+      await page.getByRole('button', { name: 'Sign in' }).click();
+      await shoot('sign-in-refused');
+      await goto('/setup?token=none');
+      await shoot('dead-link');
+      await page.goto(untouched.link);
+      await shoot('setup');
+
+      await signIn(page, demo.email, demo.password);
+      await shoot('keys');
+      await page.getByRole('button', { name: 'Create key' }).click();
+      await page.getByLabel('Name').fill('CI deploys, second region');
+      await shoot('create');
+      await page.getByRole('button', { name: 'Create', exact: true }).click();
+      await page.getByLabel('Your new key').waitFor();
+      await shoot('created');
+      await page.getByRole('button', { name: 'Done' }).click();
+      await page.waitForLoadState('networkidle');
+      await page.getByRole('button', { name: /^Revoke (?!all)/ }).first().click();
+      await shoot('revoke');
+      await page.keyboard.press('Escape');
+      await page.getByRole('button', { name: 'Revoke all keys' }).click();
+      await shoot('revoke-all');
+      await page.keyboard.press('Escape');
+      await page.locator('a[href^="/keys/"]').nth(6).click();
+      await shoot('key', true);
+      for (const name of ['webhooks', 'audit', 'members', 'settings']) {
+        await goto(`/${name}`);
+        await shoot(name, name === 'settings');
+      }
+      await goto('/no-such-page');
+      await shoot('not-found');
+      await goto('/support');
+      await shoot('not-allowed');
+
+      page = await (await context()).newPage();
+      await signIn(page, fresh.email, fresh.password);
+      await shoot('keys-empty');
+      await goto('/webhooks?environment=test');
+      await page.getByRole('button', { name: /enerate secret/ }).click();
+      await shoot('webhook-secret');
+
+      page = await (await context()).newPage();
+      await signIn(page, staff.email, staff.password);
+      await shoot('support');
+      const hint = server.sql("select hint from api_keys where name = 'Checkout service'").trim();
+      await page.getByLabel('Key hint or digest').fill(hint);
+      await page.getByRole('button', { name: 'Find key' }).click();
+      await shoot('support-found');
+    }
+  }
+} finally {
+  await browser.close();
+  await server.stop();
+  await untouched.stop();
+}
+console.log(`in ${folder}`);
