@@ -56,7 +56,7 @@ impl Config {
                 .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_CONSOLE_ORIGIN", problem })?,
             catalog: env.remove("KEYDESK_CATALOG").unwrap_or_else(|| "default".to_owned()),
         };
-        for name in env.into_keys().filter(|name| !FOR_OTHERS.contains(&name.as_str())) {
+        if let Some(name) = env.into_keys().find(|name| !FOR_OTHERS.contains(&name.as_str())) {
             return Err(match NOT_BUILT.into_iter().find(|known| *known == name) {
                 Some(name) => ConfigError::NotBuilt { name },
                 None => ConfigError::Unknown { name },

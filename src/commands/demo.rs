@@ -158,7 +158,7 @@ fn use_of(key: KeyId, org: OrgId, index: u32, made: OffsetDateTime, now: OffsetD
     if index % 5 == 2 {
         return None;
     }
-    let quiet = if index % 3 == 0 { (now - made) / 2 } else { Duration::seconds(40 + i64::from(index) * 173) };
+    let quiet = if index.is_multiple_of(3) { (now - made) / 2 } else { Duration::seconds(40 + i64::from(index) * 173) };
     Some(Use {
         key,
         org,

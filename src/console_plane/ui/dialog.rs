@@ -39,6 +39,9 @@ where
     Box::pin(async move { request.await.map(answer) })
 }
 
+/// Errors: a sentence that says what to do.
+pub type Check = fn(&str) -> Result<(), &'static str>;
+
 /// What makes one dialog different from the others.
 #[derive(Clone, Copy)]
 pub struct Asks {
@@ -47,7 +50,7 @@ pub struct Asks {
     /// The id of its heading.
     pub title: &'static str,
     /// The field checked when it is left, and the check.
-    pub check: Option<(&'static str, fn(&str) -> Result<(), &'static str>)>,
+    pub check: Option<(&'static str, Check)>,
     pub send: fn(&FormData) -> Sent,
 }
 
