@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { defineConfig } from '@playwright/test';
 
 const here = import.meta.dirname;
@@ -9,7 +8,7 @@ export default defineConfig({
   testMatch: '**/*.spec.js',
   outputDir: 'test-results/artifacts',
   // Starts the server on a database of its own, once for all specs.
-  globalSetup: existsSync(`${here}/global-setup.js`) ? `${here}/global-setup.js` : undefined,
+  globalSetup: `${here}/global-setup.js`,
   // Two cores, of which Postgres and the server want one.
   workers: 1,
   retries: 0,
@@ -19,6 +18,8 @@ export default defineConfig({
   reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],
   use: {
     browserName: 'chromium',
+    // Nothing to wait for: colours that fade in are measured half-way otherwise.
+    contextOptions: { reducedMotion: 'reduce' },
     // Recording every page takes a third of the time; say --trace=retain-on-failure to have it.
     trace: 'off',
     screenshot: 'only-on-failure',

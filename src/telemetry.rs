@@ -8,7 +8,9 @@ use tracing_subscriber::{filter::Targets, layer::SubscriberExt, util::Subscriber
 
 /// Starts logging. `level` is what `RUST_LOG` holds: `error`, `warn`, `info` (the default), `debug` or `trace`.
 pub fn start(level: Option<&str>) {
-    let level = level.and_then(|level| level.parse().ok()).unwrap_or(LevelFilter::INFO);
+    let parsed: Option<LevelFilter> = level.and_then(|level| level.parse().ok());
+    let unknown = level.filter(|level| parsed.is_none() && !level.is_empty());
+    let level = parsed.unwrap_or(LevelFilter::INFO);
     let targets = Targets::new().with_default(level.min(LevelFilter::WARN)).with_target("keydesk", level);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
@@ -16,6 +18,9 @@ pub fn start(level: Option<&str>) {
         .with_target(false);
     // A second start (in tests) keeps the first.
     let _ = tracing_subscriber::registry().with(lines).with(targets).try_init();
+    if let Some(unknown) = unknown {
+        tracing::warn!(RUST_LOG = unknown, "not a level; logging info. Set error, warn, info, debug or trace.");
+    }
     // Where it happened, but not with what: a panic's message can hold what was being worked on.
     std::panic::set_hook(Box::new(|panic| {
         let at = panic.location().map(ToString::to_string).unwrap_or_default();

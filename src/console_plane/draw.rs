@@ -17,7 +17,7 @@ use super::{
     shell::{Document, Section},
     ui::MessagePage,
 };
-use crate::orgs::Action;
+use crate::orgs::{Action, Role};
 
 /// A page's place in the console.
 #[derive(Clone)]
@@ -115,7 +115,13 @@ pub async fn refusal(visit: &Visit, error: &ConsoleError, path: &str) -> Respons
             Redirect::to(&format!("/sign-in?next={next}")).into_response()
         }
         ConsoleError::Forbidden { .. } => {
-            let text = format!("{text} An owner of your organization can help.");
+            let who = visit.who().await.unwrap_or_default();
+            let text = match who {
+                Some(who) if who.org.is_some() && who.role != Role::Owner => {
+                    format!("{text} An owner of your organization can help.")
+                }
+                _ => text,
+            };
             message(visit, status, "Not allowed", text, ("/", "Back to the console")).await
         }
         ConsoleError::NotFound { .. } => not_found(visit).await,

@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
 };
 use http::{HeaderValue, StatusCode, header};
-use leptos::prelude::provide_context;
+use leptos::prelude::*;
 
 use super::{
     door::{Done, Visit},
@@ -21,7 +21,6 @@ use super::{
     ui::ResendPage,
     webhooks,
 };
-use leptos::prelude::*;
 
 /// A form as it was sent.
 pub struct Sent {
@@ -30,6 +29,8 @@ pub struct Sent {
     pub values: Vec<(String, String)>,
 }
 
+/// No form comes near it.
+const MAX_BODY: usize = 64 * 1024;
 /// Fields that no page repeats.
 const NEVER_REPEATED: [&str; 4] = ["password", "current", "new", "token"];
 
@@ -54,9 +55,10 @@ pub async fn receive(visit: Visit, request: Request) -> Response {
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("text/html"));
-    // The layer outside bounds it.
-    let Ok(body) = to_bytes(body, usize::MAX).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, "Send at most 64 KiB.").into_response();
+    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+        let text = "What you sent is larger than any form here. Go back and shorten it.";
+        let back = ("/", "Back to the console");
+        return draw::message(&visit, StatusCode::PAYLOAD_TOO_LARGE, "Too large", text, back).await;
     };
     let values = form_urlencoded::parse(&body).into_owned().collect();
     // Leptos itself would answer a form with a redirect to where it came from, and put an error into that address.

@@ -7,15 +7,13 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, Request, State},
+    extract::{Request, State},
     middleware::{self, Next},
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use tower_http::{
-    CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer, limit::RequestBodyLimitLayer,
-};
+use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use uuid::Uuid;
 
@@ -45,7 +43,6 @@ pub const ROUTES: [(&str, &str); 13] = [
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const MAX_BODY: usize = 64 * 1024;
 /// No answer takes longer; hashing a password behind a queue of others takes the longest.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -85,8 +82,6 @@ pub fn router(console: Arc<Console>) -> Router {
         .merge(console.site.routes())
         .fallback(async |visit: Visit| draw::not_found(&visit).await)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(CatchPanicLayer::custom(|_| {
             plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong inside Keydesk.")
         }))

@@ -149,7 +149,7 @@ async fn a_body_that_is_too_large_is_refused() {
     let world = World::new().await;
     let mut browser = world.owner_of("acme").await;
     let answer = browser.request("POST", "/console/fn/keys/issue", vec![b'a'; 70_000].into(), &[FORM]).await;
-    assert_eq!(answer.status, 413);
+    answer.is(413).says("larger than any form here");
 }
 
 #[tokio::test]

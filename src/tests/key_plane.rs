@@ -164,7 +164,7 @@ async fn a_question_that_is_not_understood_is_refused_and_not_repeated() {
         .with("content-type", "application/json")
         .request("POST", "/v1/keys/verify", Body::from(vec![b' '; 70_000]))
         .await;
-    huge.is(413);
+    huge.is(413).says("Send a body of at most 64 KiB.");
 }
 
 #[tokio::test]
