@@ -176,10 +176,13 @@ test.describe('answers', () => {
   });
 
   test('every kind of answer of the key plane has its headers', async ({ server }) => {
+    const service = server.run(['service-key', 'create', '--name', `Headers ${word()}`, '--capability', 'verify']);
+    const json = { 'content-type': 'application/json', authorization: `Bearer ${service}` };
     for (const [path, status, init] of [
       ['/healthz', 200], ['/v1/whoami', 401], ['/nothing', 404], ['/v1/whoami', 405, { method: 'POST' }],
       ['/v1/keys/verify', 401, { method: 'POST', body: '{}', headers: { 'content-type': 'application/json' } }],
-      ['/v1/keys/verify', 413, { method: 'POST', announced: 70_000, headers: { 'content-type': 'application/json' } }],
+      ['/v1/keys/verify', 400, { method: 'POST', body: '{}', headers: json }],
+      ['/v1/keys/verify', 413, { method: 'POST', announced: 70_000, headers: json }],
     ]) {
       const { status: got, headers } = await raw(`${server.keys}${path}`, init);
       expect.soft(got, path).toBe(status);

@@ -55,7 +55,14 @@ pub async fn receive(visit: Visit, request: Request) -> Response {
         .get(header::ACCEPT)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.contains("text/html"));
-    let Ok(body) = to_bytes(body, MAX_BODY).await else {
+    // What announces itself as too large is not waited for.
+    let announced =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    let body = match announced {
+        Some(length) if length > MAX_BODY as u64 => None,
+        _ => to_bytes(body, MAX_BODY).await.ok(),
+    };
+    let Some(body) = body else {
         let text = "What you sent is larger than any form here. Go back and shorten it.";
         let back = ("/", "Back to the console");
         return draw::message(&visit, StatusCode::PAYLOAD_TOO_LARGE, "Too large", text, back).await;

@@ -93,6 +93,11 @@ pub async fn verify(
         Ok(service) => service,
         Err(refusal) => return refusal,
     };
+    // What announces itself as too large is not waited for.
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > MAX_BODY) {
+        return too_large(id);
+    }
     let Json(asked) = match Json::<VerifyRequest>::from_request(request, &()).await {
         Ok(asked) => asked,
         Err(rejection) => return bad_body(&rejection, id),
@@ -156,13 +161,20 @@ fn ambiguous(detail: &str, id: RequestId) -> Response {
     problem.into_response()
 }
 
+/// No question comes near it.
+pub const MAX_BODY: u64 = 64 * 1024;
+
+fn too_large(id: RequestId) -> Response {
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", "Send a body of at most 64 KiB.", id.0).into_response()
+}
+
 /// What is wrong with a body, without quoting it: it holds a key.
 fn bad_body(rejection: &JsonRejection, id: RequestId) -> Response {
     let (status, detail) = match rejection {
         JsonRejection::MissingJsonContentType(_) => {
             (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json.")
         }
-        JsonRejection::BytesRejection(_) => (StatusCode::PAYLOAD_TOO_LARGE, "Send a body of at most 64 KiB."),
+        JsonRejection::BytesRejection(_) => return too_large(id),
         JsonRejection::JsonSyntaxError(_) => (StatusCode::BAD_REQUEST, "The body is not JSON."),
         _ => (
             StatusCode::BAD_REQUEST,

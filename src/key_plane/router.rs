@@ -34,7 +34,7 @@ pub fn router(plane: KeyPlane) -> Router {
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
         .with_state(plane)
-        .layer(DefaultBodyLimit::max(64 * 1024))
+        .layer(DefaultBodyLimit::max(handlers::MAX_BODY as usize))
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .layer(middleware::from_fn(dress))
 }
