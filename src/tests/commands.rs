@@ -285,6 +285,14 @@ fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_
     let mut status = String::new();
     BufReader::new(stream.try_clone().unwrap()).read_line(&mut status).unwrap();
     assert_eq!(status.trim(), "HTTP/1.1 200 OK");
+    // Nobody sends so large a head but to keep the server busy.
+    let mut large = std::net::TcpStream::connect(third.console.replace("http://localhost", "127.0.0.1")).unwrap();
+    let head = format!("GET /sign-in HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n", "a".repeat(40_000));
+    // It may hang up before all of it is sent.
+    let _ = large.write_all(head.as_bytes());
+    let mut status = String::new();
+    BufReader::new(large).read_line(&mut status).unwrap();
+    assert!(status.starts_with("HTTP/1.1 431"), "{status}");
     // The connection stays open and idle, and must not hold the server.
     assert!(third.stop() < std::time::Duration::from_secs(10));
 }

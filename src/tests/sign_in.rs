@@ -184,6 +184,10 @@ async fn failures_delay_the_next_try_and_success_forgives_them() {
     assert_eq!(failed, 0);
     let log = world.log("acme").await;
     assert_eq!(log.iter().filter(|line| line.starts_with("sign_in: Refused a sign-in as Owner")).count(), 6, "{log:?}");
+    // Who guessed is not known, so it is not said to have been its owner.
+    let refused = "select distinct actor_kind from audit_events where action = 'sign_in' and refused";
+    let kinds: Vec<String> = sqlx::query_scalar(refused).fetch_all(&world.owner).await.unwrap();
+    assert_eq!(kinds, ["anonymous"]);
 }
 
 #[tokio::test]

@@ -72,9 +72,6 @@ pub async fn make(
     now: OffsetDateTime,
 ) -> Result<NewWebhookSecret, WebhookError> {
     let org = permit.org();
-    if store::form_was_used(db, org, form_id).await? {
-        return Err(WebhookError::Exists);
-    }
     let retired = match make {
         Make::First => false,
         Make::Replacement => store::retire(db, org, environment, now).await?,
@@ -94,7 +91,8 @@ pub async fn make(
         created_at: now,
         form_id,
     };
-    // Of two at once, the second waits on the index for the first, and is not inserted.
+    // A form sent again conflicts with itself, and of two at once the second waits here for the first. Either way the
+    // caller's transaction ends without a change, the retirement above included.
     if !store::insert(db, &row).await? {
         return Err(WebhookError::Exists);
     }

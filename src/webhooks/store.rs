@@ -50,17 +50,6 @@ pub async fn retire(db: &mut PgConnection, org: OrgId, environment: &str, now: O
     Ok(done.rows_affected() > 0)
 }
 
-/// Whether a form has made a secret before.
-pub async fn form_was_used(db: &mut PgConnection, org: OrgId, form_id: Uuid) -> sqlx::Result<bool> {
-    sqlx::query_scalar!(
-        r#"select exists (select from webhook_secrets where org_id = $1 and form_id = $2) as "used!""#,
-        org.0,
-        form_id
-    )
-    .fetch_one(db)
-    .await
-}
-
 /// When, and by whom, an environment's live secret was made.
 pub async fn current(
     db: &mut PgConnection,
