@@ -1,86 +1,131 @@
-//! The deployment's product rules: environments with their prefixes, tiers and scopes.
+//! DOMAIN: the deployment's product rules, read once at start: brand, environments, tiers and their limits, scopes, which
+//! headers count, and the routes a proxy asks about. A key holds names; what a name means is looked up here each time, so
+//! that changing a tier changes the keys of that tier.
 
-use serde::Deserialize;
+mod parse;
+pub mod routes;
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+use std::{path::Path, time::Duration};
+
+pub use parse::CatalogError;
+use routes::Route;
+
+#[derive(Clone, Debug)]
 pub struct Catalog {
     pub brand: String,
     pub service_prefix: String,
+    pub headers: Headers,
+    /// Whether a key without namespaces may enter none of them; otherwise it may enter all.
+    pub namespaces_required: bool,
+    /// Whether a key's scope may end in `*` and stand for every scope that begins with what is before it.
+    pub wildcards: bool,
+    /// Whether a key stops when who made it is disabled or no longer a member. Otherwise it belongs to the organization
+    /// alone.
+    pub bound_to_creator: bool,
     pub environments: Vec<Environment>,
     pub tiers: Vec<Tier>,
     pub scopes: Vec<Scope>,
+    pub routes: Vec<Route>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Where a key counts, and what happens when two are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// Whether `Authorization: Bearer` counts besides `x-api-key`.
+    pub bearer: bool,
+    /// Whether `x-api-key` wins over a different Bearer; otherwise two that differ are refused with 400.
+    pub api_key_wins: bool,
+    /// Whether a key of another organization than the route's is 403 instead of 401.
+    pub wrong_org_is_403: bool,
+}
+
+#[derive(Clone, Debug)]
 pub struct Environment {
     pub name: String,
     pub label: String,
     pub note: String,
-    pub prefix: String,
+    /// `None` where tiers have the prefixes.
+    prefix: Option<String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Tier {
     pub name: String,
     pub label: String,
+    pub note: String,
+    prefix: Option<String>,
+    /// `None`: unlimited.
+    pub limit: Option<Limit>,
+    /// Calls in a calendar month (UTC); `None`: unlimited.
+    pub monthly: Option<u64>,
+    /// `None`: all.
+    scopes: Option<Vec<String>>,
+    /// Whether calls pass when the limiter cannot be asked. Refused otherwise.
+    pub open_without_limiter: bool,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// So many calls in any span of so long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limit {
+    pub calls: u32,
+    pub window: Duration,
+}
+
+impl Limit {
+    /// `1,000 per 15 min`
+    pub fn words(&self) -> String {
+        let seconds = self.window.as_secs();
+        let window = match seconds {
+            s if s % 3600 == 0 => format!("{} h", s / 3600),
+            s if s % 60 == 0 => format!("{} min", s / 60),
+            s => format!("{s} s"),
+        };
+        format!("{} per {window}", grouped(u64::from(self.calls)))
+    }
+}
+
+/// `1,000`
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[derive(Clone, Debug)]
 pub struct Scope {
     pub name: String,
     pub note: String,
 }
 
-#[derive(Debug, thiserror::Error)]
-pub enum CatalogError {
-    #[error("KEYDESK_CATALOG: {0:?} is not built yet in this version of Keydesk. Unset it, or set it to default.")]
-    NotBuilt(String),
-    #[error("the catalog does not parse: {0}")]
-    Parse(#[from] toml::de::Error),
-    #[error("the catalog has no {0}")]
-    Empty(&'static str),
-    #[error("the prefix {0:?} must be 1 to 32 of a-z, 0-9 and _, end in _, and not begin another prefix")]
-    Prefix(String),
+impl Tier {
+    /// Whether keys of this tier may have a scope.
+    pub fn allows(&self, scope: &str) -> bool {
+        self.scopes.as_ref().is_none_or(|allowed| allowed.iter().any(|known| known == scope))
+    }
 }
 
 impl Catalog {
-    /// A preset by name.
-    pub fn preset(name: &str) -> Result<Self, CatalogError> {
+    /// A preset by name, or a file by its path (which has a `.` or a `/` in it).
+    pub fn load(name: &str) -> Result<Self, CatalogError> {
         match name {
             "default" => Self::parse(include_str!("presets/default.toml")),
+            path if path.contains(['/', '.']) => {
+                let text = std::fs::read_to_string(Path::new(path))
+                    .map_err(|error| CatalogError::File { path: path.to_owned(), error })?;
+                Self::parse(&text)
+            }
             other => Err(CatalogError::NotBuilt(other.to_owned())),
         }
     }
 
-    fn parse(text: &str) -> Result<Self, CatalogError> {
-        let catalog: Self = toml::from_str(text)?;
-        if catalog.environments.is_empty() {
-            return Err(CatalogError::Empty("environments"));
-        }
-        if catalog.tiers.is_empty() {
-            return Err(CatalogError::Empty("tiers"));
-        }
-        let prefixes: Vec<&str> = catalog.prefixes().collect();
-        for (at, prefix) in prefixes.iter().enumerate() {
-            let well_formed = prefix.ends_with('_')
-                && (2..=32).contains(&prefix.len())
-                && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-            let ambiguous =
-                prefixes.iter().enumerate().any(|(other, longer)| other != at && longer.starts_with(prefix));
-            if !well_formed || ambiguous {
-                return Err(CatalogError::Prefix((*prefix).to_owned()));
-            }
-        }
-        Ok(catalog)
-    }
-
-    /// Every prefix a secret can have.
-    fn prefixes(&self) -> impl Iterator<Item = &str> {
-        self.environments.iter().map(|e| e.prefix.as_str()).chain([self.service_prefix.as_str()])
+    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+        parse::parse(text)
     }
 
     /// The brand as the beginning of an environment variable's name: `KEYDESK`.
@@ -99,6 +144,16 @@ impl Catalog {
     pub fn scope(&self, name: &str) -> Option<&Scope> {
         self.scopes.iter().find(|s| s.name == name)
     }
+
+    /// What a key of an environment and a tier begins with.
+    pub fn prefix<'a>(&'a self, environment: &'a Environment, tier: &'a Tier) -> &'a str {
+        tier.prefix.as_deref().or(environment.prefix.as_deref()).unwrap_or(&self.service_prefix)
+    }
+
+    /// Whether a scope that a key has covers one that is asked for.
+    pub fn covers(&self, has: &str, asked: &str) -> bool {
+        has == asked || (self.wildcards && has.strip_suffix('*').is_some_and(|begin| asked.starts_with(begin)))
+    }
 }
 
 #[cfg(test)]
@@ -107,23 +162,47 @@ mod tests {
 
     #[test]
     fn the_default_preset_is_what_the_contract_says() {
-        let catalog = Catalog::preset("default").unwrap();
-        let prefixes: Vec<_> = catalog.environments.iter().map(|e| (e.name.as_str(), e.prefix.as_str())).collect();
-        assert_eq!(prefixes, [("live", "kd_live_"), ("test", "kd_test_")]);
-        let tiers: Vec<_> = catalog.tiers.iter().map(|t| t.name.as_str()).collect();
-        assert_eq!(tiers, ["standard", "high", "unlimited"]);
+        let catalog = Catalog::load("default").unwrap();
+        let names: Vec<_> = catalog.environments.iter().map(|e| e.name.as_str()).collect();
+        assert_eq!(names, ["live", "test"]);
+        let tier = catalog.tier("standard").unwrap();
+        let prefixes: Vec<_> = catalog.environments.iter().map(|e| catalog.prefix(e, tier)).collect();
+        assert_eq!(prefixes, ["kd_live_", "kd_test_"]);
+        let limits: Vec<_> = catalog.tiers.iter().map(|t| (t.name.as_str(), t.limit.map(|l| l.words()))).collect();
+        assert_eq!(
+            limits,
+            [
+                ("standard", Some("1,000 per 15 min".to_owned())),
+                ("high", Some("10,000 per 15 min".to_owned())),
+                ("unlimited", None)
+            ]
+        );
+        assert_eq!(catalog.headers, Headers { bearer: true, api_key_wins: false, wrong_org_is_403: false });
     }
 
     #[test]
-    fn what_is_not_built_is_refused() {
-        assert!(matches!(Catalog::preset("heso"), Err(CatalogError::NotBuilt(_))));
+    fn what_is_not_built_and_what_is_not_there_is_refused() {
+        assert!(matches!(Catalog::load("heso"), Err(CatalogError::NotBuilt(_))));
+        assert!(matches!(Catalog::load("/no/such.toml"), Err(CatalogError::File { .. })));
     }
 
     #[test]
-    fn a_prefix_that_begins_another_is_refused() {
-        let text = include_str!("presets/default.toml").replace("kd_test_", "kd_live_x_");
-        assert!(matches!(Catalog::parse(&text), Err(CatalogError::Prefix(p)) if p == "kd_live_"));
-        let text = include_str!("presets/default.toml").replace("kd_test_", "KD_test_");
-        assert!(matches!(Catalog::parse(&text), Err(CatalogError::Prefix(_))));
+    fn a_wildcard_counts_only_where_the_catalog_says_so() {
+        let mut catalog = Catalog::load("default").unwrap();
+        assert!(!catalog.covers("receipts:*", "receipts:write") && !catalog.covers("*", "read"));
+        catalog.wildcards = true;
+        for (has, asked, covered) in [
+            ("receipts:*", "receipts:write", true),
+            ("receipts:*", "receipts:", true),
+            ("receipts:*", "policy:read", false),
+            ("*", "anything", true),
+            ("read", "read", true),
+            ("read", "reads", false),
+            ("read*", "reads", true),
+            ("re*d", "read", false),
+            ("", "read", false),
+        ] {
+            assert_eq!(catalog.covers(has, asked), covered, "{has} {asked}");
+        }
     }
 }

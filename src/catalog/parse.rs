@@ -1,0 +1,478 @@
+//! A catalog's text, checked: whatever is wrong with it is named by line and field before the server starts.
+
+use std::{collections::HashSet, ops::Range, time::Duration};
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{
+    Catalog, Environment, Headers, Limit, Scope, Tier,
+    routes::{Pattern, Route},
+};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogError {
+    #[error(
+        "KEYDESK_CATALOG: {0:?} is not built yet in this version of Keydesk. Set it to default, or to the path of a TOML file."
+    )]
+    NotBuilt(String),
+    #[error("KEYDESK_CATALOG: {path} could not be read: {error}")]
+    File { path: String, error: std::io::Error },
+    #[error("the catalog, line {line}, {field}: {problem}")]
+    Wrong { line: usize, field: String, problem: String },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCatalog {
+    brand: Spanned<String>,
+    service_prefix: Spanned<String>,
+    #[serde(default)]
+    headers: RawHeaders,
+    #[serde(default)]
+    namespaces: RawNamespaces,
+    #[serde(default)]
+    wildcards: bool,
+    #[serde(default)]
+    bound_to_creator: bool,
+    environments: Spanned<Vec<RawEnvironment>>,
+    tiers: Spanned<Vec<RawTier>>,
+    #[serde(default)]
+    scopes: Vec<RawScope>,
+    #[serde(default)]
+    routes: Vec<RawRoute>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawHeaders {
+    accept: Vec<RawHeader>,
+    when_both_differ: WhenBothDiffer,
+    wrong_org: Option<Spanned<u16>>,
+}
+
+impl Default for RawHeaders {
+    fn default() -> Self {
+        Self {
+            accept: vec![RawHeader::XApiKey, RawHeader::Bearer],
+            when_both_differ: WhenBothDiffer::Refuse,
+            wrong_org: None,
+        }
+    }
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+enum RawHeader {
+    #[serde(rename = "x-api-key")]
+    XApiKey,
+    #[serde(rename = "bearer")]
+    Bearer,
+}
+
+#[derive(Deserialize, PartialEq, Eq)]
+enum WhenBothDiffer {
+    #[serde(rename = "refuse")]
+    Refuse,
+    #[serde(rename = "x-api-key")]
+    XApiKey,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawNamespaces {
+    required: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawEnvironment {
+    name: Spanned<String>,
+    label: String,
+    #[serde(default)]
+    note: String,
+    prefix: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTier {
+    name: Spanned<String>,
+    label: String,
+    #[serde(default)]
+    note: String,
+    prefix: Option<Spanned<String>>,
+    limit: Option<Spanned<u32>>,
+    window: Option<Spanned<String>>,
+    monthly: Option<Spanned<u64>>,
+    scopes: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    without_limiter: WithoutLimiter,
+}
+
+#[derive(Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+enum WithoutLimiter {
+    #[default]
+    Refuse,
+    Allow,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawScope {
+    name: Spanned<String>,
+    #[serde(default)]
+    note: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoute {
+    methods: Vec<Spanned<String>>,
+    path: Spanned<String>,
+    #[serde(default)]
+    scopes: Vec<Spanned<String>>,
+    namespace: Option<Spanned<String>>,
+    org: Option<Spanned<String>>,
+}
+
+/// Where in the text something is, so that an error can say it.
+struct Text<'a>(&'a str);
+
+impl Text<'_> {
+    fn wrong<T>(&self, span: Range<usize>, field: &str, problem: impl Into<String>) -> Result<T, CatalogError> {
+        let before = self.0.get(..span.start).unwrap_or(self.0);
+        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+        Err(CatalogError::Wrong { line, field: field.to_owned(), problem: problem.into() })
+    }
+}
+
+pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
+    let at = Text(text);
+    let raw: RawCatalog = match toml::from_str(text) {
+        Ok(raw) => raw,
+        // Its own message says which field; the rest of it is a drawing of the line.
+        Err(error) => return at.wrong(error.span().unwrap_or(0..0), "syntax", error.message().replace('\n', ", ")),
+    };
+    let scopes = scopes(&at, raw.scopes)?;
+    let environments = environments(&at, raw.environments)?;
+    let tiers = tiers(&at, raw.tiers, &scopes)?;
+    let routes = raw.routes.into_iter().map(|route| self::route(&at, route, &scopes)).collect::<Result<_, _>>()?;
+    let catalog = Catalog {
+        brand: brand(&at, raw.brand)?,
+        headers: headers(&at, &raw.headers)?,
+        namespaces_required: raw.namespaces.required,
+        wildcards: raw.wildcards,
+        bound_to_creator: raw.bound_to_creator,
+        service_prefix: raw.service_prefix.get_ref().clone(),
+        environments,
+        tiers,
+        scopes,
+        routes,
+    };
+    prefixes(&at, &catalog, raw.service_prefix.span())?;
+    Ok(catalog)
+}
+
+fn brand(at: &Text<'_>, brand: Spanned<String>) -> Result<String, CatalogError> {
+    // It is quoted in headers, and begins a variable's name.
+    let fits = |text: &str| {
+        text.starts_with(|c: char| c.is_ascii_alphabetic())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ' || b == b'-')
+            && text.len() <= 40
+    };
+    if fits(brand.get_ref()) {
+        Ok(brand.into_inner())
+    } else {
+        at.wrong(brand.span(), "brand", "must be up to 40 letters, digits, spaces and hyphens, beginning with a letter")
+    }
+}
+
+fn headers(at: &Text<'_>, raw: &RawHeaders) -> Result<Headers, CatalogError> {
+    if !raw.accept.contains(&RawHeader::XApiKey) {
+        return at.wrong(0..0, "headers.accept", "must hold \"x-api-key\"");
+    }
+    let wrong_org_is_403 = match &raw.wrong_org {
+        None => false,
+        Some(status) => match status.get_ref() {
+            401 => false,
+            403 => true,
+            _ => return at.wrong(status.span(), "headers.wrong_org", "must be 401 or 403"),
+        },
+    };
+    Ok(Headers {
+        bearer: raw.accept.contains(&RawHeader::Bearer),
+        api_key_wins: raw.when_both_differ == WhenBothDiffer::XApiKey,
+        wrong_org_is_403,
+    })
+}
+
+/// A name that keys hold: `live`, `receipts:write`.
+fn name(at: &Text<'_>, field: &str, text: Spanned<String>, seen: &mut HashSet<String>) -> Result<String, CatalogError> {
+    let fits = |text: &str| {
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-:.".contains(&b))
+    };
+    if !fits(text.get_ref()) {
+        return at.wrong(text.span(), field, "must be 1 to 64 of a-z, 0-9, _ - : and .");
+    }
+    if !seen.insert(text.get_ref().clone()) {
+        return at.wrong(text.span(), field, format!("{:?} is there twice", text.get_ref()));
+    }
+    Ok(text.into_inner())
+}
+
+fn scopes(at: &Text<'_>, raw: Vec<RawScope>) -> Result<Vec<Scope>, CatalogError> {
+    let mut seen = HashSet::new();
+    raw.into_iter()
+        .map(|scope| Ok(Scope { name: name(at, "scopes.name", scope.name, &mut seen)?, note: scope.note }))
+        .collect()
+}
+
+fn environments(at: &Text<'_>, raw: Spanned<Vec<RawEnvironment>>) -> Result<Vec<Environment>, CatalogError> {
+    if raw.get_ref().is_empty() {
+        return at.wrong(raw.span(), "environments", "must not be empty");
+    }
+    let mut seen = HashSet::new();
+    raw.into_inner()
+        .into_iter()
+        .map(|environment| {
+            Ok(Environment {
+                name: name(at, "environments.name", environment.name, &mut seen)?,
+                label: environment.label,
+                note: environment.note,
+                prefix: environment.prefix.map(|text| prefix(at, "environments.prefix", text)).transpose()?,
+            })
+        })
+        .collect()
+}
+
+fn tiers(at: &Text<'_>, raw: Spanned<Vec<RawTier>>, scopes: &[Scope]) -> Result<Vec<Tier>, CatalogError> {
+    if raw.get_ref().is_empty() {
+        return at.wrong(raw.span(), "tiers", "must not be empty");
+    }
+    let mut seen = HashSet::new();
+    raw.into_inner().into_iter().map(|tier| self::tier(at, tier, scopes, &mut seen)).collect()
+}
+
+fn tier(at: &Text<'_>, raw: RawTier, scopes: &[Scope], seen: &mut HashSet<String>) -> Result<Tier, CatalogError> {
+    let limit = match (&raw.limit, &raw.window) {
+        (None, None) => None,
+        (Some(limit), Some(window)) => {
+            if *limit.get_ref() == 0 {
+                return at.wrong(
+                    limit.span(),
+                    "tiers.limit",
+                    "must be at least 1; leave limit and window out for none",
+                );
+            }
+            let Some(length) = window_of(window.get_ref()) else {
+                return at.wrong(window.span(), "tiers.window", "must be 1s to 1d, as in 30s, 15m or 1h");
+            };
+            Some(Limit { calls: *limit.get_ref(), window: length })
+        }
+        (Some(limit), None) => return at.wrong(limit.span(), "tiers.limit", "needs a window, as in window = \"15m\""),
+        (None, Some(window)) => return at.wrong(window.span(), "tiers.window", "needs a limit, as in limit = 1000"),
+    };
+    if let Some(monthly) = raw.monthly.as_ref().filter(|monthly| *monthly.get_ref() == 0) {
+        return at.wrong(monthly.span(), "tiers.monthly", "must be at least 1; leave it out for no quota");
+    }
+    let allowed = match raw.scopes {
+        None => None,
+        Some(names) => Some(
+            names.into_iter().map(|name| known_scope(at, "tiers.scopes", name, scopes)).collect::<Result<_, _>>()?,
+        ),
+    };
+    Ok(Tier {
+        name: name(at, "tiers.name", raw.name, seen)?,
+        label: raw.label,
+        note: raw.note,
+        prefix: raw.prefix.map(|text| prefix(at, "tiers.prefix", text)).transpose()?,
+        limit,
+        monthly: raw.monthly.map(Spanned::into_inner),
+        scopes: allowed,
+        open_without_limiter: raw.without_limiter == WithoutLimiter::Allow,
+    })
+}
+
+/// `30s`, `15m`, `1h`: whole seconds, from one to a day.
+fn window_of(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let unit = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => return None,
+    };
+    let digits = number.bytes().all(|b| b.is_ascii_digit());
+    let seconds: u64 = number.parse().ok().filter(|_| digits)?;
+    seconds.checked_mul(unit).filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs)
+}
+
+fn known_scope(at: &Text<'_>, field: &str, scope: Spanned<String>, scopes: &[Scope]) -> Result<String, CatalogError> {
+    if scopes.iter().any(|known| known.name == *scope.get_ref()) {
+        Ok(scope.into_inner())
+    } else {
+        at.wrong(scope.span(), field, format!("there is no scope {:?}", scope.get_ref()))
+    }
+}
+
+fn prefix(at: &Text<'_>, field: &str, text: Spanned<String>) -> Result<String, CatalogError> {
+    if well_formed(text.get_ref()) {
+        Ok(text.into_inner())
+    } else {
+        at.wrong(text.span(), field, "must be 2 to 32 of a-z, 0-9 and _, and end in _")
+    }
+}
+
+fn well_formed(prefix: &str) -> bool {
+    prefix.ends_with('_')
+        && (2..=32).contains(&prefix.len())
+        && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
+/// Every key has a prefix, and no prefix begins another: a secret scanner must be able to tell them apart.
+fn prefixes(at: &Text<'_>, catalog: &Catalog, service: Range<usize>) -> Result<(), CatalogError> {
+    let field = "service_prefix";
+    if !well_formed(&catalog.service_prefix) {
+        return at.wrong(service, field, "must be 2 to 32 of a-z, 0-9 and _, and end in _");
+    }
+    let mut all: HashSet<&str> = HashSet::from([catalog.service_prefix.as_str()]);
+    for environment in &catalog.environments {
+        for tier in &catalog.tiers {
+            if environment.prefix.is_none() && tier.prefix.is_none() {
+                let problem = format!("{} keys of the tier {} have no prefix", environment.name, tier.name);
+                return at.wrong(0..0, "environments.prefix", problem);
+            }
+            let prefix = catalog.prefix(environment, tier);
+            if prefix == catalog.service_prefix {
+                return at.wrong(service, field, "must not be the prefix of API keys");
+            }
+            all.insert(prefix);
+        }
+    }
+    for prefix in &all {
+        if let Some(longer) = all.iter().find(|other| *other != prefix && other.starts_with(prefix)) {
+            return at.wrong(
+                0..0,
+                "prefix",
+                format!("{prefix:?} begins {longer:?}, so that the two cannot be told apart"),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn route(at: &Text<'_>, raw: RawRoute, scopes: &[Scope]) -> Result<Route, CatalogError> {
+    let pattern = match Pattern::parse(raw.path.get_ref()) {
+        Ok(pattern) => pattern,
+        Err(problem) => return at.wrong(raw.path.span(), "routes.path", problem),
+    };
+    if raw.methods.is_empty() {
+        return at.wrong(raw.path.span(), "routes.methods", "must not be empty; [\"*\"] is every method");
+    }
+    for method in &raw.methods {
+        if method.get_ref() != "*" && !method.get_ref().bytes().all(|b| b.is_ascii_uppercase()) {
+            return at.wrong(method.span(), "routes.methods", "methods are upper-case, as in GET, or \"*\"");
+        }
+    }
+    let parameter = |field: &str, name: Option<Spanned<String>>| match name {
+        Some(name) if !pattern.has(name.get_ref()) => {
+            at.wrong(name.span(), field, format!("the path has no {{{}}}", name.get_ref()))
+        }
+        name => Ok(name.map(Spanned::into_inner)),
+    };
+    let (namespace, org) = (parameter("routes.namespace", raw.namespace)?, parameter("routes.org", raw.org)?);
+    Ok(Route {
+        methods: raw.methods.into_iter().map(Spanned::into_inner).collect(),
+        pattern,
+        scopes: raw
+            .scopes
+            .into_iter()
+            .map(|scope| known_scope(at, "routes.scopes", scope, scopes))
+            .collect::<Result<_, _>>()?,
+        namespace,
+        org,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DEFAULT: &str = include_str!("presets/default.toml");
+
+    fn with(from: &str, to: &str) -> String {
+        assert!(DEFAULT.contains(from), "{from}");
+        parse(&DEFAULT.replacen(from, to, 1)).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_named_by_line_and_field() {
+        let line = |text: &str| DEFAULT.lines().position(|line| line.starts_with(text)).unwrap() + 1;
+        for (from, to, said) in [
+            ("brand = \"Keydesk\"", "brand = \"\"", "brand: must be"),
+            ("brand = \"Keydesk\"", "brand = \"Key\\\"desk\"", "brand: must be"),
+            ("brand = \"Keydesk\"", "brnd = \"Keydesk\"", "syntax: unknown field `brnd`"),
+            ("brand = \"Keydesk\"", "brand = 7", "syntax: invalid type: integer `7`"),
+            ("brand = \"Keydesk\"", "brand = \"Keydesk", "syntax: "),
+            ("name = \"live\"", "name = \"Live\"", "environments.name: must be"),
+            ("name = \"test\"", "name = \"live\"", "environments.name: \"live\" is there twice"),
+            ("prefix = \"kd_live_\"", "prefix = \"kd-live-\"", "environments.prefix: must be"),
+            ("prefix = \"kd_live_\"", "", "have no prefix"),
+            ("prefix = \"kd_test_\"", "prefix = \"kd_live_x_\"", "prefix: \"kd_live_\" begins \"kd_live_x_\""),
+            ("service_prefix = \"kd_service_\"", "service_prefix = \"kd_live_\"", "service_prefix: must not"),
+            ("limit = 1000", "limit = 0", "tiers.limit: must be at least 1"),
+            ("limit = 1000", "limit = -1", "syntax: "),
+            ("window = \"15m\"", "window = \"15\"", "tiers.window: must be"),
+            ("window = \"15m\"", "window = \"2d\"", "tiers.window: must be"),
+            ("window = \"15m\"", "window = \"+5m\"", "tiers.window: must be"),
+            ("window = \"15m\"", "", "tiers.limit: needs a window"),
+            ("limit = 1000\n", "", "tiers.window: needs a limit"),
+            ("limit = 1000", "limit = 1000\nmonthly = 0", "tiers.monthly: must be"),
+            ("limit = 1000", "limit = 1000\nscopes = [\"root\"]", "tiers.scopes: there is no scope \"root\""),
+            ("path = \"/{rest...}\"", "path = \"v1\"", "routes.path: must begin"),
+            ("methods = [\"GET\", \"HEAD\"]", "methods = []", "routes.methods: must not be empty"),
+            ("methods = [\"GET\", \"HEAD\"]", "methods = [\"get\"]", "routes.methods: methods are upper-case"),
+            ("scopes = [\"read\"]", "scopes = [\"reed\"]", "routes.scopes: there is no scope \"reed\""),
+            ("scopes = [\"read\"]", "namespace = \"ns\"", "routes.namespace: the path has no {ns}"),
+            ("wrong_org = 401", "wrong_org = 404", "headers.wrong_org: must be 401 or 403"),
+            ("accept = [\"x-api-key\", \"bearer\"]", "accept = [\"bearer\"]", "headers.accept: must hold"),
+            ("accept = [\"x-api-key\", \"bearer\"]", "accept = [\"cookie\"]", "syntax: unknown variant `cookie`"),
+        ] {
+            let error = with(from, to);
+            assert!(error.starts_with("the catalog, line ") && error.contains(said), "{to}: {error:?}");
+        }
+        assert!(with("limit = 1000", "limit = 0").contains(&format!("line {},", line("limit = 1000"))));
+        assert!(with("path = \"/{rest...}\"", "path = \"v1\"").contains(&format!("line {},", line("path = \"/{rest"))));
+    }
+
+    #[test]
+    fn windows() {
+        for (text, seconds) in [("1s", Some(1)), ("15m", Some(900)), ("1h", Some(3600)), ("1d", Some(86_400))] {
+            assert_eq!(window_of(text), seconds.map(Duration::from_secs), "{text}");
+        }
+        for bad in ["", "s", "0s", "-1s", "25h", "1w", "1.5h", " 1s", "99999999999999999999s", "1日"] {
+            assert_eq!(window_of(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,200}") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn a_changed_byte_is_read_or_refused(at in 0..DEFAULT.len(), with in 32u8..127) {
+            let mut bytes = DEFAULT.as_bytes().to_vec();
+            bytes[at] = with;
+            if let Ok(text) = String::from_utf8(bytes) {
+                let _ = parse(&text);
+            }
+        }
+    }
+}
