@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 
+use crate::client::TrustedProxies;
+
 /// Everything a command needs to know before it starts.
 #[derive(Debug)]
 pub struct Config {
@@ -17,8 +19,13 @@ pub struct Config {
     pub keys_addr: SocketAddr,
     /// `None`: `http://localhost` with the console's port.
     pub console_origin: Option<Origin>,
-    /// The catalog preset.
+    /// A preset, or a file's path.
     pub catalog: String,
+    /// Redis, for several nodes; `None`: this process's memory.
+    pub limiter: Option<SecretString>,
+    pub trusted_proxies: TrustedProxies,
+    /// Readiness and metrics; `None`: nowhere.
+    pub admin_addr: Option<SocketAddr>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -32,8 +39,7 @@ pub enum ConfigError {
 }
 
 /// Variables of section 11 of the design that later versions will know.
-const NOT_BUILT: [&str; 4] =
-    ["KEYDESK_LIMITER", "KEYDESK_TRUSTED_PROXIES", "KEYDESK_SMTP_URL", "KEYDESK_OPERATOR_DATABASE_URL"];
+const NOT_BUILT: [&str; 2] = ["KEYDESK_SMTP_URL", "KEYDESK_OPERATOR_DATABASE_URL"];
 /// Not for Keydesk, but for the scripts that build and test it, and for programs that hold a key made by it.
 const FOR_OTHERS: [&str; 4] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM", "KEYDESK_API_KEY", "KEYDESK_WEBHOOK_SECRET"];
 
@@ -55,6 +61,13 @@ impl Config {
                 .transpose()
                 .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_CONSOLE_ORIGIN", problem })?,
             catalog: env.remove("KEYDESK_CATALOG").unwrap_or_else(|| "default".to_owned()),
+            limiter: limiter(env.remove("KEYDESK_LIMITER"))?,
+            trusted_proxies: TrustedProxies::parse(&env.remove("KEYDESK_TRUSTED_PROXIES").unwrap_or_default())
+                .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_TRUSTED_PROXIES", problem })?,
+            admin_addr: match env.contains_key("KEYDESK_ADMIN_ADDR") {
+                true => Some(address(&mut env, "KEYDESK_ADMIN_ADDR", "127.0.0.1:3002")?),
+                false => None,
+            },
         };
         if let Some(name) = env.into_keys().find(|name| !FOR_OTHERS.contains(&name.as_str())) {
             return Err(match NOT_BUILT.into_iter().find(|known| *known == name) {
@@ -71,6 +84,19 @@ impl Config {
             });
         }
         Ok(config)
+    }
+}
+
+fn limiter(text: Option<String>) -> Result<Option<SecretString>, ConfigError> {
+    match text {
+        None => Ok(None),
+        Some(text) if text == "memory" => Ok(None),
+        Some(url) if ["redis://", "valkey://"].iter().any(|s| url.starts_with(s)) => Ok(Some(url.into())),
+        // It may hold a password, so it is not quoted.
+        Some(_) => Err(ConfigError::Invalid {
+            name: "KEYDESK_LIMITER",
+            problem: "must be memory, or redis://host:port or valkey://host:port".to_owned(),
+        }),
     }
 }
 
@@ -173,9 +199,13 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_unknown_or_not_built_is_refused() {
-        assert!(matches!(from(&[("KEYDESK_LIMITER", "memory")]), Err(ConfigError::NotBuilt { .. })));
+        assert!(matches!(from(&[("KEYDESK_SMTP_URL", "smtp://x")]), Err(ConfigError::NotBuilt { .. })));
+        assert!(from(&[("KEYDESK_LIMITER", "memory")]).unwrap().limiter.is_none());
+        assert!(from(&[("KEYDESK_LIMITER", "redis://x")]).unwrap().limiter.is_some());
+        assert!(matches!(from(&[("KEYDESK_LIMITER", "memcached")]), Err(ConfigError::Invalid { .. })));
+        assert!(matches!(from(&[("KEYDESK_TRUSTED_PROXIES", "proxy")]), Err(ConfigError::Invalid { .. })));
         assert!(matches!(from(&[("KEYDESK_CONSOLE_ADR", "x")]), Err(ConfigError::Unknown { .. })));
-        assert!(from(&[("KEYDESK_LIMITER", ""), ("KEYDESK_TOOLS", "/x"), ("PATH", "/bin")]).is_ok());
+        assert!(from(&[("KEYDESK_SMTP_URL", ""), ("KEYDESK_TOOLS", "/x"), ("PATH", "/bin")]).is_ok());
     }
 
     #[test]
