@@ -89,3 +89,8 @@ pub async fn lock_cluster(db: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("select pg_advisory_lock(7310579226)").fetch_one(db).await?;
     Ok(())
 }
+
+/// What the database's clock says.
+pub async fn clock(pool: &PgPool) -> sqlx::Result<time::OffsetDateTime> {
+    sqlx::query_scalar!(r#"select clock_timestamp() as "now!""#).fetch_one(pool).await
+}

@@ -2,6 +2,8 @@
 
 use http::{HeaderMap, HeaderName, header};
 
+use crate::catalog::Headers;
+
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What the headers hold.
@@ -9,24 +11,35 @@ pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 pub enum Credential<'a> {
     None,
     One(&'a [u8]),
+    /// A Bearer where only `x-api-key` counts.
+    BearerDoesNotCount,
     /// One header twice, or both with different values: whoever sent this does not know which key they use.
     Ambiguous(&'static str),
 }
 
-/// From `x-api-key` and `Authorization: Bearer`, which count the same. Bytes are as sent; nothing is trimmed beyond what
-/// HTTP itself strips around a header's value.
-pub fn from_headers(headers: &HeaderMap) -> Credential<'_> {
+/// How services authenticate, whatever the catalog says of customers' keys.
+pub const SERVICES: Headers = Headers { bearer: true, api_key_wins: false, wrong_org_is_403: false };
+
+/// From `x-api-key` and `Authorization: Bearer`, as the catalog lets them count. Bytes are as sent; nothing is trimmed
+/// beyond what HTTP itself strips around a header's value.
+pub fn from_headers(headers: &HeaderMap, rules: Headers) -> Credential<'_> {
     let api_key = match single(headers, &X_API_KEY) {
         Ok(value) => value,
         Err(Twice) => return Credential::Ambiguous("The x-api-key header was sent more than once."),
     };
     let bearer = match single(headers, &header::AUTHORIZATION) {
         Ok(value) => value.and_then(bearer_token),
-        Err(Twice) => return Credential::Ambiguous("The Authorization header was sent more than once."),
+        // Where it does not count, it is none of our business.
+        Err(Twice) if rules.bearer => {
+            return Credential::Ambiguous("The Authorization header was sent more than once.");
+        }
+        Err(Twice) => None,
     };
     match (api_key, bearer) {
         (None, None) => Credential::None,
+        (None, Some(_)) if !rules.bearer => Credential::BearerDoesNotCount,
         (Some(one), None) | (None, Some(one)) => Credential::One(one),
+        (Some(one), Some(_)) if !rules.bearer || rules.api_key_wins => Credential::One(one),
         (Some(a), Some(b)) if a == b => Credential::One(a),
         (Some(_), Some(_)) => {
             Credential::Ambiguous("x-api-key and Authorization hold different credentials. Send one of them.")
@@ -75,7 +88,7 @@ mod tests {
             headers(&[("x-api-key", "k"), ("authorization", "Bearer k")]),
             headers(&[("x-api-key", "k"), ("authorization", "Basic dTpw")]),
         ] {
-            assert_eq!(from_headers(&map), Credential::One(b"k"), "{map:?}");
+            assert_eq!(from_headers(&map, SERVICES), Credential::One(b"k"), "{map:?}");
         }
     }
 
@@ -90,7 +103,7 @@ mod tests {
             headers(&[("cookie", "x-api-key=k")]),
             headers(&[("api-key", "k")]),
         ] {
-            assert_eq!(from_headers(&map), Credential::None, "{map:?}");
+            assert_eq!(from_headers(&map, SERVICES), Credential::None, "{map:?}");
         }
     }
 
@@ -103,7 +116,30 @@ mod tests {
             [("authorization", "Bearer a"), ("authorization", "Bearer a")],
             [("authorization", "Bearer a"), ("authorization", "Basic b")],
         ] {
-            assert!(matches!(from_headers(&appended(&pairs)), Credential::Ambiguous(_)), "{pairs:?}");
+            assert!(matches!(from_headers(&appended(&pairs), SERVICES), Credential::Ambiguous(_)), "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn the_catalog_decides_which_counts_and_who_wins() {
+        let both = [("x-api-key", "a"), ("authorization", "Bearer b")];
+        let swapped = [("authorization", "Bearer b"), ("x-api-key", "a")];
+        let wins = Headers { api_key_wins: true, ..SERVICES };
+        let only = Headers { bearer: false, ..SERVICES };
+        for pairs in [both, swapped] {
+            assert!(matches!(from_headers(&appended(&pairs), SERVICES), Credential::Ambiguous(_)));
+            assert_eq!(from_headers(&appended(&pairs), wins), Credential::One(b"a"));
+            assert_eq!(from_headers(&appended(&pairs), only), Credential::One(b"a"));
+        }
+        let bearer = headers(&[("authorization", "Bearer b")]);
+        assert_eq!(from_headers(&bearer, wins), Credential::One(b"b"));
+        assert_eq!(from_headers(&bearer, only), Credential::BearerDoesNotCount);
+        assert_eq!(from_headers(&headers(&[("authorization", "Basic dTpw")]), only), Credential::None);
+        // Twice is twice, whoever wins.
+        let twice = appended(&[("x-api-key", "a"), ("x-api-key", "a"), ("authorization", "Bearer b")]);
+        assert!(matches!(from_headers(&twice, wins), Credential::Ambiguous(_)));
+        let bearers = appended(&[("authorization", "Bearer a"), ("authorization", "Bearer b"), ("x-api-key", "a")]);
+        assert!(matches!(from_headers(&bearers, wins), Credential::Ambiguous(_)));
+        assert_eq!(from_headers(&bearers, only), Credential::One(b"a"));
     }
 }

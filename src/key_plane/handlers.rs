@@ -8,54 +8,36 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{
     KeyPlane,
     credential::{self, Credential},
-    wire::{KeyFacts, Problem, VerifyAnswer, VerifyRequest},
+    judge::{Judged, Metered, Question, Shown, steps_json},
+    wire::{self, KeyFacts, Problem, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
+    catalog::Headers,
     database,
     keys::{
         secret::Presented,
         store,
-        verdict::{self, Expected, Record, Verdict},
+        verdict::{Asked, Verdict},
     },
-    usage::Use,
 };
 
 /// The id that an answer carries and the log knows it by.
 #[derive(Clone, Copy)]
 pub struct RequestId(pub Uuid);
 
-impl KeyPlane {
-    /// Judges a credential: shape, then the record, then everything the record says.
-    async fn judge(&self, credential: &[u8], expected: &Expected<'_>) -> (Verdict, Option<Record>) {
-        let presented = match Presented::parse(credential) {
-            Ok(presented) => presented,
-            Err(why) => return (Verdict::Malformed(why), None),
-        };
-        match store::record(&self.keys, presented.digest).await {
-            Ok(record) => {
-                let verdict = verdict::decide(record.as_ref(), expected, self.clock.now());
-                // To whoever may not know of it, the key's facts are as absent as the key.
-                let told = record.filter(|_| verdict != Verdict::NotFound);
-                (verdict, told)
-            }
-            Err(error) => {
-                tracing::error!(%error, "a key could not be looked up");
-                (Verdict::Unavailable, None)
-            }
-        }
-    }
-
-    fn note_use(&self, record: &Record, address: IpAddr, agent: String, via: Option<String>) {
-        self.usage.note(Use { key: record.id, org: record.org_id, at: self.clock.now(), address, agent, via });
-    }
-
-    fn refusal(&self, verdict: &Verdict, id: RequestId) -> Response {
-        Problem::refusal(verdict, &self.catalog.brand, id.0).into_response()
+/// What the headers show, as the catalog lets them count.
+pub fn shown(headers: &HeaderMap, rules: Headers, id: RequestId) -> Result<Shown<'_>, Box<Response>> {
+    match credential::from_headers(headers, rules) {
+        Credential::One(credential) => Ok(Shown::Credential(credential)),
+        Credential::None => Ok(Shown::Nothing),
+        Credential::BearerDoesNotCount => Ok(Shown::WrongHeader),
+        Credential::Ambiguous(detail) => Err(Box::new(ambiguous(detail, id))),
     }
 }
 
@@ -66,96 +48,133 @@ pub async fn whoami(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
-    let credential = match credential::from_headers(&headers) {
-        Credential::One(credential) => credential,
-        Credential::None => return plane.refusal(&Verdict::Missing, id),
-        Credential::Ambiguous(detail) => return ambiguous(detail, id),
+    let shown = match shown(&headers, plane.catalog.headers, id) {
+        Ok(shown) => shown,
+        Err(refusal) => return *refusal,
     };
-    match plane.judge(credential, &Expected::default()).await {
-        (Verdict::Valid, Some(record)) => {
-            plane.note_use(&record, peer.ip().to_canonical(), agent(&headers), None);
-            Json(KeyFacts::from(record)).into_response()
+    let question = Question {
+        asked: Asked { address: plane.proxies.resolve(peer, &headers).known(), ..Asked::default() },
+        shown,
+        request_id: id.0,
+        agent: agent(&headers),
+        via: None,
+        dry_run: false,
+        routed: true,
+        about: json!({ "method": "GET", "path": "/v1/whoami" }),
+    };
+    match plane.judge(question).await {
+        Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
+            let rate_limit = metered.as_ref().map(Into::into);
+            let mut response = Json(Whoami { key: KeyFacts::from(record), rate_limit }).into_response();
+            wire::put_rate(response.headers_mut(), metered.as_ref());
+            response
         }
-        (verdict, _) => plane.refusal(&verdict, id),
+        Judged { verdict, metered, .. } => plane.refusal(&verdict, id, metered.as_ref()),
     }
 }
 
 /// `POST /v1/keys/verify`: a service with `verify` asks about a key that was presented to it.
-pub async fn verify(
-    State(plane): State<KeyPlane>,
-    Extension(id): Extension<RequestId>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    request: Request,
-) -> Response {
+pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<RequestId>, request: Request) -> Response {
     let headers = request.headers().clone();
     // Who asks comes first: whoever may not ask learns nothing of what a well-formed question is.
     let service = match plane.service(&headers, "verify", id).await {
         Ok(service) => service,
-        Err(refusal) => return refusal,
+        Err(refusal) => return *refusal,
     };
     // What announces itself as too large is not waited for.
     let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > MAX_BODY) {
         return too_large(id);
     }
-    let Json(asked) = match Json::<VerifyRequest>::from_request(request, &()).await {
-        Ok(asked) => asked,
+    let Json(body) = match Json::<VerifyRequest>::from_request(request, &()).await {
+        Ok(body) => body,
         Err(rejection) => return bad_body(&rejection, id),
     };
-    let expected =
-        Expected { org: asked.org.as_deref(), environment: asked.environment.as_deref(), scopes: &asked.scopes };
-    let (verdict, record) = if asked.key.as_bytes().is_empty() {
-        (Verdict::Missing, None)
-    } else {
-        plane.judge(asked.key.as_bytes(), &expected).await
+    let address = match body.address.as_deref().map(str::parse::<IpAddr>).transpose() {
+        Ok(address) => address.map(|address| address.to_canonical()),
+        Err(_) => {
+            let detail = "\"address\" is the client's IP address alone, as in 203.0.113.7.";
+            return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
+        }
     };
-    if let (Verdict::Valid, Some(record)) = (&verdict, &record) {
-        plane.note_use(record, peer.ip().to_canonical(), agent(&headers), Some(service));
-    }
-    let answer = VerifyAnswer {
-        valid: verdict == Verdict::Valid,
-        code: verdict.code(),
-        detail: verdict.detail(),
+    let asked = Asked {
+        org: body.org.as_deref(),
+        environment: body.environment.as_deref(),
+        namespace: body.namespace.as_deref(),
+        scopes: &body.scopes,
+        address,
+    };
+    let key = body.key.as_bytes();
+    let question = Question {
+        asked,
+        shown: if key.is_empty() { Shown::Nothing } else { Shown::Credential(key) },
         request_id: id.0,
-        key: record.map(Into::into),
+        agent: agent(&headers),
+        via: Some(service),
+        dry_run: body.dry_run,
+        routed: true,
+        about: json!({ "method": "POST", "path": "/v1/keys/verify" }),
     };
-    Json(answer).into_response()
+    let judged = plane.judge(question).await;
+    let rate_limit = judged.metered.as_ref().map(Into::into);
+    let retry_after = wire::retry_after(&judged.verdict);
+    let mut response = Json(VerifyAnswer {
+        valid: judged.verdict == Verdict::Valid,
+        code: judged.verdict.code(),
+        detail: judged.verdict.detail(),
+        request_id: id.0,
+        key: judged.record.map(Into::into),
+        rate_limit,
+        trace: body.dry_run.then(|| steps_json(&judged.steps)),
+    })
+    .into_response();
+    wire::put_rate(response.headers_mut(), judged.metered.as_ref());
+    if let Some(seconds) = retry_after {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
 }
 
 impl KeyPlane {
+    pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered>) -> Response {
+        let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
+        wire::put_rate(response.headers_mut(), metered);
+        response
+    }
+
     /// The name of the service whose key the headers hold, if it may do `capability`.
-    async fn service(&self, headers: &HeaderMap, capability: &str, id: RequestId) -> Result<String, Response> {
-        let credential = match credential::from_headers(headers) {
-            Credential::One(credential) => credential,
-            Credential::None => {
-                let mut problem = Problem::refusal(&Verdict::Missing, &self.catalog.brand, id.0);
-                problem.detail = "Send your service key as Authorization: Bearer.".to_owned();
-                return Err(problem.into_response());
+    async fn service(&self, headers: &HeaderMap, capability: &str, id: RequestId) -> Result<String, Box<Response>> {
+        let refuse = |verdict: &Verdict, detail: Option<&str>| {
+            let mut problem = Problem::refusal(verdict, &self.catalog, id.0);
+            if let Some(detail) = detail {
+                problem.detail = detail.to_owned();
             }
-            Credential::Ambiguous(detail) => return Err(ambiguous(detail, id)),
+            Box::new(problem.into_response())
         };
-        let digest = Presented::parse(credential).map_err(|why| self.refusal(&Verdict::Malformed(why), id))?.digest;
+        let credential = match shown(headers, credential::SERVICES, id)? {
+            Shown::Credential(credential) => credential,
+            Shown::Nothing | Shown::WrongHeader => {
+                return Err(refuse(&Verdict::Missing, Some("Send your service key as Authorization: Bearer.")));
+            }
+        };
+        let digest = Presented::parse(credential).map_err(|why| refuse(&Verdict::Malformed(why), None))?.digest;
         let found = store::service_key(&self.keys, digest).await.map_err(|error| {
             tracing::error!(%error, "a service key could not be looked up");
-            self.refusal(&Verdict::Unavailable, id)
+            refuse(&Verdict::Unavailable, None)
         })?;
         let Some(service) = found else {
-            let mut problem = Problem::refusal(&Verdict::NotFound, &self.catalog.brand, id.0);
-            problem.detail = "There is no such service key. An API key cannot verify others.".to_owned();
-            return Err(problem.into_response());
+            let detail = "There is no such service key. An API key cannot verify others.";
+            return Err(refuse(&Verdict::NotFound, Some(detail)));
         };
         if service.capabilities.iter().any(|known| known == capability) {
-            Ok(service.name)
-        } else {
-            let missing = Verdict::InsufficientScope { missing: vec![capability.to_owned()] };
-            let mut problem = Problem::refusal(&missing, &self.catalog.brand, id.0);
-            problem.detail = format!("The service key lacks the capability {capability}.");
-            Err(problem.into_response())
+            return Ok(service.name);
         }
+        let missing = Verdict::InsufficientScope { missing: vec![capability.to_owned()] };
+        Err(refuse(&missing, Some(&format!("The service key lacks the capability {capability}."))))
     }
 }
 
-fn ambiguous(detail: &str, id: RequestId) -> Response {
+pub fn ambiguous(detail: &str, id: RequestId) -> Response {
     let mut problem = Problem::new(StatusCode::BAD_REQUEST, "ambiguous-credential", detail, id.0);
     problem.challenge = Some("Bearer error=\"invalid_request\"".to_owned());
     problem.into_response()
@@ -178,14 +197,14 @@ fn bad_body(rejection: &JsonRejection, id: RequestId) -> Response {
         JsonRejection::JsonSyntaxError(_) => (StatusCode::BAD_REQUEST, "The body is not JSON."),
         _ => (
             StatusCode::BAD_REQUEST,
-            "Send an object with \"key\" and, if you like, \"environment\", \"org\" and \"scopes\"; other fields are not \
-             understood by this version, so they are refused rather than ignored.",
+            "Send an object with \"key\" and, if you like, \"environment\", \"org\", \"scopes\", \"namespace\", \"address\" \
+             and \"dry_run\"; any other field is refused rather than ignored.",
         ),
     };
     Problem::new(status, "bad-request", detail, id.0).into_response()
 }
 
-fn agent(headers: &HeaderMap) -> String {
+pub fn agent(headers: &HeaderMap) -> String {
     headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
@@ -194,7 +213,7 @@ pub async fn healthz(State(plane): State<KeyPlane>, Extension(id): Extension<Req
     if database::store::is_answering(&plane.keys).await {
         Json(serde_json::json!({ "status": "ok" })).into_response()
     } else {
-        plane.refusal(&Verdict::Unavailable, id)
+        plane.refusal(&Verdict::Unavailable, id, None)
     }
 }
 

@@ -2,7 +2,12 @@
 //! nothing here.
 
 pub mod credential;
+pub mod forward_auth;
 pub mod handlers;
+mod judge;
+pub mod limiter;
+pub mod metrics;
+pub mod ready;
 pub mod router;
 pub mod wire;
 
@@ -10,7 +15,13 @@ use std::sync::Arc;
 
 use sqlx::PgPool;
 
-use crate::{catalog::Catalog, clock::Clock, usage::Recorder};
+use crate::{
+    catalog::Catalog,
+    client::TrustedProxies,
+    clock::Clock,
+    usage::{Recorder, refusals::Refusals},
+};
+use limiter::Limiter;
 
 /// What the key plane works with.
 #[derive(Clone)]
@@ -19,5 +30,8 @@ pub struct KeyPlane {
     pub keys: PgPool,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
+    pub limiter: Arc<Limiter>,
+    pub proxies: Arc<TrustedProxies>,
     pub usage: Arc<Recorder>,
+    pub refusals: Arc<Refusals>,
 }

@@ -7,20 +7,27 @@ use axum::{
     extract::{DefaultBodyLimit, Request},
     middleware::{self, Next},
     response::{IntoResponse, Response},
-    routing::{get, post},
+    routing::{any, get, post},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use super::{
-    KeyPlane,
+    KeyPlane, forward_auth,
     handlers::{self, RequestId},
+    metrics, ready,
     wire::Problem,
 };
 
 /// Every route, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 3] = [("GET", "/healthz"), ("GET", "/v1/whoami"), ("POST", "/v1/keys/verify")];
+pub const ROUTES: [(&str, &str); 5] = [
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/v1/whoami"),
+    ("GET", "/v1/forward-auth"),
+    ("POST", "/v1/keys/verify"),
+];
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No answer takes longer.
@@ -29,7 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub fn router(plane: KeyPlane) -> Router {
     Router::new()
         .route("/healthz", get(handlers::healthz))
+        .route("/readyz", get(ready::readyz))
         .route("/v1/whoami", get(handlers::whoami))
+        // Envoy asks with the client's method; only headers are read.
+        .route("/v1/forward-auth", any(forward_auth::forward_auth))
         .route("/v1/keys/verify", post(handlers::verify))
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
@@ -67,6 +77,8 @@ async fn dress(mut request: Request, next: Next) -> Response {
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
+    let route = ROUTES.iter().map(|(_, route)| *route).find(|route| *route == path).unwrap_or("other");
+    metrics::answered(route, begun.elapsed());
     tracing::info!(
         plane = "keys", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

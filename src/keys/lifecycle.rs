@@ -1,5 +1,8 @@
 //! The life of a key: issue, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a permit.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use serde_json::json;
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
@@ -28,16 +31,22 @@ pub struct NewKey {
     prefix: String,
     tier: String,
     scopes: Vec<String>,
+    namespaces: Vec<String>,
+    addresses: Vec<IpNet>,
     lifetime: Lifetime,
     form_id: Option<Uuid>,
 }
 
 /// What somebody asks a key to be, as they typed it.
+#[derive(Default)]
 pub struct Wish {
     pub name: String,
     pub environment: String,
     pub tier: String,
     pub scopes: Vec<String>,
+    pub namespaces: Vec<String>,
+    /// Addresses or CIDR blocks.
+    pub addresses: Vec<String>,
     pub expires: String,
     /// Makes a second submission answer [`KeyError::AlreadyIssued`].
     pub form_id: Option<Uuid>,
@@ -50,32 +59,45 @@ impl NewKey {
         let name = KeyName::parse(&wish.name).map_err(|e| errors.push(("name", e.to_owned()))).ok();
         let environment = catalog.environment(&wish.environment);
         if environment.is_none() {
-            errors.push((
-                "environment",
-                format!("Choose one of: {}.", list(catalog.environments.iter().map(|e| &e.name))),
-            ));
+            let known = list(catalog.environments.iter().map(|e| &e.name));
+            errors.push(("environment", format!("Choose one of: {known}.")));
         }
-        if catalog.tier(&wish.tier).is_none() {
+        let tier = catalog.tier(&wish.tier);
+        if tier.is_none() {
             errors.push(("tier", format!("Choose one of: {}.", list(catalog.tiers.iter().map(|t| &t.name)))));
         }
         let mut scopes = wish.scopes;
         if let Some(unknown) = scopes.iter().find(|scope| catalog.scope(scope).is_none()) {
             let known = list(catalog.scopes.iter().map(|s| &s.name));
             errors.push(("scopes", format!("There is no scope {unknown:?}. Choose from: {known}.")));
+        } else if let Some(tier) = tier
+            && let Some(beyond) = scopes.iter().find(|scope| !tier.allows(scope))
+        {
+            let allowed = list(catalog.scopes.iter().map(|s| &s.name).filter(|scope| tier.allows(scope)));
+            errors.push(("scopes", format!("The tier {} does not allow {beyond:?}. It allows: {allowed}.", tier.name)));
         }
         // In the catalog's order, each once.
         scopes = catalog.scopes.iter().map(|s| s.name.clone()).filter(|name| scopes.contains(name)).collect();
-        let lifetime = Lifetime::parse(&wish.expires).map_err(|e| errors.push(("expires", e.to_owned()))).ok();
-        match (name, environment, lifetime) {
-            (Some(name), Some(environment), Some(lifetime)) if errors.is_empty() => Ok(Self {
-                name,
-                environment: environment.name.clone(),
-                prefix: environment.prefix.clone(),
-                tier: wish.tier,
-                scopes,
-                lifetime,
-                form_id: wish.form_id,
-            }),
+        let mut refuse = |field, message: &str| errors.push((field, message.to_owned()));
+        let namespaces = namespaces(wish.namespaces).map_err(|message| refuse("namespaces", message)).ok();
+        let addresses = addresses(&wish.addresses).map_err(|message| refuse("addresses", &message)).ok();
+        let lifetime = Lifetime::parse(&wish.expires).map_err(|message| refuse("expires", message)).ok();
+        match (name, environment, tier, namespaces, addresses, lifetime) {
+            (Some(name), Some(environment), Some(tier), Some(namespaces), Some(addresses), Some(lifetime))
+                if errors.is_empty() =>
+            {
+                Ok(Self {
+                    name,
+                    environment: environment.name.clone(),
+                    prefix: catalog.prefix(environment, tier).to_owned(),
+                    tier: tier.name.clone(),
+                    scopes,
+                    namespaces,
+                    addresses,
+                    lifetime,
+                    form_id: wish.form_id,
+                })
+            }
             _ => Err(errors),
         }
     }
@@ -87,6 +109,37 @@ impl NewKey {
     pub fn name(&self) -> &str {
         self.name.as_str()
     }
+}
+
+/// Each once, in the order given.
+fn namespaces(wished: Vec<String>) -> Result<Vec<String>, &'static str> {
+    let mut namespaces: Vec<String> = Vec::new();
+    for namespace in wished {
+        let fits = (1..=64).contains(&namespace.len())
+            && namespace.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        if !fits {
+            return Err("A namespace is 1 to 64 letters, digits and - . _");
+        }
+        if !namespaces.contains(&namespace) {
+            namespaces.push(namespace);
+        }
+    }
+    Ok(namespaces)
+}
+
+/// Addresses and blocks, with the bits after the prefix cleared, and IPv4 out of IPv6 clothes.
+fn addresses(wished: &[String]) -> Result<Vec<IpNet>, String> {
+    let mut nets: Vec<IpNet> = Vec::new();
+    for text in wished {
+        let net =
+            text.parse::<IpNet>().or_else(|_| text.parse::<IpAddr>().map(|address| address.to_canonical().into()));
+        let net =
+            net.map_err(|_| format!("{text:?} is no address or block, as in 203.0.113.7 or 10.0.0.0/8."))?.trunc();
+        if !nets.contains(&net) {
+            nets.push(net);
+        }
+    }
+    Ok(nets)
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a String>) -> String {
@@ -124,6 +177,8 @@ pub async fn issue(
             digest: secret.digest,
             hint: &secret.hint,
             scopes: &new.scopes,
+            namespaces: &new.namespaces,
+            addresses: &new.addresses,
             created_by: permit.actor().user(),
             created_at: now,
             expires_at,
@@ -145,7 +200,8 @@ pub async fn issue(
             subject: subject(id),
             summary: format!("Created key “{}” ({})", new.name.as_str(), secret.hint),
             details: json!({
-                "environment": new.environment, "tier": new.tier, "scopes": new.scopes,
+                "environment": new.environment, "tier": new.tier, "scopes": new.scopes, "namespaces": new.namespaces,
+                "addresses": new.addresses.iter().map(IpNet::to_string).collect::<Vec<_>>(),
                 "expires_at": expires_at.map(|at| at.unix_timestamp()),
             }),
             refused: false,

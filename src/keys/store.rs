@@ -21,6 +21,8 @@ pub struct NewRow<'a> {
     pub digest: Digest,
     pub hint: &'a str,
     pub scopes: &'a [String],
+    pub namespaces: &'a [String],
+    pub addresses: &'a [IpNet],
     pub created_by: Option<UserId>,
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
@@ -38,6 +40,9 @@ pub struct Listed {
     pub name: String,
     pub hint: String,
     pub scopes: Vec<String>,
+    /// Empty: no restriction.
+    pub namespaces: Vec<String>,
+    pub addresses: Vec<IpNet>,
     /// `None`: made on the command line.
     pub created_by: Option<String>,
     pub created_at: OffsetDateTime,
@@ -85,6 +90,8 @@ struct Raw {
     name: String,
     hint: String,
     scopes: Vec<String>,
+    namespaces: Vec<String>,
+    addresses: Vec<IpNet>,
     creator: Option<String>,
     created_at: OffsetDateTime,
     expires_at: Option<OffsetDateTime>,
@@ -110,6 +117,8 @@ impl From<Raw> for Listed {
             name: raw.name,
             hint: raw.hint,
             scopes: raw.scopes,
+            namespaces: raw.namespaces,
+            addresses: raw.addresses,
             created_by: raw.creator,
             created_at: raw.created_at,
             expires_at: raw.expires_at,
@@ -135,7 +144,7 @@ macro_rules! select_listed {
         sqlx::query_as!(
             Raw,
             r#"select k.id, k.org_id, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
-                      k.scopes, u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
+                      k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
                       k.revoked_by, k.revoked_reason, l.used_at as "used_at?", l.address as "used_address?: IpNet",
                       l.agent as "used_agent?", l.via as used_via
                from api_keys k
@@ -234,9 +243,9 @@ pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64
 /// Adds a key. `Ok(false)`: the same form added one before.
 pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, created_by, created_at, expires_at,
-                               form_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+        "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by,
+                               created_at, expires_at, form_id)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          on conflict on constraint api_keys_form_once do nothing",
         key.id.0,
         key.org.0,
@@ -246,6 +255,8 @@ pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<boo
         key.digest.as_bytes(),
         key.hint,
         key.scopes,
+        key.namespaces,
+        key.addresses,
         key.created_by.map(|user| user.0),
         key.created_at,
         key.expires_at,
@@ -324,9 +335,13 @@ pub async fn set_all_revoked(
 /// What a verdict is made of, by digest: the key plane's one indexed SELECT.
 pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
     let row = sqlx::query!(
-        "select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.expires_at, k.disabled_at,
-                k.revoked_at
-         from api_keys k join orgs o on o.id = k.org_id where k.digest = $1",
+        r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
+                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at,
+                  o.suspended_at is not null as "org_suspended!",
+                  (k.created_by is null or exists (
+                      select from users u join members m on m.user_id = u.id and m.org_id = k.org_id
+                      where u.id = k.created_by and u.disabled_at is null)) as "creator_stands!"
+           from api_keys k join orgs o on o.id = k.org_id where k.digest = $1"#,
         digest.as_bytes()
     )
     .fetch_optional(keys)
@@ -339,9 +354,13 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
         environment: row.environment,
         tier: row.tier,
         scopes: row.scopes,
+        namespaces: row.namespaces,
+        addresses: row.addresses,
         expires_at: row.expires_at,
         disabled_at: row.disabled_at,
         revoked_at: row.revoked_at,
+        org_suspended: row.org_suspended,
+        creator_stands: row.creator_stands,
     }))
 }
 

@@ -1,10 +1,13 @@
-//! The verdict on a presented key: a closed vocabulary and one pure function.
+//! The verdict on a presented key: a closed vocabulary and one pure function, gate by gate.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{model::KeyId, secret::Malformed};
-use crate::orgs::OrgId;
+use crate::{catalog::Catalog, orgs::OrgId};
 
 /// Everything about a key that a verdict depends on.
 #[derive(Clone, Debug)]
@@ -17,23 +20,59 @@ pub struct Record {
     pub environment: String,
     pub tier: String,
     pub scopes: Vec<String>,
+    pub namespaces: Vec<String>,
+    /// Empty: from anywhere.
+    pub addresses: Vec<IpNet>,
     pub expires_at: Option<OffsetDateTime>,
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
+    pub org_suspended: bool,
+    /// Whether who made it can still sign in to the organization; true for keys that the operator made.
+    pub creator_stands: bool,
+}
+
+/// What looking a credential up came to.
+#[derive(Clone, Copy, Debug)]
+pub enum Lookup<'a> {
+    /// Nothing was sent where a key counts.
+    Missing,
+    /// A Bearer was sent where only `x-api-key` counts.
+    WrongHeader,
+    Malformed(Malformed),
+    /// The database did not answer.
+    Unreachable,
+    Unknown,
+    Found(&'a Record),
 }
 
 /// What the caller expects of the key; nothing expected, nothing checked.
 #[derive(Clone, Debug, Default)]
-pub struct Expected<'a> {
+pub struct Asked<'a> {
     /// An organization's slug or id.
     pub org: Option<&'a str>,
     pub environment: Option<&'a str>,
+    pub namespace: Option<&'a str>,
     /// All of them are needed.
     pub scopes: &'a [String],
+    /// The client's address; `None`: not known, which a key with an allowlist does not accept.
+    pub address: Option<IpAddr>,
+}
+
+/// What the counters say: the last two gates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spending {
+    /// Not asked yet: whoever is refused before must spend nothing.
+    NotYet,
+    Within,
+    /// Seconds until there is room again.
+    OverRate(u64),
+    OverQuota(u64),
+    /// The limiter could not be asked, and the tier does not go on without it.
+    Unknown,
 }
 
 /// The answer's word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     Valid,
@@ -43,25 +82,66 @@ pub enum Code {
     Revoked,
     Disabled,
     Expired,
+    Suspended,
     WrongEnvironment,
+    IpNotAllowed,
+    NamespaceNotAllowed,
     InsufficientScope,
+    RateLimited,
+    UsageExceeded,
     Unavailable,
+}
+
+impl Code {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Valid => "VALID",
+            Self::Missing => "MISSING",
+            Self::Malformed => "MALFORMED",
+            Self::NotFound => "NOT_FOUND",
+            Self::Revoked => "REVOKED",
+            Self::Disabled => "DISABLED",
+            Self::Expired => "EXPIRED",
+            Self::Suspended => "SUSPENDED",
+            Self::WrongEnvironment => "WRONG_ENVIRONMENT",
+            Self::IpNotAllowed => "IP_NOT_ALLOWED",
+            Self::NamespaceNotAllowed => "NAMESPACE_NOT_ALLOWED",
+            Self::InsufficientScope => "INSUFFICIENT_SCOPE",
+            Self::RateLimited => "RATE_LIMITED",
+            Self::UsageExceeded => "USAGE_EXCEEDED",
+            Self::Unavailable => "UNAVAILABLE",
+        }
+    }
 }
 
 /// The answer, with what explains it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Valid,
-    /// Nothing was sent where a key counts.
     Missing,
+    WrongHeader,
     Malformed(Malformed),
     NotFound,
+    /// The key is good, but not of the organization that was asked for.
+    WrongOrg,
     Revoked,
     Disabled,
     Expired,
+    Suspended,
     WrongEnvironment,
+    IpNotAllowed,
+    NamespaceNotAllowed {
+        namespace: String,
+        org: String,
+    },
     InsufficientScope {
         missing: Vec<String>,
+    },
+    RateLimited {
+        retry_after: u64,
+    },
+    UsageExceeded {
+        retry_after: u64,
     },
     /// Keydesk cannot know.
     Unavailable,
@@ -71,14 +151,20 @@ impl Verdict {
     pub fn code(&self) -> Code {
         match self {
             Self::Valid => Code::Valid,
-            Self::Missing => Code::Missing,
+            Self::Missing | Self::WrongHeader => Code::Missing,
             Self::Malformed(_) => Code::Malformed,
-            Self::NotFound => Code::NotFound,
+            // To whoever expects another organization, this key does not exist.
+            Self::NotFound | Self::WrongOrg => Code::NotFound,
             Self::Revoked => Code::Revoked,
             Self::Disabled => Code::Disabled,
             Self::Expired => Code::Expired,
+            Self::Suspended => Code::Suspended,
             Self::WrongEnvironment => Code::WrongEnvironment,
+            Self::IpNotAllowed => Code::IpNotAllowed,
+            Self::NamespaceNotAllowed { .. } => Code::NamespaceNotAllowed,
             Self::InsufficientScope { .. } => Code::InsufficientScope,
+            Self::RateLimited { .. } => Code::RateLimited,
+            Self::UsageExceeded { .. } => Code::UsageExceeded,
             Self::Unavailable => Code::Unavailable,
         }
     }
@@ -88,136 +174,183 @@ impl Verdict {
         match self {
             Self::Valid => "The key is good.".to_owned(),
             Self::Missing => "Send your API key in the x-api-key header, or as Authorization: Bearer.".to_owned(),
+            Self::WrongHeader => {
+                "Send your API key in the x-api-key header: Authorization: Bearer does not count here.".to_owned()
+            }
             Self::Malformed(why) => why.detail().to_owned(),
-            Self::NotFound => "There is no such key.".to_owned(),
+            Self::NotFound | Self::WrongOrg => "There is no such key.".to_owned(),
             Self::Revoked => "The key has been revoked. Create a new one in the console.".to_owned(),
             Self::Disabled => "The key is disabled. Its owner can enable it in the console.".to_owned(),
             Self::Expired => "The key has expired. Create a new one in the console.".to_owned(),
+            Self::Suspended => {
+                "The key's organization, or who made the key, is suspended. Ask the provider.".to_owned()
+            }
             Self::WrongEnvironment => "The key belongs to another environment.".to_owned(),
+            Self::IpNotAllowed => "The key may not be used from this address. Its owner can change that.".to_owned(),
+            Self::NamespaceNotAllowed { namespace, org } => {
+                format!("Namespace '{namespace}' not permitted for tenant '{org}'")
+            }
             Self::InsufficientScope { missing } => format!("The key lacks the scope {}.", missing.join(", ")),
+            Self::RateLimited { retry_after } => {
+                format!("The key has spent its calls for now. Try again in {retry_after} s.")
+            }
+            Self::UsageExceeded { .. } => "The key has spent its calls of this month.".to_owned(),
             Self::Unavailable => "Keydesk cannot check keys right now. Try again in a moment.".to_owned(),
         }
     }
 }
 
-/// Judges a found (or not found) key, gate by gate: found, of the expected organization, state, environment, scope.
-pub fn decide(record: Option<&Record>, expected: &Expected<'_>, now: OffsetDateTime) -> Verdict {
-    let Some(key) = record else { return Verdict::NotFound };
-    if expected.org.is_some_and(|org| org != key.org && org != key.org_id.to_string()) {
-        // To whoever expects another organization, this key does not exist.
-        return Verdict::NotFound;
+/// What a key has to pass, in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Gate {
+    Shape,
+    Found,
+    State,
+    Standing,
+    Environment,
+    Address,
+    Namespace,
+    Scope,
+    Rate,
+    Quota,
+}
+
+impl Gate {
+    pub const ALL: [Gate; 10] = [
+        Self::Shape,
+        Self::Found,
+        Self::State,
+        Self::Standing,
+        Self::Environment,
+        Self::Address,
+        Self::Namespace,
+        Self::Scope,
+        Self::Rate,
+        Self::Quota,
+    ];
+}
+
+/// One key, one question, one moment.
+#[derive(Clone, Copy)]
+pub struct Case<'a> {
+    pub catalog: &'a Catalog,
+    pub lookup: Lookup<'a>,
+    pub asked: &'a Asked<'a>,
+    pub spending: Spending,
+    pub now: OffsetDateTime,
+}
+
+/// What a gate said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub gate: Gate,
+    /// `None`: passed.
+    pub refused: Option<Verdict>,
+}
+
+/// The verdict: the first gate that refuses.
+pub fn decide(case: Case<'_>) -> Verdict {
+    Gate::ALL.into_iter().find_map(|gate| case.refuses(gate)).unwrap_or(Verdict::Valid)
+}
+
+/// What every gate says, also those after the one that refused; up to the last that has something to judge by.
+pub fn trace(case: Case<'_>) -> Vec<Step> {
+    let judged = |gate: &Gate| match case.lookup {
+        Lookup::Missing | Lookup::WrongHeader | Lookup::Malformed(_) => *gate == Gate::Shape,
+        Lookup::Unknown | Lookup::Unreachable => matches!(gate, Gate::Shape | Gate::Found),
+        Lookup::Found(_) => case.spending != Spending::NotYet || !matches!(gate, Gate::Rate | Gate::Quota),
+    };
+    Gate::ALL.into_iter().filter(judged).map(|gate| Step { gate, refused: case.refuses(gate) }).collect()
+}
+
+impl Case<'_> {
+    fn refuses(&self, gate: Gate) -> Option<Verdict> {
+        let key = match (gate, self.lookup) {
+            (Gate::Shape, Lookup::Missing) => return Some(Verdict::Missing),
+            (Gate::Shape, Lookup::WrongHeader) => return Some(Verdict::WrongHeader),
+            (Gate::Shape, Lookup::Malformed(why)) => return Some(Verdict::Malformed(why)),
+            (Gate::Shape, _) => return None,
+            (_, Lookup::Found(key)) => key,
+            (_, Lookup::Unreachable) => return Some(Verdict::Unavailable),
+            (_, Lookup::Unknown | Lookup::Missing | Lookup::WrongHeader | Lookup::Malformed(_)) => {
+                return Some(Verdict::NotFound);
+            }
+        };
+        match gate {
+            Gate::Shape => None,
+            Gate::Found => self.wrong_org(key),
+            Gate::State => self.state(key),
+            Gate::Standing => self.standing(key),
+            Gate::Environment => {
+                let wrong = self.asked.environment.is_some_and(|environment| environment != key.environment);
+                wrong.then_some(Verdict::WrongEnvironment)
+            }
+            Gate::Address => self.address(key),
+            Gate::Namespace => self.namespace(key),
+            Gate::Scope => self.scope(key),
+            Gate::Rate => match self.spending {
+                Spending::OverRate(retry_after) => Some(Verdict::RateLimited { retry_after }),
+                Spending::Unknown => Some(Verdict::Unavailable),
+                _ => None,
+            },
+            Gate::Quota => match self.spending {
+                Spending::OverQuota(retry_after) => Some(Verdict::UsageExceeded { retry_after }),
+                _ => None,
+            },
+        }
     }
-    if key.revoked_at.is_some() {
-        return Verdict::Revoked;
+
+    fn wrong_org(&self, key: &Record) -> Option<Verdict> {
+        let wrong = self.asked.org.is_some_and(|org| org != key.org && org != key.org_id.to_string());
+        wrong.then_some(Verdict::WrongOrg)
     }
-    if key.disabled_at.is_some() {
-        return Verdict::Disabled;
+
+    fn state(&self, key: &Record) -> Option<Verdict> {
+        if key.revoked_at.is_some() {
+            Some(Verdict::Revoked)
+        } else if key.disabled_at.is_some() {
+            Some(Verdict::Disabled)
+        } else if key.expires_at.is_some_and(|at| at <= self.now) {
+            Some(Verdict::Expired)
+        } else {
+            None
+        }
     }
-    if key.expires_at.is_some_and(|at| at <= now) {
-        return Verdict::Expired;
+
+    fn standing(&self, key: &Record) -> Option<Verdict> {
+        let stands = !key.org_suspended && (key.creator_stands || !self.catalog.bound_to_creator);
+        (!stands).then_some(Verdict::Suspended)
     }
-    if expected.environment.is_some_and(|environment| environment != key.environment) {
-        return Verdict::WrongEnvironment;
+
+    fn address(&self, key: &Record) -> Option<Verdict> {
+        let inside = |address: IpAddr| {
+            let address = address.to_canonical();
+            key.addresses.iter().any(|net| net.contains(&address))
+        };
+        let allowed = key.addresses.is_empty() || self.asked.address.is_some_and(inside);
+        (!allowed).then_some(Verdict::IpNotAllowed)
     }
-    let missing: Vec<String> = expected.scopes.iter().filter(|scope| !key.scopes.contains(scope)).cloned().collect();
-    if !missing.is_empty() {
-        return Verdict::InsufficientScope { missing };
+
+    fn namespace(&self, key: &Record) -> Option<Verdict> {
+        let namespace = self.asked.namespace?;
+        let open = key.namespaces.is_empty() && !self.catalog.namespaces_required;
+        if open || key.namespaces.iter().any(|known| known == namespace) {
+            return None;
+        }
+        Some(Verdict::NamespaceNotAllowed { namespace: namespace.to_owned(), org: key.org.clone() })
     }
-    Verdict::Valid
+
+    /// A scope counts if the key has it and its tier allows it today. A tier that the catalog does not know any more
+    /// allows nothing that can be known.
+    fn scope(&self, key: &Record) -> Option<Verdict> {
+        let Some(tier) = self.catalog.tier(&key.tier) else { return Some(Verdict::Unavailable) };
+        let covered =
+            |asked: &String| tier.allows(asked) && key.scopes.iter().any(|has| self.catalog.covers(has, asked));
+        let missing: Vec<String> = self.asked.scopes.iter().filter(|asked| !covered(asked)).cloned().collect();
+        (!missing.is_empty()).then_some(Verdict::InsufficientScope { missing })
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use time::{Duration, macros::datetime};
-    use uuid::Uuid;
-
-    use super::*;
-
-    const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
-
-    fn key() -> Record {
-        Record {
-            id: KeyId(Uuid::from_u128(1)),
-            org_id: OrgId(Uuid::from_u128(2)),
-            org: "acme".into(),
-            name: "CI".into(),
-            environment: "live".into(),
-            tier: "standard".into(),
-            scopes: vec!["read".into(), "write".into()],
-            expires_at: None,
-            disabled_at: None,
-            revoked_at: None,
-        }
-    }
-
-    fn on(change: impl FnOnce(&mut Record), expected: Expected<'_>) -> Code {
-        let mut key = key();
-        change(&mut key);
-        decide(Some(&key), &expected, NOW).code()
-    }
-
-    #[test]
-    fn each_gate_refuses_with_its_own_word() {
-        let any = Expected::default;
-        assert_eq!(decide(None, &any(), NOW), Verdict::NotFound);
-        assert_eq!(on(|_| (), any()), Code::Valid);
-        assert_eq!(on(|k| k.revoked_at = Some(NOW), any()), Code::Revoked);
-        assert_eq!(on(|k| k.disabled_at = Some(NOW), any()), Code::Disabled);
-        assert_eq!(on(|k| k.expires_at = Some(NOW - Duration::SECOND), any()), Code::Expired);
-        assert_eq!(on(|_| (), Expected { org: Some("other"), ..any() }), Code::NotFound);
-        assert_eq!(on(|_| (), Expected { environment: Some("test"), ..any() }), Code::WrongEnvironment);
-        assert_eq!(on(|_| (), Expected { scopes: &["admin".into()], ..any() }), Code::InsufficientScope);
-    }
-
-    #[test]
-    fn a_key_expires_exactly_at_its_time() {
-        assert_eq!(on(|k| k.expires_at = Some(NOW + Duration::microseconds(1)), Expected::default()), Code::Valid);
-        assert_eq!(on(|k| k.expires_at = Some(NOW), Expected::default()), Code::Expired);
-    }
-
-    #[test]
-    fn an_organization_is_expected_by_slug_or_id_exactly() {
-        let id = OrgId(Uuid::from_u128(2)).to_string();
-        for (org, code) in
-            [("acme", Code::Valid), (id.as_str(), Code::Valid), ("Acme", Code::NotFound), ("", Code::NotFound)]
-        {
-            assert_eq!(on(|_| (), Expected { org: Some(org), ..Expected::default() }), code, "{org}");
-        }
-    }
-
-    #[test]
-    fn every_scope_asked_for_is_needed_and_none_implies_another() {
-        let scoped = |scopes: &[&str]| {
-            let scopes: Vec<String> = scopes.iter().map(|s| (*s).to_owned()).collect();
-            decide(Some(&key()), &Expected { scopes: &scopes, ..Expected::default() }, NOW)
-        };
-        assert_eq!(scoped(&[]), Verdict::Valid);
-        assert_eq!(scoped(&["read"]), Verdict::Valid);
-        assert_eq!(scoped(&["write", "read"]), Verdict::Valid);
-        for lacking in ["admin", "READ", "rea", "read ", "*", ""] {
-            assert_eq!(scoped(&["read", lacking]), Verdict::InsufficientScope { missing: vec![lacking.to_owned()] });
-        }
-    }
-
-    #[test]
-    fn gates_come_in_order() {
-        // Everything is wrong at once; mending one at a time shows the next.
-        let expected = Expected { org: Some("other"), environment: Some("test"), scopes: &["admin".to_owned()] };
-        let mut key = key();
-        key.revoked_at = Some(NOW);
-        key.disabled_at = Some(NOW);
-        key.expires_at = Some(NOW);
-        let judge = |key: &Record, expected: &Expected<'_>| decide(Some(key), expected, NOW).code();
-        assert_eq!(judge(&key, &expected), Code::NotFound);
-        let expected = Expected { org: None, ..expected };
-        assert_eq!(judge(&key, &expected), Code::Revoked);
-        key.revoked_at = None;
-        assert_eq!(judge(&key, &expected), Code::Disabled);
-        key.disabled_at = None;
-        assert_eq!(judge(&key, &expected), Code::Expired);
-        key.expires_at = None;
-        assert_eq!(judge(&key, &expected), Code::WrongEnvironment);
-        let expected = Expected { environment: None, ..expected };
-        assert_eq!(judge(&key, &expected), Code::InsufficientScope);
-    }
-}
+mod tests;

@@ -3,6 +3,9 @@
 //! In this version the key plane reads a key's record from Postgres at every call, so a change holds everywhere from the
 //! moment its transaction commits, and the receipt says just that.
 
+pub mod nodes;
+pub mod store;
+
 use std::time::Duration;
 
 /// Proof that a change holds, and how long it took from being asked for.

@@ -1,11 +1,16 @@
-//! DOMAIN: when, from where and by what each key was last used. Noted in memory, written in batches.
+//! DOMAIN: when, from where and by what each key was used and refused. Rolled up in memory, written in batches.
 
+mod agent;
+pub mod refusals;
 pub mod store;
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
-    sync::{Mutex, PoisonError},
+    net::{IpAddr, Ipv4Addr},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,62 +18,205 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use crate::{keys::model::KeyId, orgs::OrgId};
+pub use agent::family;
+use refusals::Refusals;
+
+use crate::{
+    keys::{model::KeyId, verdict::Code},
+    orgs::OrgId,
+};
 
 /// How long a use may wait to be written. The console shows it within five seconds; this leaves room.
 const EVERY: Duration = Duration::from_secs(2);
 /// Of a user agent, no more than this many characters are kept.
 const AGENT_CHARS: usize = 200;
+/// More buckets than this are not kept apart: what comes on top is counted under [`OTHER`].
+const MAX_BUCKETS: usize = 100_000;
+/// The agent family of what could not be told apart any more.
+const OTHER: &str = "other";
+/// How long rollups are kept.
+pub const RETENTION: time::Duration = time::Duration::days(90);
 
-/// One use of a key.
+/// One call with a key that exists: let in or refused.
 #[derive(Clone, Debug)]
 pub struct Use {
     pub key: KeyId,
     pub org: OrgId,
     pub at: OffsetDateTime,
-    pub address: IpAddr,
+    /// `None`: not known.
+    pub address: Option<IpAddr>,
     pub agent: String,
     /// The service that asked on the client's behalf.
     pub via: Option<String>,
+    pub code: Code,
 }
 
-/// The latest use of each key that is not written yet: bounded by the number of keys used in [`EVERY`].
+/// What calls are counted under.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Bucket {
+    pub key: KeyId,
+    pub org: OrgId,
+    /// The beginning of the minute.
+    pub minute: OffsetDateTime,
+    pub code: Code,
+    pub address: IpAddr,
+    /// The agent's family: `curl`, not `curl/8.5.0`.
+    pub agent: String,
+    /// Empty where the key came itself.
+    pub via: String,
+}
+
+#[derive(Default)]
+struct Noted {
+    calls: HashMap<Bucket, i64>,
+    /// Of each key, its latest call that was let in.
+    latest: HashMap<KeyId, Use>,
+}
+
+/// What is not written yet.
 #[derive(Default)]
 pub struct Recorder {
-    latest: Mutex<HashMap<KeyId, Use>>,
+    noted: Mutex<Noted>,
+    lumped: AtomicU64,
 }
 
 impl Recorder {
     pub fn note(&self, mut used: Use) {
         used.agent = used.agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect();
-        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
-        if latest.get(&used.key).is_none_or(|known| known.at <= used.at) {
-            latest.insert(used.key, used);
+        let mut bucket = Bucket {
+            key: used.key,
+            org: used.org,
+            minute: minute_of(used.at),
+            code: used.code,
+            address: used.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            agent: family(&used.agent),
+            via: used.via.clone().unwrap_or_default(),
+        };
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        if noted.calls.len() >= MAX_BUCKETS && !noted.calls.contains_key(&bucket) {
+            self.lumped.fetch_add(1, Ordering::Relaxed);
+            bucket.address = Ipv4Addr::UNSPECIFIED.into();
+            bucket.agent = OTHER.to_owned();
+            bucket.via = String::new();
         }
+        *noted.calls.entry(bucket).or_default() += 1;
+        if used.code == Code::Valid && noted.latest.get(&used.key).is_none_or(|known| known.at <= used.at) {
+            noted.latest.insert(used.key, used);
+        }
+    }
+
+    /// How many buckets wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).calls.len()
+    }
+
+    /// How many calls had to be counted under `other` so far.
+    pub fn lumped(&self) -> u64 {
+        self.lumped.load(Ordering::Relaxed)
     }
 
     /// Writes what was noted. On an error it stays noted, for the next time.
     pub async fn flush(&self, keys: &PgPool) -> sqlx::Result<()> {
-        let batch: Vec<Use> =
-            self.latest.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, used)| used).collect();
-        if batch.is_empty() {
+        let Noted { calls, latest } = std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
+        if calls.is_empty() {
             return Ok(());
         }
-        let written = store::write(keys, &batch).await;
+        let mut batch: Vec<(Bucket, i64)> = calls.into_iter().collect();
+        // In one order everywhere, so that two nodes do not wait for each other in a circle.
+        batch.sort();
+        let mut last: Vec<Use> = latest.into_values().collect();
+        last.sort_by_key(|used| used.key);
+        let written = store::write(keys, &batch, &last).await;
         if written.is_err() {
-            batch.into_iter().for_each(|used| self.note(used));
+            self.keep(batch, last);
         }
         written
     }
 
+    fn keep(&self, batch: Vec<(Bucket, i64)>, last: Vec<Use>) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (bucket, calls) in batch {
+            *noted.calls.entry(bucket).or_default() += calls;
+        }
+        for used in last {
+            if noted.latest.get(&used.key).is_none_or(|known| known.at <= used.at) {
+                noted.latest.insert(used.key, used);
+            }
+        }
+    }
+
     /// Flushes again and again until told to stop, and then once more.
-    pub async fn run(&self, keys: &PgPool, mut stop: watch::Receiver<bool>) {
+    pub async fn run(&self, refusals: &Refusals, keys: &PgPool, mut stop: watch::Receiver<bool>) {
         let mut stopping = false;
         while !stopping {
             stopping = tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok();
-            if let Err(error) = self.flush(keys).await {
-                tracing::warn!(%error, "uses of keys could not be written; they are kept and tried again");
-            }
+            self.flush_all(refusals, keys).await;
         }
+    }
+
+    /// Writes uses and refusals.
+    pub async fn flush_all(&self, refusals: &Refusals, keys: &PgPool) {
+        if let Err(error) = self.flush(keys).await {
+            tracing::warn!(%error, "uses of keys could not be written; they are kept and tried again");
+        }
+        if let Err(error) = refusals.flush(keys).await {
+            tracing::warn!(%error, "refusals could not be written; they are kept and tried again");
+        }
+    }
+}
+
+fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
+    let into =
+        time::Duration::seconds(i64::from(at.second())) + time::Duration::nanoseconds(i64::from(at.nanosecond()));
+    at - into
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn call(n: u32) -> Use {
+        Use {
+            key: KeyId(Uuid::from_u128(1)),
+            org: OrgId(Uuid::from_u128(2)),
+            at: datetime!(2026-11-24 12:00:59 UTC),
+            address: Some(Ipv4Addr::from(n).into()),
+            agent: "curl/8.5.0".to_owned(),
+            via: None,
+            code: Code::Valid,
+        }
+    }
+
+    #[test]
+    fn the_same_minute_address_agent_and_verdict_are_one_bucket() {
+        let recorder = Recorder::default();
+        recorder.note(call(1));
+        recorder.note(Use { at: datetime!(2026-11-24 12:00 UTC), agent: "curl/8.6.0".into(), ..call(1) });
+        assert_eq!(recorder.waiting(), 1);
+        for other in [
+            Use { at: datetime!(2026-11-24 12:01 UTC), ..call(1) },
+            Use { address: None, ..call(1) },
+            Use { agent: "axios/1".into(), ..call(1) },
+            Use { via: Some("gateway".into()), ..call(1) },
+            Use { code: Code::RateLimited, ..call(1) },
+        ] {
+            recorder.note(other);
+        }
+        assert_eq!(recorder.waiting(), 6);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_nothing_goes_uncounted() {
+        let recorder = Recorder::default();
+        for n in 0..150_000 {
+            recorder.note(call(n));
+        }
+        assert_eq!(recorder.waiting(), MAX_BUCKETS + 1);
+        assert_eq!(recorder.lumped(), 50_000);
+        let noted = recorder.noted.lock().unwrap();
+        assert_eq!(noted.calls.values().sum::<i64>(), 150_000);
     }
 }

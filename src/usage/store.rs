@@ -1,21 +1,48 @@
-//! SQL for the last use of keys.
+//! SQL for rollups, last uses and refusals.
 
 use ipnet::IpNet;
 use sqlx::PgPool;
+use time::{Date, OffsetDateTime};
+use uuid::Uuid;
 
-use super::Use;
+use super::{Bucket, Use, refusals::Refusal};
+use crate::keys::model::KeyId;
 
-/// Writes a batch in one statement; a use that is older than what is known changes nothing.
-pub async fn write(keys: &PgPool, batch: &[Use]) -> sqlx::Result<()> {
-    // In one order everywhere, so that two nodes do not wait for each other in a circle.
-    let mut batch: Vec<&Use> = batch.iter().collect();
-    batch.sort_by_key(|used| used.key);
-    let ids: Vec<_> = batch.iter().map(|used| used.key.0).collect();
-    let orgs: Vec<_> = batch.iter().map(|used| used.org.0).collect();
-    let times: Vec<_> = batch.iter().map(|used| used.at).collect();
-    let addresses: Vec<IpNet> = batch.iter().map(|used| used.address.into()).collect();
-    let agents: Vec<_> = batch.iter().map(|used| used.agent.clone()).collect();
-    let vias: Vec<_> = batch.iter().map(|used| used.via.clone()).collect();
+/// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
+/// nothing.
+pub async fn write(keys: &PgPool, batch: &[(Bucket, i64)], last: &[Use]) -> sqlx::Result<()> {
+    let mut tx = keys.begin().await?;
+    let ids: Vec<_> = batch.iter().map(|(bucket, _)| bucket.key.0).collect();
+    let orgs: Vec<_> = batch.iter().map(|(bucket, _)| bucket.org.0).collect();
+    let minutes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.minute).collect();
+    let codes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.code.as_str().to_owned()).collect();
+    let addresses: Vec<IpNet> = batch.iter().map(|(bucket, _)| bucket.address.into()).collect();
+    let agents: Vec<_> = batch.iter().map(|(bucket, _)| bucket.agent.clone()).collect();
+    let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.clone()).collect();
+    let calls: Vec<_> = batch.iter().map(|(_, calls)| *calls).collect();
+    sqlx::query!(
+        "insert into key_usage as u (key_id, org_id, minute, code, address, agent, via, calls)
+         select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::inet[], $6::text[], $7::text[],
+                              $8::bigint[])
+         on conflict (key_id, minute, code, address, agent, via) do update set calls = u.calls + excluded.calls",
+        &ids,
+        &orgs,
+        &minutes,
+        &codes,
+        &addresses,
+        &agents,
+        &vias,
+        &calls
+    )
+    .execute(&mut *tx)
+    .await?;
+    let ids: Vec<_> = last.iter().map(|used| used.key.0).collect();
+    let orgs: Vec<_> = last.iter().map(|used| used.org.0).collect();
+    let times: Vec<_> = last.iter().map(|used| used.at).collect();
+    let addresses: Vec<IpNet> =
+        last.iter().map(|used| used.address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()).into()).collect();
+    let agents: Vec<_> = last.iter().map(|used| used.agent.clone()).collect();
+    let vias: Vec<_> = last.iter().map(|used| used.via.clone()).collect();
     sqlx::query!(
         "insert into key_last_used (key_id, org_id, used_at, address, agent, via)
          select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::inet[], $5::text[], $6::text[])
@@ -29,7 +56,71 @@ pub async fn write(keys: &PgPool, batch: &[Use]) -> sqlx::Result<()> {
         &agents,
         &vias as &[Option<String>]
     )
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+/// Forgets rollups from before a time. Answers how many.
+pub async fn prune(keys: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> {
+    Ok(sqlx::query!("delete from key_usage where minute < $1", before).execute(keys).await?.rows_affected())
+}
+
+/// Writes refusals in one statement.
+pub async fn write_refusals(keys: &PgPool, batch: &[Refusal]) -> sqlx::Result<()> {
+    let ids: Vec<_> = batch.iter().map(|refusal| refusal.request_id).collect();
+    let times: Vec<_> = batch.iter().map(|refusal| refusal.at).collect();
+    let codes: Vec<_> = batch.iter().map(|refusal| refusal.code.as_str().to_owned()).collect();
+    let keys_of: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(key, _)| key.0)).collect();
+    let orgs: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(_, org)| org.0)).collect();
+    let addresses: Vec<Option<IpNet>> = batch.iter().map(|refusal| refusal.address.map(IpNet::from)).collect();
+    let agents: Vec<_> = batch.iter().map(|refusal| refusal.agent.clone()).collect();
+    let asked: Vec<_> = batch.iter().map(|refusal| refusal.asked.clone()).collect();
+    let gates: Vec<_> = batch.iter().map(|refusal| refusal.gates.clone()).collect();
+    sqlx::query!(
+        "insert into refusals (request_id, at, code, key_id, org_id, address, agent, asked, gates)
+         select * from unnest($1::uuid[], $2::timestamptz[], $3::text[], $4::uuid[], $5::uuid[], $6::inet[], $7::text[],
+                              $8::jsonb[], $9::jsonb[])",
+        &ids,
+        &times,
+        &codes,
+        &keys_of as &[Option<Uuid>],
+        &orgs as &[Option<Uuid>],
+        &addresses as &[Option<IpNet>],
+        &agents,
+        &asked,
+        &gates
+    )
     .execute(keys)
     .await?;
     Ok(())
+}
+
+/// Forgets refusals from before a time. Answers how many.
+pub async fn prune_refusals(keys: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> {
+    Ok(sqlx::query!("delete from refusals where at < $1", before).execute(keys).await?.rows_affected())
+}
+
+/// Spends one call of a key's quota of a month. `Ok(false)`: there is none left. One statement, so that calls at several
+/// nodes at once are all counted.
+pub async fn spend_quota(keys: &PgPool, key: KeyId, month: Date, quota: u64) -> sqlx::Result<bool> {
+    let spent = sqlx::query_scalar!(
+        "insert into key_quotas as q (key_id, month, used) values ($1, $2, 1)
+         on conflict (key_id, month) do update set used = q.used + 1 where q.used < $3
+         returning used",
+        key.0,
+        month,
+        i64::try_from(quota).unwrap_or(i64::MAX)
+    )
+    .fetch_optional(keys)
+    .await?;
+    Ok(spent.is_some())
+}
+
+/// How much a key has spent in a month.
+pub async fn quota_used(keys: &PgPool, key: KeyId, month: Date) -> sqlx::Result<u64> {
+    let used = sqlx::query_scalar!("select used from key_quotas where key_id = $1 and month = $2", key.0, month)
+        .fetch_optional(keys)
+        .await?;
+    Ok(used.and_then(|used| u64::try_from(used).ok()).unwrap_or_default())
 }

@@ -1,0 +1,180 @@
+//! `GET /v1/forward-auth`: a reverse proxy describes a request, and lets it through if the answer is 2xx.
+
+use std::net::SocketAddr;
+
+use axum::{
+    Extension,
+    extract::{ConnectInfo, Query, State, rejection::QueryRejection},
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::{
+    KeyPlane,
+    handlers::{self, RequestId},
+    judge::{Judged, Question},
+    wire::{self, Problem},
+};
+use crate::{
+    catalog::routes::{Path, needs},
+    keys::verdict::{Asked, Record, Verdict},
+};
+
+/// What the proxy's configuration may add.
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Expectations {
+    /// Keys of any other environment are `WRONG_ENVIRONMENT`.
+    environment: Option<String>,
+    /// Slug or id: keys of any other organization are `NOT_FOUND`.
+    org: Option<String>,
+    /// Repeats the problem document in a header of the answer, for nginx, which reads no body of it.
+    problem_in_header: bool,
+}
+
+const X_KEYDESK_PROBLEM: HeaderName = HeaderName::from_static("x-keydesk-problem");
+/// A proxy's room for an answer's headers is a few kilobytes, and a detail can quote what the client sent.
+const MAX_PROBLEM: usize = 2048;
+
+/// A header in the words of Caddy and Traefik, and in nginx's.
+const METHOD: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
+const TARGET: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
+
+/// The value of a header that may have two names; `Err`: both are there and differ, or one is there twice. A client may
+/// have written one of them.
+fn described<'a>(headers: &'a HeaderMap, names: &[HeaderName; 2]) -> Result<Option<&'a str>, ()> {
+    let mut value = None;
+    for header in names.iter().flat_map(|name| headers.get_all(name)) {
+        let text = header.to_str().map_err(|_| ())?;
+        // Some proxies send an empty header for one that they clear.
+        if text.is_empty() {
+            continue;
+        }
+        if value.is_some_and(|known| known != text) {
+            return Err(());
+        }
+        value = Some(text);
+    }
+    Ok(value)
+}
+
+pub async fn forward_auth(
+    plane: State<KeyPlane>,
+    id: Extension<RequestId>,
+    peer: ConnectInfo<SocketAddr>,
+    expectations: Result<Query<Expectations>, QueryRejection>,
+    headers: HeaderMap,
+) -> Response {
+    let Ok(Query(expectations)) = expectations else {
+        let detail = "The query may hold environment=, org= and problem_in_header=true, once each, and nothing else.";
+        return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0.0).into_response();
+    };
+    let in_header = expectations.problem_in_header;
+    let answer = judged(plane, id, peer, expectations, headers).await;
+    if in_header && !answer.status().is_success() { with_problem_in_header(answer).await } else { answer }
+}
+
+/// The same answer, with its body in a header as well: JSON escaped to ASCII. One too long is left out.
+async fn with_problem_in_header(answer: Response) -> Response {
+    let (mut parts, body) = answer.into_parts();
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let ascii: String = String::from_utf8_lossy(&body)
+        .encode_utf16()
+        .map(|unit| match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
+            _ => format!("\\u{unit:04x}"),
+        })
+        .collect();
+    if ascii.len() <= MAX_PROBLEM
+        && let Ok(value) = HeaderValue::from_str(&ascii)
+    {
+        parts.headers.insert(X_KEYDESK_PROBLEM, value);
+    }
+    Response::from_parts(parts, body.into())
+}
+
+async fn judged(
+    State(plane): State<KeyPlane>,
+    Extension(id): Extension<RequestId>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    expectations: Expectations,
+    headers: HeaderMap,
+) -> Response {
+    let (Ok(method), Ok(target)) = (described(&headers, &METHOD), described(&headers, &TARGET)) else {
+        let detail =
+            "The request is described in two ways that differ. Let the proxy clear the headers that it does not set.";
+        return Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail, id.0).into_response();
+    };
+    let (Some(method), Some(target)) = (method, target) else {
+        let detail = "The proxy has to describe the request: X-Forwarded-Method and X-Forwarded-Uri, or X-Original-Method and \
+                      X-Original-URI.";
+        return Problem::new(StatusCode::BAD_REQUEST, "no-request", detail, id.0).into_response();
+    };
+    let shown = match handlers::shown(&headers, plane.catalog.headers, id) {
+        Ok(shown) => shown,
+        Err(refusal) => return *refusal,
+    };
+    let path = Path::parse(target);
+    let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
+    let client = plane.proxies.resolve(peer, &headers);
+    let about = json!({ "method": method, "path": target.split(['?', '#']).next() });
+    let unrouted = needed.is_none();
+    let needed = needed.unwrap_or_default();
+    let asked = Asked {
+        // Both the proxy and the route may expect one; where they differ, no key is right.
+        org: needed.org.as_deref().or(expectations.org.as_deref()),
+        environment: expectations.environment.as_deref(),
+        namespace: needed.namespace.as_deref(),
+        scopes: &needed.scopes,
+        address: client.known(),
+    };
+    if needed.org.is_some() && expectations.org.is_some() && needed.org != expectations.org {
+        return plane.refusal(&Verdict::WrongOrg, id, None);
+    }
+    let question = Question {
+        asked,
+        shown,
+        request_id: id.0,
+        agent: handlers::agent(&headers),
+        via: None,
+        // Nobody passes where there is no route; whoever has no good key is told that first.
+        dry_run: false,
+        routed: !unrouted,
+        about,
+    };
+    let judged = plane.judge(question).await;
+    match judged {
+        Judged { verdict: Verdict::Valid, .. } if unrouted => {
+            let detail = "No route of the catalog matches this request, so it is refused.";
+            Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail, id.0).into_response()
+        }
+        Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
+            let mut response = StatusCode::OK.into_response();
+            identify(response.headers_mut(), &record);
+            wire::put_rate(response.headers_mut(), metered.as_ref());
+            response
+        }
+        Judged { verdict, metered, .. } => plane.refusal(&verdict, id, metered.as_ref()),
+    }
+}
+
+/// Who the key is, for the service behind the proxy. Every header is always there, if empty: a proxy that copies them must
+/// overwrite whatever a client sent under the same name.
+fn identify(headers: &mut HeaderMap, record: &Record) {
+    for (name, value) in [
+        ("x-keydesk-org", record.org.clone()),
+        ("x-keydesk-org-id", record.org_id.to_string()),
+        ("x-keydesk-key-id", record.id.to_string()),
+        ("x-keydesk-environment", record.environment.clone()),
+        ("x-keydesk-tier", record.tier.clone()),
+        ("x-keydesk-scopes", record.scopes.join(" ")),
+        ("x-keydesk-namespaces", record.namespaces.join(" ")),
+    ] {
+        // Slugs, ids, and names that the catalog and the lifecycle hold to ASCII.
+        let value = HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static(""));
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

@@ -1,0 +1,287 @@
+//! One question about one credential, from the headers to the verdict and what it leaves behind. Verify, whoami and
+//! forward-auth are skins of this.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use time::{Date, Month, OffsetDateTime};
+use uuid::Uuid;
+
+use super::{
+    KeyPlane,
+    limiter::{Allowance, Outcome, Rate, Subject, Ticket},
+    metrics,
+};
+use crate::{
+    catalog::Tier,
+    keys::{
+        secret::Presented,
+        store,
+        verdict::{self, Asked, Case, Lookup, Record, Spending, Step, Verdict},
+    },
+    usage::{self, Use, refusals::Refusal},
+};
+
+/// Of keys that are none, an address may show so many…
+const INVALID_CALLS: u32 = 60;
+/// …in so long, before it is told to slow down.
+const INVALID_WINDOW: Duration = Duration::from_secs(60);
+
+/// What was presented.
+#[derive(Clone, Copy)]
+pub enum Shown<'a> {
+    Nothing,
+    WrongHeader,
+    Credential(&'a [u8]),
+}
+
+/// Who asks, and how.
+pub struct Question<'a> {
+    pub asked: Asked<'a>,
+    pub shown: Shown<'a>,
+    pub request_id: Uuid,
+    pub agent: String,
+    /// The service that asks on the client's behalf.
+    pub via: Option<String>,
+    /// Spends and records nothing.
+    pub dry_run: bool,
+    /// Whether there is anything to let the key through to. Without, a good key spends nothing and is not used; a bad one
+    /// is refused and noted as everywhere.
+    pub routed: bool,
+    /// What the log of refusals says of the request besides.
+    pub about: Value,
+}
+
+/// What the calls of a tier came to.
+#[derive(Clone, Debug)]
+pub struct Metered {
+    pub tier: String,
+    pub window: Duration,
+    pub rate: Rate,
+}
+
+pub struct Judged {
+    pub verdict: Verdict,
+    /// `None` where the asker may not know of the key.
+    pub record: Option<Record>,
+    pub metered: Option<Metered>,
+    pub steps: Vec<Step>,
+}
+
+impl KeyPlane {
+    pub async fn judge(&self, question: Question<'_>) -> Judged {
+        let now = self.clock.now();
+        let found = match question.shown {
+            Shown::Credential(credential) => self.look_up(credential).await,
+            Shown::Nothing => Found::Not(Lookup::Missing),
+            Shown::WrongHeader => Found::Not(Lookup::WrongHeader),
+        };
+        let lookup = match &found {
+            Found::Not(lookup) => *lookup,
+            Found::Key(record) => Lookup::Found(record),
+        };
+        let mut case = Case { catalog: &self.catalog, lookup, asked: &question.asked, spending: Spending::NotYet, now };
+        let mut metered = None;
+        if let (Verdict::Valid, Lookup::Found(record), true) = (verdict::decide(case), lookup, question.routed) {
+            (case.spending, metered) = self.spend(record, question.dry_run, now).await;
+        }
+        let mut verdict = verdict::decide(case);
+        let steps = verdict::trace(case);
+        if !question.dry_run {
+            if matches!(verdict, Verdict::NotFound | Verdict::Malformed(_))
+                && let Some(retry_after) = self.slow_down(&question.asked, now).await
+            {
+                verdict = Verdict::RateLimited { retry_after };
+            }
+            if question.routed || verdict != Verdict::Valid {
+                self.leave_traces(&question, &verdict, &steps, lookup, now);
+            }
+        }
+        // To whoever may not know of it, the key's facts are as absent as the key.
+        let told = match found {
+            Found::Key(record) if verdict != Verdict::WrongOrg => Some(*record),
+            _ => None,
+        };
+        Judged { verdict, record: told, metered, steps }
+    }
+
+    /// Shape and checksum first; what cannot be a key is not asked about.
+    async fn look_up(&self, credential: &[u8]) -> Found {
+        let presented = match Presented::parse(credential) {
+            Ok(presented) => presented,
+            Err(why) => return Found::Not(Lookup::Malformed(why)),
+        };
+        match store::record(&self.keys, presented.digest).await {
+            Ok(Some(record)) => Found::Key(Box::new(record)),
+            Ok(None) => Found::Not(Lookup::Unknown),
+            Err(error) => {
+                tracing::error!(%error, "a key could not be looked up");
+                Found::Not(Lookup::Unreachable)
+            }
+        }
+    }
+
+    /// The last two gates: rate, then quota. A call that the quota refuses has not spent its rate.
+    async fn spend(&self, record: &Record, dry_run: bool, now: OffsetDateTime) -> (Spending, Option<Metered>) {
+        let Some(tier) = self.catalog.tier(&record.tier) else { return (Spending::Unknown, None) };
+        let (rate, ticket) = match self.spend_rate(record, tier, dry_run, now).await {
+            Rated::Unlimited => (None, None),
+            Rated::Broken => return (Spending::Unknown, None),
+            Rated::Over(metered, retry_after) => return (Spending::OverRate(retry_after), Some(metered)),
+            Rated::Within(metered, ticket) => (Some(metered), ticket),
+        };
+        let quota = self.spend_quota(record, tier, dry_run, now).await;
+        if quota != Spending::Within
+            && let Some(ticket) = ticket
+        {
+            self.limiter.give_back(Subject::Key(record.id), ticket).await;
+        }
+        (quota, rate)
+    }
+
+    async fn spend_rate(&self, record: &Record, tier: &Tier, dry_run: bool, now: OffsetDateTime) -> Rated {
+        let Some(limit) = tier.limit else { return Rated::Unlimited };
+        let Ok(allowance) = Allowance::new(limit.calls, limit.window) else { return Rated::Broken };
+        let subject = Subject::Key(record.id);
+        let metered = |rate| Metered { tier: tier.name.clone(), window: limit.window, rate };
+        let outcome = if dry_run {
+            self.limiter.peek(subject, allowance, now).await.map(|outcome| match outcome {
+                Outcome::Taken { rate, .. } => Rated::Within(metered(rate), None),
+                Outcome::Refused { rate, retry_after } => Rated::Over(metered(rate), retry_after),
+            })
+        } else {
+            self.limiter.take(subject, allowance, now).await.map(|outcome| match outcome {
+                Outcome::Taken { rate, ticket } => Rated::Within(metered(rate), Some(ticket)),
+                Outcome::Refused { rate, retry_after } => Rated::Over(metered(rate), retry_after),
+            })
+        };
+        outcome.unwrap_or_else(|error| {
+            metrics::limiter_error();
+            tracing::error!(?error, "the limiter could not be asked");
+            if tier.open_without_limiter { Rated::Unlimited } else { Rated::Broken }
+        })
+    }
+
+    async fn spend_quota(&self, record: &Record, tier: &Tier, dry_run: bool, now: OffsetDateTime) -> Spending {
+        let Some(quota) = tier.monthly else { return Spending::Within };
+        let month = month_of(now);
+        let within = if dry_run {
+            usage::store::quota_used(&self.keys, record.id, month).await.map(|used| used < quota)
+        } else {
+            usage::store::spend_quota(&self.keys, record.id, month, quota).await
+        };
+        match within {
+            Ok(true) => Spending::Within,
+            Ok(false) => Spending::OverQuota(until_next_month(now)),
+            Err(error) => {
+                tracing::error!(%error, "a quota could not be counted");
+                Spending::Unknown
+            }
+        }
+    }
+
+    /// How long an address that shows one wrong key after the other has to wait; keys that are good are not held up.
+    async fn slow_down(&self, asked: &Asked<'_>, now: OffsetDateTime) -> Option<u64> {
+        let allowance = Allowance::new(INVALID_CALLS, INVALID_WINDOW).ok()?;
+        match self.limiter.take(Subject::Address(asked.address?), allowance, now).await {
+            Ok(Outcome::Refused { retry_after, .. }) => Some(retry_after),
+            // What was refused anyway stays so without the limiter.
+            Ok(Outcome::Taken { .. }) | Err(_) => None,
+        }
+    }
+
+    fn leave_traces(
+        &self,
+        question: &Question<'_>,
+        verdict: &Verdict,
+        steps: &[Step],
+        lookup: Lookup<'_>,
+        now: OffsetDateTime,
+    ) {
+        let code = verdict.code();
+        metrics::verdict(code);
+        let asked = &question.asked;
+        let key = match lookup {
+            // A key of another organization was not used here.
+            Lookup::Found(record) if *verdict != Verdict::WrongOrg => Some((record.id, record.org_id)),
+            _ => None,
+        };
+        if let Some((key, org)) = key {
+            let (agent, via) = (question.agent.clone(), question.via.clone());
+            self.usage.note(Use { key, org, at: now, address: asked.address, agent, via, code });
+        }
+        if *verdict != Verdict::Valid {
+            self.refusals.note(Refusal {
+                request_id: question.request_id,
+                at: now,
+                code,
+                key,
+                address: asked.address,
+                agent: usage::family(&question.agent),
+                asked: json!({
+                    "request": question.about, "environment": asked.environment, "namespace": asked.namespace,
+                    "scopes": asked.scopes, "via": question.via,
+                }),
+                gates: steps_json(steps),
+            });
+        }
+    }
+}
+
+enum Found {
+    Key(Box<Record>),
+    Not(Lookup<'static>),
+}
+
+enum Rated {
+    Unlimited,
+    Within(Metered, Option<Ticket>),
+    Over(Metered, u64),
+    Broken,
+}
+
+/// Gate by gate, for people and programs.
+pub fn steps_json(steps: &[Step]) -> Value {
+    let step = |step: &Step| match &step.refused {
+        None => json!({ "gate": step.gate, "passed": true }),
+        Some(verdict) => {
+            json!({ "gate": step.gate, "passed": false, "code": verdict.code(), "detail": verdict.detail() })
+        }
+    };
+    steps.iter().map(step).collect()
+}
+
+/// The first day of the calendar month, in UTC.
+fn month_of(now: OffsetDateTime) -> Date {
+    now.date().replace_day(1).unwrap_or(now.date())
+}
+
+/// Whole seconds until the next calendar month begins, rounded up.
+fn until_next_month(now: OffsetDateTime) -> u64 {
+    let first = month_of(now);
+    let year = if first.month() == Month::December { first.year() + 1 } else { first.year() };
+    let next = Date::from_calendar_date(year, first.month().next(), 1).unwrap_or(first);
+    let left = next.midnight().assume_utc() - now;
+    u64::try_from(left.whole_seconds()).unwrap_or_default() + u64::from(left.subsec_nanoseconds() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn a_month_is_a_calendar_month_in_utc() {
+        for (now, left) in [
+            (datetime!(2026-11-30 23:59:59 UTC), 1),
+            (datetime!(2026-11-30 23:59:59.5 UTC), 1),
+            (datetime!(2026-11-01 00:00 UTC), 30 * 86_400),
+            (datetime!(2026-12-31 12:00 UTC), 43_200),
+            (datetime!(2028-02-28 00:00 UTC), 2 * 86_400),
+        ] {
+            assert_eq!(until_next_month(now), left, "{now}");
+        }
+        assert_eq!(month_of(datetime!(2026-11-30 23:59:59 UTC)), month_of(datetime!(2026-11-01 00:00 UTC)));
+    }
+}

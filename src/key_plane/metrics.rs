@@ -1,0 +1,44 @@
+//! What is counted for operators, in the words of Prometheus.
+
+use std::time::Duration;
+
+use metrics::{counter, gauge, histogram};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+use super::KeyPlane;
+use crate::keys::verdict::Code;
+
+/// Starts counting, once for the process. `None`: somebody else counts already (in tests).
+pub fn start() -> Option<PrometheusHandle> {
+    const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Full("keydesk_answer_seconds".to_owned()), &BUCKETS)
+        .ok()?
+        .install_recorder()
+        .ok()
+}
+
+pub fn verdict(code: Code) {
+    counter!("keydesk_verdicts_total", "code" => code.as_str()).increment(1);
+}
+
+pub fn limiter_error() {
+    counter!("keydesk_limiter_errors_total").increment(1);
+}
+
+/// How long an answer took. `route` is the route, not the path: whoever asks for other paths makes no new series.
+pub fn answered(route: &'static str, took: Duration) {
+    histogram!("keydesk_answer_seconds", "route" => route).record(took.as_secs_f64());
+}
+
+/// What is read off when it is asked for.
+pub fn observe(plane: &KeyPlane) {
+    #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
+    let set = |name: &'static str, value: u64| gauge!(name).set(value as f64);
+    set("keydesk_usage_buckets_waiting", plane.usage.waiting() as u64);
+    set("keydesk_usage_calls_lumped", plane.usage.lumped());
+    set("keydesk_refusals_waiting", plane.refusals.waiting() as u64);
+    set("keydesk_refusals_dropped", plane.refusals.dropped());
+    set("keydesk_database_connections", u64::from(plane.keys.size()));
+    set("keydesk_database_connections_idle", plane.keys.num_idle() as u64);
+}

@@ -1,0 +1,88 @@
+//! Whether this node can do its work, and what is missing if not.
+
+use axum::{
+    Json, Router,
+    extract::State,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use http::{StatusCode, header};
+use metrics_exporter_prometheus::PrometheusHandle;
+use serde::Serialize;
+use time::Duration;
+
+use super::{
+    KeyPlane,
+    limiter::{Allowance, Subject},
+    metrics,
+};
+use crate::{database, revocation};
+
+/// Expiry is judged by this node's clock, so it must not be far from the database's.
+const MAX_OFFSET: Duration = Duration::SECOND;
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    /// What keeps it from being ready.
+    missing: Vec<String>,
+    /// What an operator should see to.
+    warnings: Vec<String>,
+}
+
+impl KeyPlane {
+    async fn readiness(&self) -> Readiness {
+        let (mut missing, mut warnings) = (Vec::new(), Vec::new());
+        match database::store::clock(&self.keys).await {
+            Ok(theirs) => {
+                let offset = (theirs - self.clock.now()).abs();
+                if offset > MAX_OFFSET {
+                    missing.push(format!(
+                        "this node's clock and the database's are {} ms apart",
+                        offset.whole_milliseconds()
+                    ));
+                }
+            }
+            Err(_) => missing.push("the database does not answer".to_owned()),
+        }
+        // A peek at a subject that nobody is.
+        if let Ok(allowance) = Allowance::new(1, std::time::Duration::from_secs(1)) {
+            let nobody = Subject::Key(crate::keys::model::KeyId(uuid::Uuid::nil()));
+            if self.limiter.peek(nobody, allowance, self.clock.now()).await.is_err() {
+                missing.push("the limiter does not answer".to_owned());
+            }
+        }
+        if let Some(warning) = self.alone().await {
+            warnings.push(warning);
+        }
+        Readiness { ready: missing.is_empty(), missing, warnings }
+    }
+
+    /// Several nodes that count each in its own memory let through several times the limit.
+    pub async fn alone(&self) -> Option<String> {
+        if self.limiter.is_shared() {
+            return None;
+        }
+        let nodes = revocation::store::alone(&self.keys, self.clock.now()).await.ok()?;
+        (nodes > 1).then(|| {
+            format!("{nodes} nodes count calls each in its own memory, so that a key can make {nodes} times its calls: set KEYDESK_LIMITER to a Redis that all use")
+        })
+    }
+}
+
+/// `GET /readyz`: 200 if verdicts can be given here; otherwise 503, and what is missing.
+pub async fn readyz(State(plane): State<KeyPlane>) -> Response {
+    let readiness = plane.readiness().await;
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(readiness)).into_response()
+}
+
+/// The operator's own port: readiness and metrics.
+pub fn admin_router(plane: KeyPlane, handle: Option<PrometheusHandle>) -> Router {
+    let metrics = async move |State(plane): State<KeyPlane>| {
+        metrics::observe(&plane);
+        let text = handle.as_ref().map(PrometheusHandle::render).unwrap_or_default();
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+    };
+    Router::new().route("/metrics", get(metrics)).route("/readyz", get(readyz)).with_state(plane)
+}

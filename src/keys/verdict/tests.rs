@@ -1,0 +1,376 @@
+//! The verdict's tables.
+
+use time::{Duration, macros::datetime};
+use uuid::Uuid;
+
+use super::*;
+
+const NOW: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
+
+/// `receipts:write` and the like, with wildcards, and a tier that allows reading only.
+fn catalog() -> Catalog {
+    let text = include_str!("../../catalog/presets/default.toml")
+        .replace("name = \"high\"\nlabel = \"High\"", "name = \"high\"\nlabel = \"High\"\nscopes = [\"read\"]");
+    Catalog::parse(&text).unwrap()
+}
+
+fn key() -> Record {
+    Record {
+        id: KeyId(Uuid::from_u128(1)),
+        org_id: OrgId(Uuid::from_u128(2)),
+        org: "acme".into(),
+        name: "CI".into(),
+        environment: "live".into(),
+        tier: "standard".into(),
+        scopes: vec!["read".into(), "write".into()],
+        namespaces: Vec::new(),
+        addresses: Vec::new(),
+        expires_at: None,
+        disabled_at: None,
+        revoked_at: None,
+        org_suspended: false,
+        creator_stands: true,
+    }
+}
+
+fn judge(catalog: &Catalog, key: &Record, asked: &Asked<'_>) -> Verdict {
+    decide(Case { catalog, lookup: Lookup::Found(key), asked, spending: Spending::Within, now: NOW })
+}
+
+fn on(change: impl FnOnce(&mut Record), asked: Asked<'_>) -> Code {
+    let mut key = key();
+    change(&mut key);
+    judge(&catalog(), &key, &asked).code()
+}
+
+#[test]
+fn what_was_not_found_is_told_apart() {
+    let catalog = catalog();
+    let asked = Asked::default();
+    for (lookup, code) in [
+        (Lookup::Missing, Code::Missing),
+        (Lookup::Malformed(Malformed::Shape), Code::Malformed),
+        (Lookup::Unknown, Code::NotFound),
+        (Lookup::Unreachable, Code::Unavailable),
+    ] {
+        let case = Case { catalog: &catalog, lookup, asked: &asked, spending: Spending::Within, now: NOW };
+        assert_eq!(decide(case).code(), code);
+    }
+}
+
+#[test]
+fn each_gate_refuses_with_its_own_word() {
+    let any = Asked::default;
+    assert_eq!(on(|_| (), any()), Code::Valid);
+    assert_eq!(on(|k| k.revoked_at = Some(NOW), any()), Code::Revoked);
+    assert_eq!(on(|k| k.disabled_at = Some(NOW), any()), Code::Disabled);
+    assert_eq!(on(|k| k.expires_at = Some(NOW - Duration::SECOND), any()), Code::Expired);
+    assert_eq!(on(|k| k.org_suspended = true, any()), Code::Suspended);
+    assert_eq!(on(|_| (), Asked { org: Some("other"), ..any() }), Code::NotFound);
+    assert_eq!(on(|_| (), Asked { environment: Some("test"), ..any() }), Code::WrongEnvironment);
+    assert_eq!(on(|_| (), Asked { scopes: &["admin".into()], ..any() }), Code::InsufficientScope);
+    assert_eq!(on(|k| k.tier = "gone".into(), any()), Code::Unavailable);
+}
+
+#[test]
+fn a_key_expires_exactly_at_its_time() {
+    for (at, code) in [
+        (NOW + Duration::microseconds(1), Code::Valid),
+        (NOW, Code::Expired),
+        (NOW - Duration::microseconds(1), Code::Expired),
+        (NOW + Duration::days(3650), Code::Valid),
+        (OffsetDateTime::UNIX_EPOCH, Code::Expired),
+        (NOW.to_offset(time::UtcOffset::from_hms(9, 0, 0).unwrap()), Code::Expired),
+    ] {
+        assert_eq!(on(|k| k.expires_at = Some(at), Asked::default()), code, "{at}");
+    }
+}
+
+#[test]
+fn an_organization_is_expected_by_slug_or_id_exactly() {
+    let id = OrgId(Uuid::from_u128(2)).to_string();
+    for (org, code) in [
+        ("acme", Code::Valid),
+        (id.as_str(), Code::Valid),
+        (&id.to_uppercase(), Code::NotFound),
+        (&id.replace('-', ""), Code::NotFound),
+        ("Acme", Code::NotFound),
+        (" acme", Code::NotFound),
+        ("acm", Code::NotFound),
+        ("acmee", Code::NotFound),
+        ("", Code::NotFound),
+        ("*", Code::NotFound),
+    ] {
+        // Digits alone have no case.
+        let code = if org == id { Code::Valid } else { code };
+        assert_eq!(on(|_| (), Asked { org: Some(org), ..Asked::default() }), code, "{org}");
+    }
+}
+
+#[test]
+fn an_environment_is_expected_exactly() {
+    for (environment, code) in [
+        ("live", Code::Valid),
+        ("Live", Code::WrongEnvironment),
+        ("test", Code::WrongEnvironment),
+        ("", Code::WrongEnvironment),
+    ] {
+        assert_eq!(on(|_| (), Asked { environment: Some(environment), ..Asked::default() }), code, "{environment}");
+    }
+}
+
+#[test]
+fn scopes() {
+    let cases: &[(&str, &str, &str, &[&str])] = &[
+        // has, tier, asked, missing
+        ("read write", "standard", "", &[]),
+        ("read write", "standard", "read", &[]),
+        ("read write", "standard", "write", &[]),
+        ("read write", "standard", "read write", &[]),
+        ("read write", "standard", "write read", &[]),
+        ("read write", "standard", "read read", &[]),
+        ("read write", "standard", "admin", &["admin"]),
+        ("read write", "standard", "read admin", &["admin"]),
+        ("read write", "standard", "admin other", &["admin", "other"]),
+        ("read", "standard", "READ", &["READ"]),
+        ("read", "standard", "Read", &["Read"]),
+        ("read", "standard", "rea", &["rea"]),
+        ("read", "standard", "reads", &["reads"]),
+        ("read", "standard", "*", &["*"]),
+        ("read", "standard", "read:*", &["read:*"]),
+        ("", "standard", "read", &["read"]),
+        ("", "standard", "", &[]),
+        ("*", "standard", "read", &["read"]),
+        ("read*", "standard", "read", &["read"]),
+        // The tier allows reading only, whatever the key has.
+        ("read write", "high", "read", &[]),
+        ("read write", "high", "write", &["write"]),
+        ("read write", "high", "read write", &["write"]),
+        ("write", "high", "read", &["read"]),
+        ("read write admin", "unlimited", "admin write read", &[]),
+    ];
+    let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let catalog = catalog();
+    for (has, tier, asked, missing) in cases {
+        let key = Record { scopes: words(has), tier: (*tier).to_owned(), ..key() };
+        let scopes = words(asked);
+        let verdict = judge(&catalog, &key, &Asked { scopes: &scopes, ..Asked::default() });
+        let expected = match missing {
+            [] => Verdict::Valid,
+            missing => Verdict::InsufficientScope { missing: missing.iter().map(|s| (*s).to_owned()).collect() },
+        };
+        assert_eq!(verdict, expected, "has {has:?} of {tier}, asked {asked:?}");
+    }
+    // An empty scope is one that no key has.
+    assert_eq!(on(|_| (), Asked { scopes: &[String::new()], ..Asked::default() }), Code::InsufficientScope);
+    assert_eq!(on(|_| (), Asked { scopes: &["read ".to_owned()], ..Asked::default() }), Code::InsufficientScope);
+}
+
+#[test]
+fn scopes_with_wildcards() {
+    let mut catalog = catalog();
+    catalog.wildcards = true;
+    for (has, asked, valid) in [
+        ("*", "read", true),
+        ("*", "a:b:c", true),
+        ("receipts:*", "receipts:write", true),
+        ("receipts:*", "receipts:", true),
+        ("receipts:*", "receipts", false),
+        ("receipts:*", "receiptsx:write", false),
+        ("receipts:*", "policy:read", false),
+        ("receipts:*", "RECEIPTS:write", false),
+        ("*:write", "receipts:write", false),
+        ("re*pts:write", "receipts:write", false),
+        ("receipts:**", "receipts:*x", true),
+        ("read", "read", true),
+        ("read", "*", false),
+        ("rea*", "read", true),
+        ("", "read", false),
+    ] {
+        let key = Record { scopes: vec![has.to_owned()], ..key() };
+        let scopes = [asked.to_owned()];
+        let verdict = judge(&catalog, &key, &Asked { scopes: &scopes, ..Asked::default() });
+        assert_eq!(verdict == Verdict::Valid, valid, "{has} {asked}");
+    }
+    // A wildcard does not reach beyond the tier.
+    let key = Record { scopes: vec!["*".to_owned()], tier: "high".into(), ..key() };
+    assert_eq!(
+        judge(&catalog, &key, &Asked { scopes: &["write".to_owned()], ..Asked::default() }).code(),
+        Code::InsufficientScope
+    );
+    assert_eq!(judge(&catalog, &key, &Asked { scopes: &["read".to_owned()], ..Asked::default() }), Verdict::Valid);
+}
+
+#[test]
+fn addresses() {
+    let cases: &[(&str, Option<&str>, bool)] = &[
+        ("", Some("203.0.113.9"), true),
+        ("", Some("2001:db8::1"), true),
+        ("", None, true),
+        ("203.0.113.9/32", Some("203.0.113.9"), true),
+        ("203.0.113.9/32", Some("203.0.113.10"), false),
+        ("203.0.113.9/32", None, false),
+        ("203.0.113.0/24", Some("203.0.113.0"), true),
+        ("203.0.113.0/24", Some("203.0.113.255"), true),
+        ("203.0.113.0/24", Some("203.0.112.255"), false),
+        ("203.0.113.0/24", Some("203.0.114.0"), false),
+        ("203.0.113.128/25", Some("203.0.113.127"), false),
+        ("203.0.113.128/25", Some("203.0.113.128"), true),
+        ("0.0.0.0/0", Some("8.8.8.8"), true),
+        ("0.0.0.0/0", Some("2001:db8::1"), false),
+        ("0.0.0.0/0", None, false),
+        ("::/0", Some("2001:db8::1"), true),
+        ("::/0", Some("8.8.8.8"), false),
+        // An IPv4 address in IPv6 clothes is that IPv4 address.
+        ("203.0.113.9/32", Some("::ffff:203.0.113.9"), true),
+        ("203.0.113.9/32", Some("::ffff:203.0.113.10"), false),
+        ("::/0", Some("::ffff:203.0.113.9"), false),
+        ("2001:db8::/32", Some("2001:db8:ffff::1"), true),
+        ("2001:db8::/32", Some("2001:db9::1"), false),
+        ("2001:db8::1/128", Some("2001:db8::1"), true),
+        ("2001:db8::1/128", Some("2001:db8::2"), false),
+        ("10.0.0.0/8 203.0.113.9/32", Some("10.255.255.255"), true),
+        ("10.0.0.0/8 203.0.113.9/32", Some("203.0.113.9"), true),
+        ("10.0.0.0/8 203.0.113.9/32", Some("11.0.0.0"), false),
+        ("127.0.0.0/8", Some("127.0.0.1"), true),
+        ("127.0.0.0/8", Some("::1"), false),
+        ("::1/128", Some("::1"), true),
+    ];
+    for (allowed, address, valid) in cases {
+        let addresses = allowed.split_whitespace().map(|net| net.parse().unwrap()).collect();
+        let code =
+            on(|k| k.addresses = addresses, Asked { address: address.map(|a| a.parse().unwrap()), ..Asked::default() });
+        let expected = if *valid { Code::Valid } else { Code::IpNotAllowed };
+        assert_eq!(code, expected, "{allowed:?} from {address:?}");
+    }
+}
+
+#[test]
+fn namespaces() {
+    let mut catalog = catalog();
+    for (required, has, asked, valid) in [
+        (false, "", Some("staging"), true),
+        (true, "", Some("staging"), false),
+        (true, "", None, true),
+        (false, "staging", Some("staging"), true),
+        (true, "staging", Some("staging"), true),
+        (false, "staging", Some("Staging"), false),
+        (false, "staging", Some("staging2"), false),
+        (false, "staging", Some("stag"), false),
+        (false, "staging", Some(""), false),
+        (false, "staging", Some("*"), false),
+        (false, "staging default", Some("default"), true),
+        (false, "staging default", Some("other"), false),
+        (false, "staging", None, true),
+        (false, "*", Some("staging"), false),
+    ] {
+        catalog.namespaces_required = required;
+        let key = Record { namespaces: has.split_whitespace().map(str::to_owned).collect(), ..key() };
+        let verdict = judge(&catalog, &key, &Asked { namespace: asked, ..Asked::default() });
+        let expected = if valid { Code::Valid } else { Code::NamespaceNotAllowed };
+        assert_eq!(verdict.code(), expected, "{required} {has:?} {asked:?}");
+    }
+    let key = Record { namespaces: vec!["default".into()], ..key() };
+    let verdict = judge(&catalog, &key, &Asked { namespace: Some("staging"), ..Asked::default() });
+    assert_eq!(verdict.detail(), "Namespace 'staging' not permitted for tenant 'acme'");
+}
+
+#[test]
+fn standing() {
+    let mut catalog = catalog();
+    for (bound, suspended, stands, valid) in [
+        (false, false, true, true),
+        (false, false, false, true),
+        (true, false, true, true),
+        (true, false, false, false),
+        (false, true, true, false),
+        (true, true, true, false),
+    ] {
+        catalog.bound_to_creator = bound;
+        let key = Record { org_suspended: suspended, creator_stands: stands, ..key() };
+        assert_eq!(judge(&catalog, &key, &Asked::default()) == Verdict::Valid, valid, "{bound} {suspended} {stands}");
+    }
+}
+
+#[test]
+fn spending_comes_last() {
+    let catalog = catalog();
+    let (key, asked) = (key(), Asked::default());
+    for (spending, verdict) in [
+        (Spending::NotYet, Verdict::Valid),
+        (Spending::Within, Verdict::Valid),
+        (Spending::OverRate(7), Verdict::RateLimited { retry_after: 7 }),
+        (Spending::OverQuota(9), Verdict::UsageExceeded { retry_after: 9 }),
+        (Spending::Unknown, Verdict::Unavailable),
+    ] {
+        let case = Case { catalog: &catalog, lookup: Lookup::Found(&key), asked: &asked, spending, now: NOW };
+        assert_eq!(decide(case), verdict);
+        let refused = Record { revoked_at: Some(NOW), ..key.clone() };
+        assert_eq!(decide(Case { lookup: Lookup::Found(&refused), ..case }), Verdict::Revoked);
+    }
+}
+
+/// Everything is wrong at once; mending one at a time shows the next gate.
+#[test]
+fn gates_come_in_order() {
+    let catalog = catalog();
+    let scopes = ["admin".to_owned()];
+    let mut asked = Asked {
+        org: Some("other"),
+        environment: Some("test"),
+        namespace: Some("staging"),
+        scopes: &scopes,
+        address: None,
+    };
+    let mut key = Record {
+        revoked_at: Some(NOW),
+        disabled_at: Some(NOW),
+        expires_at: Some(NOW),
+        org_suspended: true,
+        addresses: vec!["10.0.0.0/8".parse().unwrap()],
+        namespaces: vec!["default".into()],
+        ..key()
+    };
+    let spending = Spending::OverRate(1);
+    let judge = |key: &Record, asked: &Asked<'_>, spending| {
+        decide(Case { catalog: &catalog, lookup: Lookup::Found(key), asked, spending, now: NOW }).code()
+    };
+    assert_eq!(judge(&key, &asked, spending), Code::NotFound);
+    asked.org = None;
+    assert_eq!(judge(&key, &asked, spending), Code::Revoked);
+    key.revoked_at = None;
+    assert_eq!(judge(&key, &asked, spending), Code::Disabled);
+    key.disabled_at = None;
+    assert_eq!(judge(&key, &asked, spending), Code::Expired);
+    key.expires_at = None;
+    assert_eq!(judge(&key, &asked, spending), Code::Suspended);
+    key.org_suspended = false;
+    assert_eq!(judge(&key, &asked, spending), Code::WrongEnvironment);
+    asked.environment = None;
+    assert_eq!(judge(&key, &asked, spending), Code::IpNotAllowed);
+    asked.address = Some("10.1.2.3".parse().unwrap());
+    assert_eq!(judge(&key, &asked, spending), Code::NamespaceNotAllowed);
+    asked.namespace = None;
+    assert_eq!(judge(&key, &asked, spending), Code::InsufficientScope);
+    asked.scopes = &[];
+    assert_eq!(judge(&key, &asked, spending), Code::RateLimited);
+    assert_eq!(judge(&key, &asked, Spending::OverQuota(1)), Code::UsageExceeded);
+    assert_eq!(judge(&key, &asked, Spending::Within), Code::Valid);
+}
+
+#[test]
+fn a_trace_says_what_every_gate_says() {
+    let catalog = catalog();
+    let (key, scopes) = (Record { disabled_at: Some(NOW), ..key() }, ["admin".to_owned()]);
+    let asked = Asked { scopes: &scopes, ..Asked::default() };
+    let case =
+        Case { catalog: &catalog, lookup: Lookup::Found(&key), asked: &asked, spending: Spending::NotYet, now: NOW };
+    let seen: Vec<_> = trace(case).into_iter().map(|step| (step.gate, step.refused.map(|v| v.code()))).collect();
+    assert_eq!(seen.len(), 8, "rate and quota were not asked");
+    assert_eq!(seen[2], (Gate::State, Some(Code::Disabled)));
+    assert_eq!(seen[7], (Gate::Scope, Some(Code::InsufficientScope)));
+    assert!(seen.iter().filter(|(_, refused)| refused.is_none()).count() == 6);
+    let unknown = Case { lookup: Lookup::Unknown, ..case };
+    assert_eq!(trace(unknown).last().unwrap().refused, Some(Verdict::NotFound));
+    assert_eq!(trace(Case { lookup: Lookup::Missing, ..case }).len(), 1);
+}
