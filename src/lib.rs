@@ -59,6 +59,10 @@ pub mod server_keys;
 #[cfg(feature = "ssr")]
 pub mod config;
 
+/// Where a request comes from: sockets, proxies, forwarding headers.
+#[cfg(feature = "ssr")]
+pub mod client;
+
 /// The one place that reads the wall clock.
 #[cfg(feature = "ssr")]
 pub mod clock;

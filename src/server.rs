@@ -23,6 +23,7 @@ use crate::{
         session::Sessions,
     },
     catalog::Catalog,
+    client::TrustedProxies,
     clock::Clock,
     config::{Config, Origin},
     console_plane::{
@@ -31,10 +32,15 @@ use crate::{
         door::Console,
     },
     database::{Database, DatabaseError},
-    key_plane::{self, KeyPlane},
+    key_plane::{
+        self, KeyPlane,
+        limiter::{Limiter, LimiterError},
+        metrics, ready,
+    },
+    revocation::nodes::Node,
     secrets::{self, Digest, NoRandomness},
     server_keys::ServerKeys,
-    usage::Recorder,
+    usage::{self, Recorder, refusals::Refusals},
 };
 
 /// Whoever connects has this long to send a request's head; an idle connection is closed after as long.
@@ -47,8 +53,9 @@ const MAX_CONNECTIONS: usize = 4096;
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// A set-up link that nobody uses dies after this long.
 const SETUP_LINK: time::Duration = time::Duration::hours(24);
-/// How often sessions that are over are forgotten.
-const FORGET_SESSIONS: Duration = Duration::from_secs(600);
+/// How often the chores are done.
+const CHORES: Duration = Duration::from_secs(120);
+const CHORES_BEGIN: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -64,6 +71,8 @@ pub enum ServeError {
     Hashing(#[from] HashingFailed),
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
+    #[error("KEYDESK_LIMITER: {0}")]
+    Limiter(#[from] LimiterError),
     #[error("signals cannot be waited for: {0}")]
     Signals(io::Error),
 }
@@ -78,11 +87,14 @@ pub struct Parts {
     pub origin: Origin,
     pub keys_url: String,
     pub site: Site,
+    pub limiter: Arc<Limiter>,
+    pub proxies: Arc<TrustedProxies>,
     pub usage: Arc<Recorder>,
+    pub refusals: Arc<Refusals>,
 }
 
-/// The console's and the key plane's routes.
-pub fn planes(parts: Parts) -> Result<(Router, Router), HashingFailed> {
+/// The console's routes, and the key plane.
+pub fn planes(parts: Parts) -> Result<(Router, KeyPlane), HashingFailed> {
     let console = Console {
         db: parts.console,
         clock: parts.clock.clone(),
@@ -91,19 +103,51 @@ pub fn planes(parts: Parts) -> Result<(Router, Router), HashingFailed> {
         hasher: Hasher::new()?,
         origin: parts.origin,
         keys_url: parts.keys_url,
+        proxies: Arc::clone(&parts.proxies),
         site: parts.site,
     };
-    let keys = KeyPlane { keys: parts.keys, clock: parts.clock, catalog: parts.catalog, usage: parts.usage };
-    Ok((console_plane::router::router(Arc::new(console)), key_plane::router::router(keys)))
+    let keys = KeyPlane {
+        keys: parts.keys,
+        clock: parts.clock,
+        catalog: parts.catalog,
+        limiter: parts.limiter,
+        proxies: parts.proxies,
+        usage: parts.usage,
+        refusals: parts.refusals,
+    };
+    Ok((console_plane::router::router(Arc::new(console)), keys))
 }
 
-/// Serves both planes until told to stop.
-pub async fn serve(config: &Config, catalog: Catalog, server_keys: ServerKeys) -> Result<(), ServeError> {
+/// Which planes a process serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Serves {
+    All,
+    Console,
+    Keys,
+}
+
+impl Serves {
+    fn console(self) -> bool {
+        self != Self::Keys
+    }
+
+    fn keys(self) -> bool {
+        self != Self::Console
+    }
+}
+
+/// Serves until told to stop.
+pub async fn serve(
+    config: &Config,
+    serves: Serves,
+    catalog: Catalog,
+    server_keys: ServerKeys,
+) -> Result<(), ServeError> {
     // Before anything that takes long: a signal sent meanwhile must not be lost.
     let stop = stop_signal().map_err(ServeError::Signals)?;
     let site = Site::find()?;
     let database = Database::open(config).await?;
-    let served = serve_from(config, catalog, server_keys, site, &database, stop).await;
+    let served = serve_from(config, serves, catalog, server_keys, site, &database, stop).await;
     let closed = database.close().await;
     served?;
     Ok(closed?)
@@ -111,6 +155,7 @@ pub async fn serve(config: &Config, catalog: Catalog, server_keys: ServerKeys) -
 
 async fn serve_from(
     config: &Config,
+    serves: Serves,
     catalog: Catalog,
     server_keys: ServerKeys,
     site: Site,
@@ -118,12 +163,22 @@ async fn serve_from(
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let clock = Clock::System;
-    let console_listener = listen("KEYDESK_CONSOLE_ADDR", config.console_addr).await?;
-    let keys_listener = listen("KEYDESK_KEYS_ADDR", config.keys_addr).await?;
-    let console_at = console_listener.local_addr().unwrap_or(config.console_addr);
-    let keys_at = keys_listener.local_addr().unwrap_or(config.keys_addr);
-    let origin = config.console_origin.clone().unwrap_or_else(|| Origin::local(console_at.port()));
-    let usage = Arc::new(Recorder::default());
+    let console_listener = listen_if(serves.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr)).await?;
+    let keys_listener = listen_if(serves.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr)).await?;
+    let admin_listener = listen_if(serves.keys(), "KEYDESK_ADMIN_ADDR", config.admin_addr).await?;
+    let at = |listener: &Option<TcpListener>, configured: SocketAddr| {
+        listener.as_ref().and_then(|listener| listener.local_addr().ok()).unwrap_or(configured)
+    };
+    let keys_at = at(&keys_listener, config.keys_addr);
+    let origin = config
+        .console_origin
+        .clone()
+        .unwrap_or_else(|| Origin::local(at(&console_listener, config.console_addr).port()));
+    let (usage, refusals) = (Arc::new(Recorder::default()), Arc::new(Refusals::default()));
+    let limiter = match &config.limiter {
+        Some(url) => Limiter::redis(url).await?,
+        None => Limiter::memory(),
+    };
     let (console, keys) = planes(Parts {
         console: database.console.clone(),
         keys: database.keys.clone(),
@@ -133,20 +188,69 @@ async fn serve_from(
         origin: origin.clone(),
         keys_url: format!("http://{keys_at}"),
         site,
+        limiter: Arc::new(limiter),
+        proxies: Arc::new(config.trusted_proxies.clone()),
         usage: Arc::clone(&usage),
+        refusals: Arc::clone(&refusals),
     })?;
-    announce(database, &clock, &origin, keys_at).await?;
-    let forgetting = tokio::spawn(forget_sessions(database.console.clone(), clock));
-    tokio::join!(answer(console_listener, console, stop.clone()), answer(keys_listener, keys, stop.clone()), async {
-        usage.run(&database.keys, stop.clone()).await;
-    });
-    // Calls that were still being answered may have noted a use after the last regular flush.
-    if let Err(error) = usage.flush(&database.keys).await {
-        tracing::warn!(%error, "the last uses of keys could not be written");
-    }
-    forgetting.abort();
+    let handle = metrics::start();
+    let addresses = Addresses {
+        console: console_listener.as_ref().map(|_| origin),
+        keys: keys_listener.as_ref().map(|_| keys_at),
+        admin: admin_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+    };
+    announce(database, &clock, &addresses).await?;
+    let chores = tokio::spawn(chores(database.console.clone(), keys.clone()));
+    let admin = ready::admin_router(keys.clone(), handle);
+    tokio::join!(
+        answer_if(console_listener, console, stop.clone()),
+        answer_if(keys_listener, key_plane::router::router(keys.clone()), stop.clone()),
+        answer_if(admin_listener, admin, stop.clone()),
+        beat(&keys, serves, stop.clone()),
+        usage.run(&refusals, &database.keys, stop.clone()),
+    );
+    chores.abort();
+    // Calls that were still being answered may have noted something after the last regular flush.
+    usage.flush_all(&refusals, &database.keys).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// Says that this key plane is alive, and that it leaves.
+async fn beat(keys: &KeyPlane, serves: Serves, mut stop: watch::Receiver<bool>) {
+    if !serves.keys() {
+        return;
+    }
+    let node = Node::new(if keys.limiter.is_shared() { "redis" } else { "memory" });
+    tokio::select! {
+        () = node.run(&keys.keys, &keys.clock) => {}
+        _ = stop.wait_for(|stop| *stop) => {}
+    }
+    node.leave(&keys.keys).await;
+}
+
+async fn listen_if(
+    wanted: bool,
+    name: &'static str,
+    address: Option<SocketAddr>,
+) -> Result<Option<TcpListener>, ServeError> {
+    match address.filter(|_| wanted) {
+        Some(address) => listen(name, address).await.map(Some),
+        None => Ok(None),
+    }
+}
+
+async fn answer_if(listener: Option<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
+    if let Some(listener) = listener {
+        answer(listener, router, stop).await;
+    }
+}
+
+/// Where this process answers.
+struct Addresses {
+    console: Option<Origin>,
+    keys: Option<SocketAddr>,
+    admin: Option<SocketAddr>,
 }
 
 async fn listen(name: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
@@ -154,11 +258,21 @@ async fn listen(name: &'static str, address: SocketAddr) -> Result<TcpListener, 
 }
 
 /// Says where to go and, while nobody has an account, how to begin.
-async fn announce(database: &Database, clock: &Clock, origin: &Origin, keys_at: SocketAddr) -> Result<(), ServeError> {
+async fn announce(database: &Database, clock: &Clock, addresses: &Addresses) -> Result<(), ServeError> {
     use std::io::Write;
-    let link = setup_link(database, clock.now(), origin).await?;
-    let mut lines = format!("Keydesk is ready.\n  Console    {origin}\n  Key plane  http://{keys_at}\n");
-    if let Some(link) = link {
+    let mut lines = "Keydesk is ready.\n".to_owned();
+    if let Some(origin) = &addresses.console {
+        lines += &format!("  Console    {origin}\n");
+    }
+    if let Some(keys) = addresses.keys {
+        lines += &format!("  Key plane  http://{keys}\n");
+    }
+    if let Some(admin) = addresses.admin {
+        lines += &format!("  Metrics    http://{admin}/metrics\n");
+    }
+    if let Some(origin) = &addresses.console
+        && let Some(link) = setup_link(database, clock.now(), origin).await?
+    {
         lines += &format!(
             "\nNobody has an account yet. Open this link once, within 24 hours, to create the first:\n  {link}\n"
         );
@@ -179,17 +293,27 @@ async fn setup_link(database: &Database, now: OffsetDateTime, origin: &Origin) -
     Ok(Some(secrets::link(origin, &token)))
 }
 
-async fn forget_sessions(console: PgPool, clock: Clock) {
+/// What has to be done now and then: forget what is over, free what is idle, warn of what is wrong.
+async fn chores(console: PgPool, keys: KeyPlane) {
     loop {
-        let (idle_since, begun_since) = Sessions::bounds(clock.now());
+        let now = keys.clock.now();
+        let (idle_since, begun_since) = Sessions::bounds(now);
         let forgotten = async {
             let mut db = console.acquire().await?;
-            accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await
+            accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;
+            usage::store::prune(&keys.keys, now - usage::RETENTION).await?;
+            usage::store::prune_refusals(&keys.keys, now - usage::refusals::RETENTION).await
         };
         if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "ended sessions could not be forgotten; tried again later");
+            tracing::warn!(%error, "what is over could not be forgotten; tried again later");
         }
-        tokio::time::sleep(FORGET_SESSIONS).await;
+        keys.limiter.prune(now);
+        // Soon after the start the other nodes, if any, are known.
+        tokio::time::sleep(CHORES_BEGIN).await;
+        if let Some(warning) = keys.alone().await {
+            tracing::warn!("{warning}");
+        }
+        tokio::time::sleep(CHORES).await;
     }
 }
 

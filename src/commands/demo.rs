@@ -13,10 +13,11 @@ use crate::{
     keys::{
         lifecycle::{self, NewKey, Wish},
         model::{KeyId, Reason},
+        verdict::Code,
     },
     orgs::{self, Actor, OrgId, OrgName, Permit, Principal, Role, Slug, lifecycle::NewPerson},
     secrets,
-    usage::{self, Use},
+    usage::{Recorder, Use},
 };
 
 #[derive(Args)]
@@ -79,7 +80,9 @@ pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
         uses.extend(use_of(key, org, index, at, desk.now));
     }
     tx.commit().await?;
-    usage::store::write(&desk.database.keys, &uses).await?;
+    let recorder = Recorder::default();
+    uses.into_iter().for_each(|used| recorder.note(used));
+    recorder.flush(&desk.database.keys).await?;
     let (email, ..) = PEOPLE[0];
     let password = secrets::shown_once(&password);
     if command.json {
@@ -141,7 +144,7 @@ async fn issue(
         tier: catalog.tiers.get(usize::from(index % 7 == 6)).map(|t| t.name.clone()).unwrap_or_default(),
         scopes: catalog.scopes.iter().take(1 + pick(index + 3, 3)).map(|scope| scope.name.clone()).collect(),
         expires: expires.to_owned(),
-        form_id: None,
+        ..Wish::default()
     };
     let new = NewKey::parse(wish, catalog).map_err(|_| CommandError::said("this catalog has no demo"))?;
     let audit_key = &desk.server_keys.audit;
@@ -163,8 +166,9 @@ fn use_of(key: KeyId, org: OrgId, index: u32, made: OffsetDateTime, now: OffsetD
         key,
         org,
         at: (now - quiet).max(made),
-        address: std::net::Ipv4Addr::new(203, 0, 113, (10 + index % 200) as u8).into(),
+        address: Some(std::net::Ipv4Addr::new(203, 0, 113, (10 + index % 200) as u8).into()),
         agent: AGENTS.get(pick(index, AGENTS.len())).copied().unwrap_or_default().to_owned(),
         via: (index % 4 == 1).then(|| "edge-gateway".to_owned()),
+        code: Code::Valid,
     })
 }

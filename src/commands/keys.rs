@@ -67,9 +67,11 @@ pub struct Create {
     /// In days, as in 30d, or never
     #[arg(long, default_value = "never")]
     expires: String,
-    #[arg(long, hide = true)]
+    /// A namespace it may enter; repeat for more
+    #[arg(long)]
     namespace: Vec<String>,
-    #[arg(long, hide = true)]
+    /// An address or CIDR block it may be used from; repeat for more
+    #[arg(long)]
     ip: Vec<String>,
 }
 
@@ -130,9 +132,6 @@ pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {
 }
 
 async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
-    if !create.namespace.is_empty() || !create.ip.is_empty() {
-        return Err(CommandError::said("--namespace and --ip are not built yet: a key would not be held to them"));
-    }
     let catalog = &desk.catalog;
     let first = |name: Option<&String>| name.cloned().unwrap_or_default();
     let wish = Wish {
@@ -140,6 +139,8 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
         environment: create.environment.unwrap_or_else(|| first(catalog.environments.first().map(|e| &e.name))),
         tier: create.tier.unwrap_or_else(|| first(catalog.tiers.first().map(|t| &t.name))),
         scopes: create.scopes,
+        namespaces: create.namespace,
+        addresses: create.ip,
         expires: create.expires,
         form_id: None,
     };

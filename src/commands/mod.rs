@@ -19,7 +19,7 @@ use crate::{
     database::{self, Database, DatabaseError, Reach},
     keys::error::KeyError,
     orgs::{self, Denied, Slug, lifecycle::OrgError, store::Org},
-    server,
+    server::{self, Serves},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
 };
@@ -56,11 +56,21 @@ enum Command {
     Audit(audit::AuditCommand),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, ValueEnum)]
 enum Plane {
     All,
     Console,
     Keys,
+}
+
+impl From<Plane> for Serves {
+    fn from(plane: Plane) -> Self {
+        match plane {
+            Plane::All => Self::All,
+            Plane::Console => Self::Console,
+            Plane::Keys => Self::Keys,
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -142,16 +152,13 @@ async fn run(command: Command) -> Result<(), CommandError> {
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
     let config = Config::from_env(env)?;
-    let catalog = Catalog::preset(&config.catalog)?;
+    let catalog = Catalog::load(&config.catalog)?;
     if let Command::Audit(audit::AuditCommand::Verify(audit::Verify { file: Some(file), json })) = &command {
         return audit::verify_file(&config, file, *json);
     }
     if let Command::Serve { plane } = command {
-        if plane != Plane::All {
-            return Err(CommandError::said("serving one plane alone is not built yet: leave --plane out"));
-        }
         let server_keys = load_keys(&config)?;
-        return Ok(server::serve(&config, catalog, server_keys).await?);
+        return Ok(server::serve(&config, plane.into(), catalog, server_keys).await?);
     }
     let server_keys = load_keys(&config)?;
     let database = Database::open(&config).await?;

@@ -28,6 +28,7 @@ use crate::{
     },
     audit::{self, Chain, Event},
     catalog::Catalog,
+    client::TrustedProxies,
     clock::Clock,
     config::Origin,
     database::{self, Reach},
@@ -48,6 +49,7 @@ pub struct Console {
     pub origin: Origin,
     /// Where programs reach the key plane, for ready-made commands: `http://127.0.0.1:3001`.
     pub keys_url: String,
+    pub proxies: Arc<TrustedProxies>,
     pub site: Site,
 }
 
@@ -137,7 +139,7 @@ impl FromRequestParts<Arc<Console>> for Visit {
         Ok(Self {
             console: Arc::clone(console),
             request_id,
-            address: peer.ip().to_canonical(),
+            address: console.proxies.resolve(peer, &parts.headers).nearest(),
             agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect(),
             session,
             slot: Slot::default(),

@@ -164,6 +164,12 @@ pub struct KeysPageModel {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPageModel {
     pub key: KeyRow,
+    /// What the tier admits: `1,000 per 15 min`; empty for no limit.
+    pub limit: String,
+    /// Empty: all.
+    pub namespaces: Vec<String>,
+    /// Addresses and blocks; empty: from anywhere.
+    pub addresses: Vec<String>,
     pub may_revoke: bool,
     /// Newest first; what the audit log knows of this key. `None` for a role that may not read it.
     pub history: Option<Vec<AuditRow>>,

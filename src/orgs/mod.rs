@@ -12,7 +12,7 @@ pub use permit::{Denied, Permit};
 pub use role::{Action, Role};
 
 /// Which organization: a UUID v7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrgId(pub Uuid);
 
 impl OrgId {

@@ -134,11 +134,13 @@ fn the_halves_part_at_modules_and_imports_only() {
 
 #[test]
 fn secrets_are_exposed_in_few_places() {
-    const ALLOWED: [&str; 9] = [
+    const ALLOWED: [&str; 10] = [
         "accounts/password.rs",
         "database/embedded.rs",
         "database/mod.rs",
         "database/roles.rs",
+        // The password in the limiter's address.
+        "key_plane/limiter.rs",
         "keys/secret.rs",
         "secrets.rs",
         "server_keys.rs",
@@ -157,7 +159,7 @@ fn the_wall_clock_is_read_in_one_place() {
         if path == "clock.rs" {
             continue;
         }
-        for mark in ["now_utc", "now_local", "SystemTime::now", "UNIX_EPOCH", "Uuid::now_v7"] {
+        for mark in ["now_utc", "now_local", "SystemTime", "time::UNIX_EPOCH", "Uuid::now_v7"] {
             assert!(!code.contains(mark), "{path} reads the clock ({mark})");
         }
     }

@@ -131,7 +131,7 @@ fn add_owner(folder: &Folder) {
 fn wrong_arguments_and_settings_fail_with_one_line_before_anything_is_touched() {
     let folder = Folder::new();
     folder.run(&["sevre"], "").fails("unrecognized subcommand");
-    folder.run(&["serve", "--plane", "keys"], "").fails("not built yet");
+    folder.run(&["serve", "--plane", "both"], "").fails("invalid value 'both'");
     folder.run(&["serve", "--verbose"], "").fails("unexpected argument");
     folder.run(&["key", "revoke", "--reason", "other"], "").fails("required arguments");
     folder.run(&["service-key", "create", "--name", "x", "--capability", "all"], "").fails("invalid value 'all'");
@@ -144,7 +144,10 @@ fn wrong_arguments_and_settings_fail_with_one_line_before_anything_is_touched() 
         }
     };
     with("KEYDESK_CATALOG", "heso").fails("not built yet");
-    with("KEYDESK_LIMITER", "redis://x").fails("not built yet");
+    with("KEYDESK_LIMITER", "memcached://user:hunter2@x").fails("must be memory, or redis://");
+    assert!(!with("KEYDESK_LIMITER", "memcached://user:hunter2@x").err.contains("hunter2"));
+    with("KEYDESK_TRUSTED_PROXIES", "proxy.example").fails("no address or block");
+    with("KEYDESK_CATALOG", "/no/such.toml").fails("could not be read");
     with("KEYDESK_CONSOL_ADDR", "x").fails("not known");
     with("KEYDESK_CONSOLE_ORIGIN", "http://keys.example.com").fails("must be https");
     with("KEYDESK_CONSOLE_ADDR", "3000").fails("not an address and port");
@@ -182,7 +185,10 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     assert!(secret.starts_with("kd_live_") && secret.len() == 44, "{secret}");
     folder.run(&["key", "create", "--org", "nobody", "--name", "CI"], "").fails("no organization nobody");
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--scope", "root"], "").fails("There is no scope");
-    folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0.0/8"], "").fails("not built yet");
+    let narrow = ["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0.0/8", "--namespace", "staging"];
+    folder.run(&narrow, "").ok();
+    folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0"], "").fails("no address or block");
+    folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--namespace", "a b"], "").fails("A namespace is");
     let hint = format!("{}…{}", &secret[..12], &secret[40..]);
     folder.run(&["key", "revoke", "--hint", &hint, "--reason", "because"], "").fails("choose one of");
     folder.run(&["key", "revoke", "--hint", "kd_live_AAAA…AAAA", "--reason", "other"], "").fails("no such key");
@@ -204,7 +210,7 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     folder.run(&set, "another long pass phrase\n").ok();
     folder.run(&["user", "disable", "--email", "sam@example.com"], "").ok();
     folder.run(&["user", "disable", "--email", "nobody@example.com"], "").fails("has no account");
-    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 9 rows in 2 chains.");
+    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 10 rows in 2 chains.");
 }
 
 #[test]
@@ -327,4 +333,69 @@ async fn a_given_postgres_is_used_by_an_owner_who_is_no_superuser() {
     let digest = keydesk::secrets::Digest::of(key.as_bytes()).to_hex();
     run(&["key", "revoke", "--digest", &digest, "--reason", "other"], "").ok();
     assert_eq!(run(&["audit", "verify"], "").ok(), "The audit log is whole: 4 rows in 1 chain.");
+}
+
+/// What a plane answers to a GET: status line, headers and body.
+fn get(address: &str, path: &str, header: &str) -> String {
+    use std::io::Read;
+    let mut stream = std::net::TcpStream::connect(address.trim_start_matches("http://")).unwrap();
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{header}\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+/// A process that serves one plane, and where its lines say it answers.
+fn serve_plane(folder: &Folder, plane: &str, words: &[&str]) -> (Child, Vec<String>) {
+    let mut child = folder
+        .command(&["serve", "--plane", plane])
+        .env("KEYDESK_CONSOLE_ADDR", "127.0.0.1:0")
+        .env("KEYDESK_KEYS_ADDR", "127.0.0.1:0")
+        .env("KEYDESK_ADMIN_ADDR", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let found = words
+        .iter()
+        .map(|word| lines.find_map(|line| line.trim().strip_prefix(word).map(|rest| rest.trim().to_owned())).unwrap())
+        .collect();
+    (child, found)
+}
+
+#[test]
+fn planes_run_apart_on_one_data_folder_and_the_last_to_stop_stops_postgres() {
+    let folder = Folder::new();
+    add_owner(&folder);
+    let key = folder.run(&["key", "create", "--org", "acme", "--name", "CI"], "").ok().to_owned();
+    let (mut console, _) = serve_plane(&folder, "console", &["Console"]);
+    let (mut first, at) = serve_plane(&folder, "keys", &["Key plane", "Metrics"]);
+    let (mut second, other) = serve_plane(&folder, "keys", &["Key plane"]);
+    for address in [&at[0], &other[0]] {
+        assert!(get(address, "/v1/whoami", &format!("x-api-key: {key}\r\n")).starts_with("HTTP/1.1 200"));
+    }
+    // Both have said that they are alive by now, or will within a few seconds.
+    let admin = at[1].trim_end_matches("/metrics");
+    let begun = std::time::Instant::now();
+    while !get(admin, "/readyz", "").contains("2 nodes count calls each in its own memory") {
+        assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{}", get(admin, "/readyz", ""));
+        std::thread::yield_now();
+    }
+    let metrics = get(admin, "/metrics", "");
+    for line in [
+        "keydesk_verdicts_total{code=\"VALID\"} 1",
+        "keydesk_answer_seconds_bucket{route=\"/v1/whoami\"",
+        "keydesk_usage_buckets_waiting",
+        "keydesk_refusals_waiting 0",
+    ] {
+        assert!(metrics.contains(line), "{line} is not in {metrics}");
+    }
+    assert!(!metrics.contains(&key));
+    for child in [&mut first, &mut console, &mut second] {
+        assert!(folder.0.join("postgres/postmaster.pid").exists());
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+        assert!(child.wait().unwrap().success());
+    }
+    assert!(!folder.0.join("postgres/postmaster.pid").exists());
 }

@@ -169,6 +169,12 @@ async fn every_door_of_the_key_plane() {
     for (method, path) in key_plane::router::ROUTES {
         let mut answers = Vec::new();
         for (name, program) in &programs {
+            let program = match path {
+                "/v1/forward-auth" => {
+                    program.clone().with("x-forwarded-method", "GET").with("x-forwarded-uri", "/anything")
+                }
+                _ => program.clone(),
+            };
             let path =
                 if name.ends_with("query") { format!("{path}?x-api-key={key}&key={key}") } else { path.to_owned() };
             let answer = match method {

@@ -12,10 +12,12 @@ use http_body_util::BodyExt;
 use keydesk::{
     accounts::{self, Email, PersonName, UserId},
     catalog::Catalog,
+    client::TrustedProxies,
     clock::{self, Clock},
     config::Origin,
     console_plane::assets::Site,
     database::{self, Reach, embedded::Embedded},
+    key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
         lifecycle::{self, NewKey, Wish},
         model::{KeyId, KeyName},
@@ -24,7 +26,7 @@ use keydesk::{
     secrets::Digest,
     server::{self, Parts},
     server_keys::ServerKeys,
-    usage::Recorder,
+    usage::{Recorder, refusals::Refusals},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction, postgres::PgConnectOptions};
 use time::{OffsetDateTime, macros::datetime};
@@ -92,7 +94,10 @@ pub async fn plain_owners_database() -> (String, PathBuf) {
     (format!("postgres://{name}:plain@localhost/{name}?host={host}"), cluster.folder.clone())
 }
 
+#[derive(Clone)]
 pub struct World {
+    pub plane: KeyPlane,
+    pub refusals: Arc<Refusals>,
     pub console: Router,
     pub keys: Router,
     pub clock: Clock,
@@ -113,6 +118,15 @@ impl World {
     }
 
     pub async fn with_origin(origin: &str) -> Self {
+        Self::with(origin, Catalog::load("default").unwrap(), "").await
+    }
+
+    /// A deployment of a catalog, behind proxies.
+    pub async fn of(catalog: Catalog, proxies: &str) -> Self {
+        Self::with(ORIGIN, catalog, proxies).await
+    }
+
+    async fn with(origin: &str, catalog: Catalog, proxies: &str) -> Self {
         let cluster = cluster().await;
         let name = format!("kd_t{}", Uuid::new_v4().simple());
         let mut db = cluster.embedded.options("postgres").connect().await.unwrap();
@@ -122,16 +136,23 @@ impl World {
             .unwrap();
         let owner = cluster.embedded.options(&name);
         let planes = database::prepare(owner.clone(), &cluster.folder, None, None).await.unwrap();
-        Self::build(owner, planes, origin, &cluster.folder)
+        Self::build(owner, planes, origin, catalog, proxies, &cluster.folder)
     }
 
-    fn build(owner: PgConnectOptions, planes: database::Planes, origin: &str, folder: &std::path::Path) -> Self {
+    fn build(
+        owner: PgConnectOptions,
+        planes: database::Planes,
+        origin: &str,
+        catalog: Catalog,
+        proxies: &str,
+        folder: &std::path::Path,
+    ) -> Self {
         let clock = Clock::manual(START);
-        let catalog = Arc::new(Catalog::preset("default").unwrap());
+        let catalog = Arc::new(catalog);
         let server_keys = Arc::new(ServerKeys::load(folder).unwrap());
-        let usage = Arc::new(Recorder::default());
+        let (usage, refusals) = (Arc::new(Recorder::default()), Arc::new(Refusals::default()));
         let (db, keys_db) = (database::pool(planes.console, 4), database::pool(planes.keys, 4));
-        let (console, keys) = server::planes(Parts {
+        let (console, plane) = server::planes(Parts {
             console: db.clone(),
             keys: keys_db.clone(),
             clock: clock.clone(),
@@ -140,10 +161,38 @@ impl World {
             origin: Origin::parse(origin).unwrap(),
             keys_url: "http://127.0.0.1:3001".to_owned(),
             site: Site::find().expect("the browser half has to be built first: make test"),
+            limiter: Arc::new(Limiter::memory()),
+            proxies: Arc::new(TrustedProxies::parse(proxies).unwrap()),
             usage: Arc::clone(&usage),
+            refusals: Arc::clone(&refusals),
         })
         .unwrap();
-        Self { console, keys, clock, catalog, server_keys, usage, db, keys_db, owner: database::pool(owner, 2) }
+        let keys = key_plane::router::router(plane.clone());
+        Self {
+            plane,
+            refusals,
+            console,
+            keys,
+            clock,
+            catalog,
+            server_keys,
+            usage,
+            db,
+            keys_db,
+            owner: database::pool(owner, 2),
+        }
+    }
+
+    /// Another node on the same database, with a limiter of its own.
+    pub fn with_limiter(&self, limiter: Limiter) -> Self {
+        let plane = KeyPlane { limiter: Arc::new(limiter), ..self.plane.clone() };
+        Self { keys: key_plane::router::router(plane.clone()), plane, ..self.clone() }
+    }
+
+    /// A key plane of another catalog on the same database.
+    pub fn again(&self, catalog: Catalog) -> Self {
+        let plane = KeyPlane { catalog: Arc::new(catalog), limiter: Arc::new(Limiter::memory()), ..self.plane.clone() };
+        Self { keys: key_plane::router::router(plane.clone()), plane, ..self.clone() }
     }
 
     pub async fn begin(&self, reach: Reach) -> Transaction<'static, Postgres> {
@@ -245,15 +294,25 @@ impl World {
 
     /// A key of an organization, made by the operator.
     pub async fn key(&self, org: &str, scopes: &[&str], expires: &str) -> TestKey {
+        let scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
+        self.make(org, Wish { scopes, expires: expires.to_owned(), ..plain() }).await
+    }
+
+    pub async fn key_of(&self, org: &str, tier: &str, scopes: &[&str]) -> TestKey {
+        let scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
+        self.make(org, Wish { tier: tier.to_owned(), scopes, ..plain() }).await
+    }
+
+    /// A key that may read, from some addresses only and in some namespaces only.
+    pub async fn key_from(&self, org: &str, addresses: &[&str], namespaces: &[&str]) -> TestKey {
+        let owned = |texts: &[&str]| texts.iter().map(|s| (*s).to_owned()).collect();
+        let wish =
+            Wish { scopes: owned(&["read"]), addresses: owned(addresses), namespaces: owned(namespaces), ..plain() };
+        self.make(org, wish).await
+    }
+
+    async fn make(&self, org: &str, wish: Wish) -> TestKey {
         let org = self.org(org).await;
-        let wish = Wish {
-            name: "Test key".to_owned(),
-            environment: "live".to_owned(),
-            tier: "standard".to_owned(),
-            scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
-            expires: expires.to_owned(),
-            form_id: None,
-        };
         let new = NewKey::parse(wish, &self.catalog).unwrap();
         let mut tx = self.begin(Reach::Org(org)).await;
         let permit = Permit::grant(&Actor::operator(), org).unwrap();
@@ -298,6 +357,16 @@ impl World {
         let mut tx = self.begin(Reach::Operator).await;
         let rows = keydesk::audit::store::whole(&mut tx, chain).await.unwrap();
         rows.into_iter().map(|row| format!("{}: {}", row.action, row.summary)).collect()
+    }
+}
+
+fn plain() -> Wish {
+    Wish {
+        name: "Test key".to_owned(),
+        environment: "live".to_owned(),
+        tier: "standard".to_owned(),
+        expires: "never".to_owned(),
+        ..Wish::default()
     }
 }
 

@@ -30,12 +30,12 @@ pub async fn issue(
     let Entry { visit, permit, .. } = door::enter::<IssueKey>().await?;
     let console = &visit.console;
     let form_id = Some(form_id.parse::<Uuid>().map_err(|_| stale_form())?);
-    let new = NewKey::parse(Wish { name, environment, tier, scopes, expires, form_id }, &console.catalog).map_err(
-        |wrong| {
-            let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
-            ConsoleError::Fields { fields: fields.collect() }
-        },
-    )?;
+    let new =
+        NewKey::parse(Wish { name, environment, tier, scopes, expires, form_id, ..Wish::default() }, &console.catalog)
+            .map_err(|wrong| {
+                let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
+                ConsoleError::Fields { fields: fields.collect() }
+            })?;
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, console.clock.now()).await?;
     tx.commit().await?;

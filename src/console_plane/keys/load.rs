@@ -4,7 +4,7 @@ use time::OffsetDateTime;
 
 use crate::{
     audit::{self, Chain},
-    catalog::Catalog,
+    catalog::{Catalog, Tier},
     console_plane::{
         audit_log::load::audit_row,
         door::Entry,
@@ -116,6 +116,10 @@ pub async fn one(
         None
     };
     tx.commit().await?;
+    let limit =
+        console.catalog.tier(&key.tier).and_then(|tier| tier.limit).map(|limit| limit.words()).unwrap_or_default();
+    let namespaces = key.namespaces.clone();
+    let addresses = key.addresses.iter().map(ToString::to_string).collect();
     let key = key_row(key, now);
     let may_revoke = entry.who.role.may(Action::RevokeKey);
     let panel = if asks_revoke && may_revoke && key.status != Status::Revoked {
@@ -123,7 +127,7 @@ pub async fn one(
     } else {
         KeysPanel::Closed
     };
-    Ok(Some(KeyPageModel { key, may_revoke, history, panel, notice }))
+    Ok(Some(KeyPageModel { key, limit, namespaces, addresses, may_revoke, history, panel, notice }))
 }
 
 pub fn key_row(key: Listed, now: OffsetDateTime) -> KeyRow {
@@ -153,6 +157,15 @@ pub fn key_row(key: Listed, now: OffsetDateTime) -> KeyRow {
     }
 }
 
+/// `1,000 per 15 min`
+fn tier_note(tier: &Tier) -> String {
+    match (tier.limit, tier.note.is_empty()) {
+        (Some(limit), true) => limit.words(),
+        (Some(limit), false) => format!("{}, {}", tier.note, limit.words()),
+        (None, _) => tier.note.clone(),
+    }
+}
+
 fn options(catalog: &Catalog) -> CreateOptions {
     let choice = |value: &str, label: &str, note: &str| Choice {
         value: value.to_owned(),
@@ -161,7 +174,7 @@ fn options(catalog: &Catalog) -> CreateOptions {
     };
     CreateOptions {
         environments: catalog.environments.iter().map(|e| choice(&e.name, &e.label, &e.note)).collect(),
-        tiers: catalog.tiers.iter().map(|t| choice(&t.name, &t.label, "")).collect(),
+        tiers: catalog.tiers.iter().map(|tier| choice(&tier.name, &tier.label, &tier_note(tier))).collect(),
         scopes: catalog.scopes.iter().map(|s| choice(&s.name, &s.name, &s.note)).collect(),
         lifetimes: Lifetime::CHOICES.iter().map(|(value, label)| choice(value, label, "")).collect(),
         default_scopes: catalog.scopes.first().map(|scope| scope.name.clone()).into_iter().collect(),

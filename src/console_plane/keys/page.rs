@@ -361,13 +361,24 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
             </div>
             <div>
                 <dt>"Tier"</dt>
-                <dd>{key.tier}</dd>
+                <dd>
+                    {key.tier}
+                    {(!model.limit.is_empty()).then(|| view! { <span class="second">{model.limit}</span> })}
+                </dd>
             </div>
             <div>
                 <dt>"Scopes"</dt>
                 <dd>
                     <ScopeTags scopes=key.scopes />
                 </dd>
+            </div>
+            <div>
+                <dt>"Namespaces"</dt>
+                <dd>{only(model.namespaces, "All")}</dd>
+            </div>
+            <div>
+                <dt>"Addresses"</dt>
+                <dd>{only(model.addresses, "Any")}</dd>
             </div>
             <div>
                 <dt>"Created"</dt>
@@ -389,6 +400,11 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
         </dl>
         {history}
     }
+}
+
+/// What a key is held to; `all` is said where it is held to nothing.
+fn only(these: Vec<String>, all: &'static str) -> AnyView {
+    if these.is_empty() { view! { <span class="muted">{all}</span> }.into_any() } else { these.join(", ").into_any() }
 }
 
 fn history_row(row: AuditRow) -> impl IntoView {
