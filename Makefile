@@ -29,6 +29,7 @@ run:
 	@.ci/setup run
 	.ci/front target/debug
 	.ci/with cargo build --locked --bin keydesk
+	echo "built and up to date after $$SECONDS s" >&2
 	exec .ci/with target/debug/keydesk serve
 
 build:
