@@ -64,6 +64,7 @@ fn bearer_token(value: &[u8]) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -141,5 +142,30 @@ mod tests {
         let bearers = appended(&[("authorization", "Bearer a"), ("authorization", "Bearer b"), ("x-api-key", "a")]);
         assert!(matches!(from_headers(&bearers, wins), Credential::Ambiguous(_)));
         assert_eq!(from_headers(&bearers, only), Credential::One(b"a"));
+    }
+
+    proptest! {
+        /// Whatever is sent, in whatever order, under whatever rules: one credential is one that was sent, whole, and two
+        /// that differ are never taken for one unless the catalog says who wins.
+        #[test]
+        fn a_credential_is_one_that_was_sent(
+            keys in proptest::collection::vec("[ -~]{0,12}", 0..3),
+            authorizations in proptest::collection::vec("((B|b)earer )?[ -~]{0,12}", 0..3),
+            bearer: bool,
+            api_key_wins: bool,
+        ) {
+            let mut map = HeaderMap::new();
+            keys.iter().for_each(|key| { map.append(X_API_KEY, HeaderValue::from_str(key).unwrap()); });
+            authorizations.iter().for_each(|text| {
+                map.append(header::AUTHORIZATION, HeaderValue::from_str(text).unwrap());
+            });
+            let rules = Headers { bearer, api_key_wins, wrong_org_is_403: false };
+            if let Credential::One(one) = from_headers(&map, rules) {
+                prop_assert!(keys.len() <= 1);
+                let by_key = keys.first().is_some_and(|key| key.as_bytes() == one);
+                let by_bearer = authorizations.first().is_some_and(|text| text.as_bytes().get(7..) == Some(one));
+                prop_assert!(by_key || (by_bearer && bearer && keys.is_empty()));
+            }
+        }
     }
 }

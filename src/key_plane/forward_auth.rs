@@ -123,17 +123,19 @@ async fn judged(
     let about = json!({ "method": method, "path": target.split(['?', '#']).next() });
     let unrouted = needed.is_none();
     let needed = needed.unwrap_or_default();
+    let org = match (needed.org.as_deref(), expectations.org.as_deref()) {
+        // Both the proxy and the route may expect one; where they differ, no key is right, as no organization's slug is
+        // empty.
+        (Some(route), Some(proxy)) if route != proxy => Some(""),
+        (route, proxy) => route.or(proxy),
+    };
     let asked = Asked {
-        // Both the proxy and the route may expect one; where they differ, no key is right.
-        org: needed.org.as_deref().or(expectations.org.as_deref()),
+        org,
         environment: expectations.environment.as_deref(),
         namespace: needed.namespace.as_deref(),
         scopes: &needed.scopes,
         address: client.known(),
     };
-    if needed.org.is_some() && expectations.org.is_some() && needed.org != expectations.org {
-        return plane.refusal(&Verdict::WrongOrg, id, None);
-    }
     let question = Question {
         asked,
         shown,

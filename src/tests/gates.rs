@@ -335,6 +335,14 @@ async fn a_request_described_in_two_ways_or_in_none_is_refused() {
     assert_eq!(at("environment=test").await, 403);
     assert_eq!(at("org=other").await, 403);
     assert_eq!(at("envionment=live").await, 400);
+    // The proxy and the route expect different organizations: no key is right, and none is still none.
+    let torn = async |program: Program| {
+        let program = program.with("x-original-method", "GET").with("x-original-uri", "/t/acme/x");
+        let answer = program.get("/v1/forward-auth?org=other").await;
+        answer.json()["code"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(torn(program()).await, "NOT_FOUND");
+    assert_eq!(torn(world.program()).await, "MISSING");
 }
 
 #[tokio::test]
