@@ -38,16 +38,7 @@ pub struct PersonName(String);
 
 impl PersonName {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.trim();
-        if text.is_empty() {
-            Err("Enter a name.")
-        } else if text.chars().count() > 80 {
-            Err("Use at most 80 characters.")
-        } else if text.chars().any(crate::keys::model::is_invisible) {
-            Err("Leave out line breaks and invisible characters.")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        crate::keys::model::line(text, "Enter a name.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {

@@ -27,24 +27,28 @@ impl std::str::FromStr for KeyId {
 pub struct KeyName(String);
 
 impl KeyName {
-    pub const MAX_CHARS: usize = 80;
-
     /// Errors: a sentence that says what to do.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.trim();
-        if text.is_empty() {
-            Err("Give the key a name, so that you recognise it later.")
-        } else if text.chars().count() > Self::MAX_CHARS {
-            Err("Use at most 80 characters.")
-        } else if text.chars().any(is_invisible) {
-            Err("Leave out line breaks and invisible characters.")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        line(text, "Give the key a name, so that you recognise it later.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+/// What keys, people and organizations are called: 1 to 80 visible characters, outer white space removed. Errors: a
+/// sentence that says what to do; `if_empty` where there is nothing.
+pub fn line(text: &str, if_empty: &'static str) -> Result<String, &'static str> {
+    let text = text.trim();
+    if text.is_empty() {
+        Err(if_empty)
+    } else if text.chars().count() > 80 {
+        Err("Use at most 80 characters.")
+    } else if text.chars().any(is_invisible) {
+        Err("Leave out line breaks and invisible characters.")
+    } else {
+        Ok(text.to_owned())
     }
 }
 

@@ -32,16 +32,7 @@ pub struct OrgName(String);
 
 impl OrgName {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        let text = text.trim();
-        if text.is_empty() {
-            Err("Say what the organization is called.")
-        } else if text.chars().count() > 80 {
-            Err("Use at most 80 characters.")
-        } else if text.chars().any(crate::keys::model::is_invisible) {
-            Err("Leave out line breaks and invisible characters.")
-        } else {
-            Ok(Self(text.to_owned()))
-        }
+        crate::keys::model::line(text, "Say what the organization is called.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {
