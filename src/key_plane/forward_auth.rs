@@ -9,7 +9,6 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
-use serde_json::json;
 
 use super::{
     KeyPlane,
@@ -120,7 +119,6 @@ async fn judged(
     let path = Path::parse(target);
     let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
     let client = plane.proxies.resolve(peer, &headers);
-    let about = json!({ "method": method, "path": target.split(['?', '#']).next() });
     let unrouted = needed.is_none();
     let needed = needed.unwrap_or_default();
     let org = match (needed.org.as_deref(), expectations.org.as_deref()) {
@@ -145,7 +143,7 @@ async fn judged(
         // Nobody passes where there is no route; whoever has no good key is told that first.
         dry_run: false,
         routed: !unrouted,
-        about,
+        request: (method, target.split(['?', '#']).next().unwrap_or_default()),
     };
     let judged = plane.judge(question).await;
     match judged {

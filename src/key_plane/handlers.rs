@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -60,7 +59,7 @@ pub async fn whoami(
         via: None,
         dry_run: false,
         routed: true,
-        about: json!({ "method": "GET", "path": "/v1/whoami" }),
+        request: ("GET", "/v1/whoami"),
     };
     match plane.judge(question).await {
         Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
@@ -113,7 +112,7 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
         via: Some(service),
         dry_run: body.dry_run,
         routed: true,
-        about: json!({ "method": "POST", "path": "/v1/keys/verify" }),
+        request: ("POST", "/v1/keys/verify"),
     };
     let judged = plane.judge(question).await;
     let rate_limit = judged.metered.as_ref().map(Into::into);

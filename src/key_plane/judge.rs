@@ -48,8 +48,8 @@ pub struct Question<'a> {
     /// Whether there is anything to let the key through to. Without, a good key spends nothing and is not used; a bad one
     /// is refused and noted as everywhere.
     pub routed: bool,
-    /// What the log of refusals says of the request besides.
-    pub about: Value,
+    /// The request that is judged, for the log of refusals: its method, and its path without a query.
+    pub request: (&'a str, &'a str),
 }
 
 /// What the calls of a tier came to.
@@ -65,6 +65,7 @@ pub struct Judged {
     /// `None` where the asker may not know of the key.
     pub record: Option<Record>,
     pub metered: Option<Metered>,
+    /// What each gate said; empty for a key that was let in and no dry run.
     pub steps: Vec<Step>,
 }
 
@@ -86,7 +87,9 @@ impl KeyPlane {
             (case.spending, metered) = self.spend(record, question.dry_run, now).await;
         }
         let mut verdict = verdict::decide(case);
-        let steps = verdict::trace(case);
+        // Nobody asks why a key was let in, unless they ask beforehand.
+        let explained = question.dry_run || verdict != Verdict::Valid;
+        let steps = if explained { verdict::trace(case) } else { Vec::new() };
         if !question.dry_run {
             if matches!(verdict, Verdict::NotFound | Verdict::Malformed(_))
                 && let Some(retry_after) = self.slow_down(&question.asked, now).await
@@ -219,7 +222,7 @@ impl KeyPlane {
                 address: asked.address,
                 agent: usage::family(&question.agent),
                 asked: json!({
-                    "request": question.about, "environment": asked.environment, "namespace": asked.namespace,
+                    "request": { "method": question.request.0, "path": question.request.1 }, "environment": asked.environment, "namespace": asked.namespace,
                     "scopes": asked.scopes, "via": question.via,
                 }),
                 gates: steps_json(steps),

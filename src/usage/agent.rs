@@ -1,14 +1,18 @@
 //! User agents by family, so that a thousand versions are not a thousand callers.
 
-/// `curl` for `curl/8.5.0`, `Firefox` for a browser's; empty for none.
-pub fn family(agent: &str) -> String {
+/// The browser that an agent says it is.
+pub fn browser(agent: &str) -> Option<&'static str> {
     // Each later browser says the names of the earlier ones too, so the order counts.
     const BROWSERS: [(&str, &str); 5] =
         [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
-    if agent.starts_with("Mozilla/")
-        && let Some((_, name)) = BROWSERS.iter().find(|(mark, _)| agent.contains(mark))
-    {
-        return (*name).to_owned();
+    let (_, name) = BROWSERS.iter().find(|(mark, _)| agent.contains(mark)).filter(|_| agent.starts_with("Mozilla/"))?;
+    Some(name)
+}
+
+/// `curl` for `curl/8.5.0`, `Firefox` for a browser's; empty for none.
+pub fn family(agent: &str) -> String {
+    if let Some(name) = browser(agent) {
+        return name.to_owned();
     }
     let product = agent.split(['/', ' ', '(', ';']).next().unwrap_or_default();
     product.chars().filter(|c| !c.is_control()).take(40).collect()

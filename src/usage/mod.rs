@@ -18,7 +18,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-pub use agent::family;
+pub use agent::{browser, family};
 use refusals::Refusals;
 
 use crate::{

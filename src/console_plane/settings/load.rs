@@ -7,6 +7,7 @@ use crate::{
         error::ConsoleError,
         model::{Notice, Refill, SessionRow, SettingsPageModel, When},
     },
+    usage,
 };
 
 pub async fn page(
@@ -35,25 +36,16 @@ pub async fn page(
 
 /// `Firefox on Linux` where it can be told; otherwise the beginning of what the browser said of itself.
 fn browser_of(agent: &str) -> String {
-    let find =
-        |names: &[(&str, &'static str)]| names.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
-    // Each later browser says the names of the earlier ones too, so the order counts.
-    let browser = find(&[
-        ("Edg/", "Edge"),
-        ("OPR/", "Opera"),
-        ("Firefox/", "Firefox"),
-        ("Chrome/", "Chrome"),
-        ("Safari/", "Safari"),
-    ]);
-    let system = find(&[
+    const SYSTEMS: [(&str, &str); 6] = [
         ("Android", "Android"),
         ("iPhone", "iPhone"),
         ("iPad", "iPad"),
         ("Windows", "Windows"),
         ("Mac OS X", "macOS"),
         ("Linux", "Linux"),
-    ]);
-    match (browser, system) {
+    ];
+    let system = SYSTEMS.iter().find(|(mark, _)| agent.contains(mark)).map(|(_, name)| *name);
+    match (usage::browser(agent), system) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.to_owned(),
         _ if agent.is_empty() => "Unknown browser".to_owned(),
