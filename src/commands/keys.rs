@@ -4,6 +4,8 @@ use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use sqlx::{Postgres, Transaction};
+use time::OffsetDateTime;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
@@ -13,7 +15,10 @@ use crate::{
         model::{KeyName, Reason},
         store::{self, Candidate},
     },
-    orgs::{Actor, OrgId, Permit, Slug, permit::RevokeAnyKey},
+    orgs::{
+        Actor, OrgId, Permit, Slug,
+        permit::{EditKey, RevokeAnyKey},
+    },
     revocation::Receipt,
     secrets::Digest,
 };
@@ -45,8 +50,14 @@ pub struct CreateServiceKey {
 pub enum KeyCommand {
     /// Make a key for an organization; prints only the secret
     Create(Create),
+    /// List an organization's keys, newest first
+    List(List),
     /// Revoke a key, whoever's it is; prints the receipt
     Revoke(Revoke),
+    /// Stop a key until it is enabled again; prints the receipt
+    Disable(Switch),
+    /// Let a disabled key go on
+    Enable(Switch),
 }
 
 #[derive(Args)]
@@ -75,16 +86,40 @@ pub struct Create {
     ip: Vec<String>,
 }
 
+/// A key, whoever's it is.
 #[derive(Args)]
-pub struct Revoke {
+struct Which {
     /// As the console shows it: kd_live_AbCd…WxYz
     #[arg(long, required_unless_present = "digest", conflicts_with = "digest")]
     hint: Option<String>,
     /// SHA-256 of the key, 64 lower-case hexadecimal digits
     #[arg(long)]
     digest: Option<String>,
+}
+
+#[derive(Args)]
+pub struct Revoke {
+    #[command(flatten)]
+    which: Which,
     #[arg(long)]
     reason: String,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct Switch {
+    #[command(flatten)]
+    which: Which,
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub struct List {
+    /// The organization's slug
+    #[arg(long, value_parser = slug)]
+    org: Slug,
     #[arg(long)]
     json: bool,
 }
@@ -127,7 +162,10 @@ async fn revoke_service_key(desk: &Desk, revoke: RevokeServiceKey) -> Result<(),
 pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {
     match command {
         KeyCommand::Create(command) => create(desk, command).await,
+        KeyCommand::List(command) => list(desk, command).await,
         KeyCommand::Revoke(command) => revoke(desk, command).await,
+        KeyCommand::Disable(command) => switch(desk, command, false).await,
+        KeyCommand::Enable(command) => switch(desk, command, true).await,
     }
 }
 
@@ -165,17 +203,7 @@ async fn revoke(desk: &Desk, revoke: Revoke) -> Result<(), CommandError> {
         let known: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
         CommandError::said(format!("--reason: choose one of {}", known.join(", ")))
     })?;
-    let digest =
-        match &revoke.digest {
-            Some(text) => Some(Digest::from_hex(text).ok_or_else(|| {
-                CommandError::said("--digest: 64 lower-case hexadecimal digits, the SHA-256 of the key")
-            })?),
-            None => None,
-        };
-    let hint = revoke.hint.as_ref().map(|hint| hint.trim().replace("...", "…"));
-    let mut tx = desk.begin(Reach::Operator).await?;
-    let key = only(store::candidates(&mut tx, hint.as_deref(), digest).await?)?;
-    database::set_reach(&mut tx, Reach::Org(key.org)).await?;
+    let (mut tx, key) = find(desk, &revoke.which).await?;
     let permit: Permit<RevokeAnyKey> = Permit::grant(&Actor::operator(), key.org)?;
     let revoked =
         lifecycle::revoke_any(&mut tx, &desk.server_keys.audit, &permit, key.id, reason, None, desk.now).await?;
@@ -189,6 +217,75 @@ async fn revoke(desk: &Desk, revoke: Revoke) -> Result<(), CommandError> {
     }
     let done = if revoked.already { "was revoked already" } else { "is revoked" };
     say(&[&format!("“{}” of {} {done}. {receipt}", revoked.name, key.org_slug)])
+}
+
+async fn switch(desk: &Desk, switch: Switch, on: bool) -> Result<(), CommandError> {
+    let begun = Instant::now();
+    let (mut tx, key) = find(desk, &switch.which).await?;
+    let permit: Permit<EditKey> = Permit::grant(&Actor::operator(), key.org)?;
+    let audit_key = &desk.server_keys.audit;
+    let done = match on {
+        true => lifecycle::enable(&mut tx, audit_key, &permit, key.id, desk.now).await?,
+        false => lifecycle::disable(&mut tx, audit_key, &permit, key.id, desk.now).await?,
+    };
+    tx.commit().await?;
+    let receipt = Receipt { took: begun.elapsed() };
+    if switch.json {
+        return say_json(&json!({
+            "key_id": key.id, "org": key.org_slug, "name": done.name, "disabled": !on, "changed": done.changed,
+            "effective": "everywhere", "took_ms": receipt.took.as_millis() as u64,
+        }));
+    }
+    let verb = if done.changed { "is" } else { "was" };
+    let state = if on { "enabled" } else { "disabled" };
+    let already = if done.changed { "" } else { " already" };
+    say(&[&format!("“{}” of {} {verb} {state}{already}. {receipt}", done.name, key.org_slug)])
+}
+
+async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
+    let org = desk
+        .org(&list.org)
+        .await?
+        .ok_or_else(|| CommandError::said(format!("there is no organization {}", list.org.as_str())))?;
+    let mut tx = desk.begin(Reach::Org(org.id)).await?;
+    let keys = store::page(&mut tx, org.id, 0, i64::MAX).await?;
+    tx.commit().await?;
+    let seconds = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp);
+    if list.json {
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|key| {
+                json!({
+                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(desk.now),
+                    "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
+                    "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
+                    "expires_at": seconds(key.expires_at), "last_used_at": seconds(key.last_used.as_ref().map(|l| l.at)),
+                })
+            })
+            .collect();
+        return say_json(&json!(keys));
+    }
+    let lines: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.status(desk.now).label(), key.hint, key.name))
+        .collect();
+    say(&lines.iter().map(String::as_str).collect::<Vec<_>>())
+}
+
+/// The key that is meant, in a transaction that reaches its organization.
+async fn find(desk: &Desk, which: &Which) -> Result<(Transaction<'static, Postgres>, Candidate), CommandError> {
+    let digest =
+        match &which.digest {
+            Some(text) => Some(Digest::from_hex(text).ok_or_else(|| {
+                CommandError::said("--digest: 64 lower-case hexadecimal digits, the SHA-256 of the key")
+            })?),
+            None => None,
+        };
+    let hint = which.hint.as_ref().map(|hint| hint.trim().replace("...", "…"));
+    let mut tx = desk.begin(Reach::Operator).await?;
+    let key = only(store::candidates(&mut tx, hint.as_deref(), digest).await?)?;
+    database::set_reach(&mut tx, Reach::Org(key.org)).await?;
+    Ok((tx, key))
 }
 
 /// The one key that fits; several that are not revoked yet are a question back, not a guess.

@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod keys;
+mod orgs;
 mod people;
 
 use std::{collections::BTreeMap, io::Write, process::ExitCode};
@@ -18,7 +19,7 @@ use crate::{
     config::{Config, ConfigError},
     database::{self, Database, DatabaseError, Reach},
     keys::error::KeyError,
-    orgs::{self, Denied, Slug, lifecycle::OrgError, store::Org},
+    orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
     server::{self, Serves},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
@@ -46,7 +47,10 @@ enum Command {
     /// Make keys for the provider's own services
     #[command(subcommand)]
     ServiceKey(keys::ServiceKeyCommand),
-    /// Make and revoke API keys
+    /// Suspend organizations
+    #[command(subcommand)]
+    Org(orgs::OrgCommand),
+    /// Make, list, stop and revoke API keys
     #[command(subcommand)]
     Key(keys::KeyCommand),
     /// Fill an organization with lively demo data
@@ -167,6 +171,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::Serve { .. } | Command::Migrate => say(&["The database is up to date."]),
         Command::User(command) => people::run(&desk, command).await,
         Command::ServiceKey(command) => keys::run_service_key(&desk, command).await,
+        Command::Org(command) => orgs::run(&desk, command).await,
         Command::Key(command) => keys::run(&desk, command).await,
         Command::SeedDemo(command) => demo::run(&desk, command).await,
         Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&desk, command.json).await,
@@ -200,7 +205,7 @@ impl Desk {
     /// The organization with a slug.
     async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
         let mut tx = self.begin(Reach::Operator).await?;
-        let org = orgs::store::by_slug(&mut tx, slug).await?;
+        let org = store::by_slug(&mut tx, slug).await?;
         tx.commit().await?;
         Ok(org)
     }

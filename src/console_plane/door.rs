@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     assets::Site,
-    error::ConsoleError,
+    error::{ConsoleError, FieldError},
     model::{FoundKey, IssuedKey, IssuedWebhookSecret, RevokeReceipt},
 };
 use crate::{
@@ -314,6 +314,17 @@ impl From<OrgError> for ConsoleError {
             OrgError::Database(error) => error.into(),
             OrgError::SlugTaken(_) => Self::field("organization", "There is an organization of this name already."),
             OrgError::EmailTaken(_) => Self::field("email", "This address has an account already."),
+            OrgError::NoOrg => Self::NotFound { message: "There is no such organization.".to_owned() },
+            OrgError::NoMember => Self::NotFound { message: "There is no such member.".to_owned() },
+            OrgError::OwnersOnly => {
+                Self::Forbidden { message: "Only an owner may change an owner, or make one.".to_owned() }
+            }
+            OrgError::LastOwner => Self::Conflict {
+                message:
+                    "The organization would be left without an owner who can sign in. Make somebody else an owner \
+                          first."
+                        .to_owned(),
+            },
         }
     }
 }
@@ -328,6 +339,18 @@ impl From<KeyError> for ConsoleError {
                 ),
             },
             KeyError::NotFound => Self::NotFound { message: "There is no such key.".to_owned() },
+            KeyError::Fields(fields) => Self::Fields {
+                fields: fields
+                    .into_iter()
+                    .map(|(field, message)| FieldError { field: field.to_owned(), message })
+                    .collect(),
+            },
+            KeyError::Revoked => {
+                Self::Conflict { message: "The key is revoked, which is for good. Create a new one.".to_owned() }
+            }
+            KeyError::Replaced => {
+                Self::Conflict { message: "The key has been replaced by another, and its time is over.".to_owned() }
+            }
             KeyError::Database(error) => error.into(),
             KeyError::Randomness(error) => {
                 tracing::error!(%error, "a key could not be made");

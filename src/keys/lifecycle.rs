@@ -1,4 +1,7 @@
-//! The life of a key: issue, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a permit.
+//! The life of a key: issue, edit, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a
+//! permit.
+
+mod edit;
 
 use std::net::IpAddr;
 
@@ -16,13 +19,14 @@ use super::{
 };
 use crate::{
     audit::{self, AuditKey, Chain, Event},
-    catalog::Catalog,
+    catalog::{Catalog, Tier},
     clock,
     orgs::{
         Actor, OrgId, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
+pub use edit::{Changed, Edit, disable, edit, enable};
 
 /// What a key is to be, all of it known to the catalog.
 pub struct NewKey {
@@ -66,38 +70,31 @@ impl NewKey {
         if tier.is_none() {
             errors.push(("tier", format!("Choose one of: {}.", list(catalog.tiers.iter().map(|t| &t.name)))));
         }
-        let mut scopes = wish.scopes;
-        if let Some(unknown) = scopes.iter().find(|scope| catalog.scope(scope).is_none()) {
-            let known = list(catalog.scopes.iter().map(|s| &s.name));
-            errors.push(("scopes", format!("There is no scope {unknown:?}. Choose from: {known}.")));
-        } else if let Some(tier) = tier
-            && let Some(beyond) = scopes.iter().find(|scope| !tier.allows(scope))
-        {
-            let allowed = list(catalog.scopes.iter().map(|s| &s.name).filter(|scope| tier.allows(scope)));
-            errors.push(("scopes", format!("The tier {} does not allow {beyond:?}. It allows: {allowed}.", tier.name)));
-        }
-        // In the catalog's order, each once.
-        scopes = catalog.scopes.iter().map(|s| s.name.clone()).filter(|name| scopes.contains(name)).collect();
         let mut refuse = |field, message: &str| errors.push((field, message.to_owned()));
-        let namespaces = namespaces(wish.namespaces).map_err(|message| refuse("namespaces", message)).ok();
+        let scopes = scopes(&wish.scopes, tier, catalog).map_err(|message| refuse("scopes", &message)).ok();
+        let namespaces = namespaces(&wish.namespaces).map_err(|message| refuse("namespaces", message)).ok();
         let addresses = addresses(&wish.addresses).map_err(|message| refuse("addresses", &message)).ok();
         let lifetime = Lifetime::parse(&wish.expires).map_err(|message| refuse("expires", message)).ok();
-        match (name, environment, tier, namespaces, addresses, lifetime) {
-            (Some(name), Some(environment), Some(tier), Some(namespaces), Some(addresses), Some(lifetime))
-                if errors.is_empty() =>
-            {
-                Ok(Self {
-                    name,
-                    environment: environment.name.clone(),
-                    prefix: catalog.prefix(environment, tier).to_owned(),
-                    tier: tier.name.clone(),
-                    scopes,
-                    namespaces,
-                    addresses,
-                    lifetime,
-                    form_id: wish.form_id,
-                })
-            }
+        match (name, environment, tier, scopes, namespaces, addresses, lifetime) {
+            (
+                Some(name),
+                Some(environment),
+                Some(tier),
+                Some(scopes),
+                Some(namespaces),
+                Some(addresses),
+                Some(lifetime),
+            ) => Ok(Self {
+                name,
+                environment: environment.name.clone(),
+                prefix: catalog.prefix(environment, tier).to_owned(),
+                tier: tier.name.clone(),
+                scopes,
+                namespaces,
+                addresses,
+                lifetime,
+                form_id: wish.form_id,
+            }),
             _ => Err(errors),
         }
     }
@@ -111,8 +108,23 @@ impl NewKey {
     }
 }
 
+/// In the catalog's order, each once; all of them such as the tier allows, if it is known.
+fn scopes(wished: &[String], tier: Option<&Tier>, catalog: &Catalog) -> Result<Vec<String>, String> {
+    if let Some(unknown) = wished.iter().find(|scope| catalog.scope(scope).is_none()) {
+        let known = list(catalog.scopes.iter().map(|s| &s.name));
+        return Err(format!("There is no scope {unknown:?}. Choose from: {known}."));
+    }
+    if let Some(tier) = tier
+        && let Some(beyond) = wished.iter().find(|scope| !tier.allows(scope))
+    {
+        let allowed = list(catalog.scopes.iter().map(|s| &s.name).filter(|scope| tier.allows(scope)));
+        return Err(format!("The tier {} does not allow {beyond:?}. It allows: {allowed}.", tier.name));
+    }
+    Ok(catalog.scopes.iter().map(|s| s.name.clone()).filter(|name| wished.contains(name)).collect())
+}
+
 /// Each once, in the order given.
-fn namespaces(wished: Vec<String>) -> Result<Vec<String>, &'static str> {
+fn namespaces(wished: &[String]) -> Result<Vec<String>, &'static str> {
     let mut namespaces: Vec<String> = Vec::new();
     for namespace in wished {
         let fits = (1..=64).contains(&namespace.len())
@@ -120,8 +132,8 @@ fn namespaces(wished: Vec<String>) -> Result<Vec<String>, &'static str> {
         if !fits {
             return Err("A namespace is 1 to 64 letters, digits and - . _");
         }
-        if !namespaces.contains(&namespace) {
-            namespaces.push(namespace);
+        if !namespaces.contains(namespace) {
+            namespaces.push(namespace.clone());
         }
     }
     Ok(namespaces)
@@ -162,10 +174,7 @@ pub async fn issue(
 ) -> Result<Issued, KeyError> {
     let secret = NewSecret::generate(&new.prefix)?;
     let id = KeyId(clock::id(now));
-    let expires_at = match new.lifetime {
-        Lifetime::Unlimited => None,
-        Lifetime::Days(days) => Some(now + Duration::days(i64::from(days))),
-    };
+    let expires_at = end_of(new.lifetime, now);
     let inserted = store::insert(
         db,
         &store::NewRow {
@@ -211,6 +220,14 @@ pub async fn issue(
     )
     .await?;
     Ok(Issued { id, secret })
+}
+
+/// When a lifetime that begins now is over.
+fn end_of(lifetime: Lifetime, now: OffsetDateTime) -> Option<OffsetDateTime> {
+    match lifetime {
+        Lifetime::Unlimited => None,
+        Lifetime::Days(days) => Some(now + Duration::days(i64::from(days))),
+    }
 }
 
 /// What the audit log calls a key.

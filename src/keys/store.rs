@@ -287,6 +287,99 @@ pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<
     Ok(row.map(|row| (row.name, row.hint, row.revoked)))
 }
 
+/// A key whose row is locked.
+pub struct Held {
+    pub hint: String,
+    pub environment: String,
+    pub tier: String,
+    pub parts: Parts,
+    pub disabled_at: Option<OffsetDateTime>,
+    pub revoked_at: Option<OffsetDateTime>,
+    /// When it ends, if it was replaced.
+    pub retire_at: Option<OffsetDateTime>,
+    /// Whether it has ended, whatever the clocks say.
+    pub retired: bool,
+    pub retire_extended: bool,
+}
+
+impl Held {
+    /// Whether it was replaced, and its time is over.
+    pub fn is_retired(&self, now: OffsetDateTime) -> bool {
+        self.retired || self.retire_at.is_some_and(|at| at <= now)
+    }
+}
+
+/// What can be edited of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    pub name: String,
+    pub scopes: Vec<String>,
+    pub namespaces: Vec<String>,
+    pub addresses: Vec<IpNet>,
+    pub expires_at: Option<OffsetDateTime>,
+}
+
+/// Locks a key and answers all that a change of it depends on. Whoever only refers to the row (the usage that is being
+/// written) does not wait for this.
+pub async fn hold(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<Held>> {
+    let row = sqlx::query!(
+        r#"select name, hint, environment, tier, scopes, namespaces, ip_allowlist as "addresses: Vec<IpNet>", expires_at,
+                  disabled_at, revoked_at, retire_at, retired, retire_extended
+           from api_keys where org_id = $1 and id = $2 for no key update"#,
+        org.0,
+        id.0
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| Held {
+        hint: row.hint,
+        environment: row.environment,
+        tier: row.tier,
+        parts: Parts {
+            name: row.name,
+            scopes: row.scopes,
+            namespaces: row.namespaces,
+            addresses: row.addresses,
+            expires_at: row.expires_at,
+        },
+        disabled_at: row.disabled_at,
+        revoked_at: row.revoked_at,
+        retire_at: row.retire_at,
+        retired: row.retired,
+        retire_extended: row.retire_extended,
+    }))
+}
+
+pub async fn set_parts(db: &mut PgConnection, org: OrgId, id: KeyId, parts: &Parts) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update api_keys set name = $3, scopes = $4, namespaces = $5, ip_allowlist = $6, expires_at = $7
+         where org_id = $1 and id = $2",
+        org.0,
+        id.0,
+        parts.name,
+        &parts.scopes,
+        &parts.namespaces,
+        &parts.addresses,
+        parts.expires_at
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// `None`: enabled.
+pub async fn set_disabled(
+    db: &mut PgConnection,
+    org: OrgId,
+    id: KeyId,
+    since: Option<OffsetDateTime>,
+) -> sqlx::Result<()> {
+    sqlx::query!("update api_keys set disabled_at = $3 where org_id = $1 and id = $2", org.0, id.0, since)
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
 pub async fn set_revoked(
     db: &mut PgConnection,
     org: OrgId,

@@ -1,4 +1,6 @@
-//! Organizations and people come to be here: each with its audit row, in the caller's transaction.
+//! Organizations and people come to be here, and change: each with its audit row, in the caller's transaction.
+
+mod members;
 
 use serde_json::json;
 use sqlx::PgConnection;
@@ -6,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::{
     OrgId, OrgName, Permit, Role, Slug,
-    permit::{AddMember, AddStaff, CreateOrg, ManagePeople},
+    permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
     store,
 };
 use crate::{
@@ -14,6 +16,7 @@ use crate::{
     audit::{self, AuditKey, Chain, Event},
     clock,
 };
+pub use members::{ChangedMember, remove_member, set_role};
 
 #[derive(Debug, thiserror::Error)]
 pub enum OrgError {
@@ -21,6 +24,15 @@ pub enum OrgError {
     SlugTaken(String),
     #[error("{0} has an account already")]
     EmailTaken(String),
+    #[error("there is no such organization")]
+    NoOrg,
+    /// Absent, or another organization's: one answer.
+    #[error("there is no such member")]
+    NoMember,
+    #[error("only an owner may change an owner, or make one")]
+    OwnersOnly,
+    #[error("the organization would be left without an owner who can sign in: make somebody else an owner first")]
+    LastOwner,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -56,6 +68,53 @@ pub async fn create_org(
     };
     audit::record(db, audit_key, Chain::Org(org), event).await?;
     Ok(org)
+}
+
+/// Stops serving the permit's organization: every key of it is refused while that stands. Answers whether it was served
+/// before. Needs its reach.
+pub async fn suspend(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<SuspendOrg>,
+    now: OffsetDateTime,
+) -> Result<bool, OrgError> {
+    set_suspended(db, audit_key, permit, Some(now), ("org.suspend", "Suspended the organization"), now).await
+}
+
+/// Serves the permit's organization again. Answers whether it was suspended before. Needs its reach.
+pub async fn resume(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<SuspendOrg>,
+    now: OffsetDateTime,
+) -> Result<bool, OrgError> {
+    set_suspended(db, audit_key, permit, None, ("org.resume", "Resumed the organization"), now).await
+}
+
+async fn set_suspended(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<SuspendOrg>,
+    since: Option<OffsetDateTime>,
+    (action, summary): (&'static str, &str),
+    now: OffsetDateTime,
+) -> Result<bool, OrgError> {
+    let before = store::hold(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
+    if before.is_some() == since.is_some() {
+        return Ok(false);
+    }
+    store::set_suspended(db, permit.org(), since).await?;
+    let event = Event {
+        action,
+        subject: String::new(),
+        summary: summary.to_owned(),
+        details: json!({ "suspended_since": before.map(OffsetDateTime::unix_timestamp) }),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+    Ok(true)
 }
 
 /// Adds a person to the permit's organization. Needs its reach.

@@ -19,17 +19,24 @@ pub enum Role {
 pub enum Action {
     ViewKeys,
     IssueKey,
+    /// Rename, change scopes, namespaces, addresses and expiry, disable and enable.
+    EditKey,
+    RotateKey,
     RevokeKey,
     RevokeAllKeys,
     ViewWebhooks,
     ManageWebhooks,
     ViewAudit,
     ViewMembers,
+    /// Remove members and change their roles; owners only by owners.
+    ManageMembers,
     /// Look for a key in every organization.
     FindAnyKey,
     /// Revoke a key of an organization one does not belong to.
     RevokeAnyKey,
     CreateOrg,
+    /// Stop serving an organization, and serve it again.
+    SuspendOrg,
     AddMember,
     AddStaff,
     /// Set somebody's password, or shut their account.
@@ -50,24 +57,33 @@ impl Role {
                 action,
                 ViewKeys
                     | IssueKey
+                    | EditKey
+                    | RotateKey
                     | RevokeKey
                     | RevokeAllKeys
                     | ViewWebhooks
                     | ManageWebhooks
                     | ViewAudit
                     | ViewMembers
+                    | ManageMembers
             ),
             Self::Developer => {
-                matches!(action, ViewKeys | IssueKey | RevokeKey | ViewWebhooks | ViewAudit | ViewMembers)
+                matches!(
+                    action,
+                    ViewKeys | IssueKey | EditKey | RotateKey | RevokeKey | ViewWebhooks | ViewAudit | ViewMembers
+                )
             }
             Self::Viewer => matches!(action, ViewKeys | ViewWebhooks | ViewMembers),
             Self::Support => matches!(action, FindAnyKey | RevokeAnyKey),
             Self::Operator => matches!(
                 action,
                 IssueKey
+                    | EditKey
+                    | RotateKey
                     | FindAnyKey
                     | RevokeAnyKey
                     | CreateOrg
+                    | SuspendOrg
                     | AddMember
                     | AddStaff
                     | ManagePeople
@@ -115,18 +131,22 @@ impl Role {
 }
 
 impl Action {
-    pub const ALL: [Action; 16] = [
+    pub const ALL: [Action; 20] = [
         Self::ViewKeys,
         Self::IssueKey,
+        Self::EditKey,
+        Self::RotateKey,
         Self::RevokeKey,
         Self::RevokeAllKeys,
         Self::ViewWebhooks,
         Self::ManageWebhooks,
         Self::ViewAudit,
         Self::ViewMembers,
+        Self::ManageMembers,
         Self::FindAnyKey,
         Self::RevokeAnyKey,
         Self::CreateOrg,
+        Self::SuspendOrg,
         Self::AddMember,
         Self::AddStaff,
         Self::ManagePeople,
@@ -139,14 +159,18 @@ impl Action {
         match self {
             Self::ViewKeys => "see API keys",
             Self::IssueKey => "create API keys",
+            Self::EditKey => "change API keys",
+            Self::RotateKey => "rotate API keys",
             Self::RevokeKey => "revoke API keys",
             Self::RevokeAllKeys => "revoke all API keys",
             Self::ViewWebhooks => "see webhook settings",
             Self::ManageWebhooks => "change webhook secrets",
             Self::ViewAudit => "read the audit log",
             Self::ViewMembers => "see members",
+            Self::ManageMembers => "change members",
             Self::FindAnyKey | Self::RevokeAnyKey => "work at the support desk",
             Self::CreateOrg => "create organizations",
+            Self::SuspendOrg => "suspend organizations",
             Self::AddMember => "add members",
             Self::AddStaff => "add support staff",
             Self::ManagePeople => "set passwords and disable people",

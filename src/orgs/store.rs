@@ -26,6 +26,8 @@ pub struct Member {
     pub role: Role,
     pub since: OffsetDateTime,
     pub last_sign_in_at: Option<OffsetDateTime>,
+    /// Their account is shut.
+    pub disabled: bool,
 }
 
 /// The organizations a person belongs to, oldest membership first. Needs the person's reach.
@@ -105,8 +107,8 @@ pub async fn add_member(
 /// The members of an organization, by name.
 pub async fn members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Member>> {
     let rows = sqlx::query!(
-        "select u.id, u.name, u.email, u.last_sign_in_at, m.role, m.created_at
-         from members m join users u on u.id = m.user_id where m.org_id = $1 order by lower(u.name), u.id",
+        r#"select u.id, u.name, u.email, u.last_sign_in_at, u.disabled_at is not null as "disabled!", m.role, m.created_at
+           from members m join users u on u.id = m.user_id where m.org_id = $1 order by lower(u.name), u.id"#,
         org.0
     )
     .fetch_all(db)
@@ -121,7 +123,32 @@ pub async fn members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Memb
                 role: Role::member(&row.role)?,
                 since: row.created_at,
                 last_sign_in_at: row.last_sign_in_at,
+                disabled: row.disabled,
             })
         })
         .collect())
+}
+
+/// Locks an organization and answers since when it is suspended. Needs its reach. Keys and members can be added to it
+/// meanwhile.
+pub async fn hold(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Option<Option<OffsetDateTime>>> {
+    sqlx::query_scalar!("select suspended_at from orgs where id = $1 for no key update", org.0).fetch_optional(db).await
+}
+
+/// `None`: served again.
+pub async fn set_suspended(db: &mut PgConnection, org: OrgId, since: Option<OffsetDateTime>) -> sqlx::Result<()> {
+    sqlx::query!("update orgs set suspended_at = $2 where id = $1", org.0, since).execute(db).await?;
+    Ok(())
+}
+
+pub async fn set_role(db: &mut PgConnection, org: OrgId, user: UserId, role: Role) -> sqlx::Result<()> {
+    sqlx::query!("update members set role = $3 where org_id = $1 and user_id = $2", org.0, user.0, role.as_str())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+pub async fn remove_member(db: &mut PgConnection, org: OrgId, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("delete from members where org_id = $1 and user_id = $2", org.0, user.0).execute(db).await?;
+    Ok(())
 }

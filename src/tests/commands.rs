@@ -190,6 +190,25 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0"], "").fails("no address or block");
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--namespace", "a b"], "").fails("A namespace is");
     let hint = format!("{}…{}", &secret[..12], &secret[40..]);
+    let stopped = folder.run(&["key", "disable", "--hint", &hint], "");
+    assert!(stopped.ok().starts_with("“CI” of acme is disabled. Effective everywhere"), "{stopped:?}");
+    assert!(
+        folder.run(&["key", "disable", "--hint", &hint], "").ok().starts_with("“CI” of acme was disabled already.")
+    );
+    let listed = folder.run(&["key", "list", "--org", "acme"], "");
+    assert!(listed.ok().ends_with(&format!("Disabled  {hint}  CI")), "{listed:?}");
+    let enabled = folder.run(&["key", "enable", "--hint", &hint, "--json"], "");
+    let enabled: serde_json::Value = serde_json::from_str(enabled.ok()).unwrap();
+    assert_eq!((enabled["disabled"].as_bool(), enabled["changed"].as_bool()), (Some(false), Some(true)));
+    let listed: serde_json::Value =
+        serde_json::from_str(folder.run(&["key", "list", "--org", "acme", "--json"], "").ok()).unwrap();
+    assert_eq!((listed[0]["status"].as_str(), listed[0]["name"].as_str()), (Some("active"), Some("CI")));
+    let suspended = folder.run(&["org", "suspend", "--org", "acme"], "");
+    assert!(suspended.ok().starts_with("acme is suspended. Effective everywhere"), "{suspended:?}");
+    let resumed = folder.run(&["org", "resume", "--org", "acme", "--json"], "");
+    let resumed: serde_json::Value = serde_json::from_str(resumed.ok()).unwrap();
+    assert_eq!((resumed["suspended"].as_bool(), resumed["changed"].as_bool()), (Some(false), Some(true)));
+    folder.run(&["org", "suspend", "--org", "nobody"], "").fails("no organization nobody");
     folder.run(&["key", "revoke", "--hint", &hint, "--reason", "because"], "").fails("choose one of");
     folder.run(&["key", "revoke", "--hint", "kd_live_AAAA…AAAA", "--reason", "other"], "").fails("no such key");
     let revoked = folder.run(&["key", "revoke", "--hint", &hint, "--reason", "key_compromise"], "");
@@ -198,6 +217,7 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     let again = folder.run(&["key", "revoke", "--digest", &digest, "--reason", "other", "--json"], "");
     let receipt: serde_json::Value = serde_json::from_str(again.ok()).unwrap();
     assert_eq!((receipt["already_revoked"].as_bool(), receipt["effective"].as_str()), (Some(true), Some("everywhere")));
+    folder.run(&["key", "enable", "--digest", &digest], "").fails("the key is revoked, which is for good");
     let service =
         folder.run(&["service-key", "create", "--name", "gateway", "--capability", "verify"], "").ok().to_owned();
     assert!(service.starts_with("kd_service_"), "{service}");
@@ -210,7 +230,7 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     folder.run(&set, "another long pass phrase\n").ok();
     folder.run(&["user", "disable", "--email", "sam@example.com"], "").ok();
     folder.run(&["user", "disable", "--email", "nobody@example.com"], "").fails("has no account");
-    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 10 rows in 2 chains.");
+    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 14 rows in 2 chains.");
 }
 
 #[test]

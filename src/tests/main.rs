@@ -5,6 +5,7 @@ mod audit_log;
 mod browser_rules;
 mod commands;
 mod doors;
+mod edits;
 mod gates;
 mod key_plane;
 mod keys;

@@ -1,0 +1,310 @@
+//! What changes of a key while it lives: its name, scopes, namespaces, addresses and expiry; disabled and enabled.
+
+use ipnet::IpNet;
+use serde_json::{Map, Value, json};
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{addresses, end_of, namespaces, scopes, subject};
+use crate::{
+    audit::{self, AuditKey, Chain, Event},
+    catalog::Catalog,
+    keys::{
+        error::KeyError,
+        model::{KeyId, KeyName, Lifetime},
+        store::{self, Held, Parts},
+    },
+    orgs::{Permit, permit::EditKey},
+};
+
+/// What somebody asks a key to become, as they typed it, by the rules of [`super::Wish`]. `None` leaves a part as it is.
+#[derive(Default)]
+pub struct Edit {
+    pub name: Option<String>,
+    pub scopes: Option<Vec<String>>,
+    pub namespaces: Option<Vec<String>>,
+    pub addresses: Option<Vec<String>>,
+    /// Counted from now, as at [`super::issue`].
+    pub expires: Option<String>,
+}
+
+/// A key as a change left it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Changed {
+    pub name: String,
+    /// Whether anything is other than before.
+    pub changed: bool,
+    /// Whether the key may now do less than before, in any respect: then the change is to hold everywhere before anybody
+    /// is told that it was made.
+    pub narrows: bool,
+}
+
+/// Changes a key. Asking for what is so already changes nothing, and leaves no trace in the audit log.
+pub async fn edit(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<EditKey>,
+    id: KeyId,
+    wish: &Edit,
+    catalog: &Catalog,
+    now: OffsetDateTime,
+) -> Result<Changed, KeyError> {
+    let held = editable(db, permit, id, now).await?;
+    let before = &held.parts;
+    let after = parse(wish, &held, catalog, now).map_err(KeyError::Fields)?;
+    let Some(difference) = Difference::between(before, &after) else {
+        return Ok(Changed { name: after.name, changed: false, narrows: false });
+    };
+    store::set_parts(db, permit.org(), id, &after).await?;
+    let event = Event {
+        action: "key.edit",
+        subject: subject(id),
+        summary: format!("Changed key “{}” ({}): {}", before.name, held.hint, difference.parts.join(", ")),
+        details: json!({ "before": difference.before, "after": difference.after }),
+        refused: false,
+        actor: permit.actor(),
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+    let narrows = narrows(before, &after, catalog);
+    Ok(Changed { name: after.name, changed: true, narrows })
+}
+
+/// Stops a key until it is enabled again.
+pub async fn disable(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<EditKey>,
+    id: KeyId,
+    now: OffsetDateTime,
+) -> Result<Changed, KeyError> {
+    set_disabled(db, audit_key, permit, id, Some(now), ("key.disable", "Disabled"), now).await
+}
+
+/// Lets a disabled key go on.
+pub async fn enable(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<EditKey>,
+    id: KeyId,
+    now: OffsetDateTime,
+) -> Result<Changed, KeyError> {
+    set_disabled(db, audit_key, permit, id, None, ("key.enable", "Enabled"), now).await
+}
+
+async fn set_disabled(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<EditKey>,
+    id: KeyId,
+    since: Option<OffsetDateTime>,
+    (action, verb): (&'static str, &str),
+    now: OffsetDateTime,
+) -> Result<Changed, KeyError> {
+    let Held { hint, parts: Parts { name, .. }, disabled_at, .. } = editable(db, permit, id, now).await?;
+    let changed = disabled_at.is_some() != since.is_some();
+    if changed {
+        store::set_disabled(db, permit.org(), id, since).await?;
+        let event = Event {
+            action,
+            subject: subject(id),
+            summary: format!("{verb} key “{name}” ({hint})"),
+            details: json!({ "disabled_since": disabled_at.map(OffsetDateTime::unix_timestamp) }),
+            refused: false,
+            actor: permit.actor(),
+            at: now,
+        };
+        audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+    }
+    // Whoever disables what is disabled already is told so only once that holds everywhere, too.
+    Ok(Changed { name, changed, narrows: since.is_some() })
+}
+
+/// Locks a key that can still be changed.
+async fn editable(
+    db: &mut PgConnection,
+    permit: &Permit<EditKey>,
+    id: KeyId,
+    now: OffsetDateTime,
+) -> Result<Held, KeyError> {
+    let held = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    if held.revoked_at.is_some() {
+        Err(KeyError::Revoked)
+    } else if held.is_retired(now) {
+        Err(KeyError::Replaced)
+    } else {
+        Ok(held)
+    }
+}
+
+/// The parts as they are to be. Errors: which field, and what to do, for every field that needs mending.
+fn parse(
+    wish: &Edit,
+    held: &Held,
+    catalog: &Catalog,
+    now: OffsetDateTime,
+) -> Result<Parts, Vec<(&'static str, String)>> {
+    let mut errors = Vec::new();
+    let mut after = held.parts.clone();
+    if let Some(name) = &wish.name {
+        match KeyName::parse(name) {
+            Ok(name) => name.as_str().clone_into(&mut after.name),
+            Err(message) => errors.push(("name", message.to_owned())),
+        }
+    }
+    if let Some(wished) = &wish.scopes {
+        let parsed = match catalog.tier(&held.tier) {
+            None => Err(format!("The key's tier, {}, is not in the catalog any more. Create a new key.", held.tier)),
+            tier => scopes(wished, tier, catalog),
+        };
+        match parsed {
+            Ok(scopes) => put(&mut after.scopes, scopes),
+            Err(message) => errors.push(("scopes", message)),
+        }
+    }
+    if let Some(wished) = &wish.namespaces {
+        match namespaces(wished) {
+            Ok(namespaces) => put(&mut after.namespaces, namespaces),
+            Err(message) => errors.push(("namespaces", message.to_owned())),
+        }
+    }
+    if let Some(wished) = &wish.addresses {
+        match addresses(wished) {
+            Ok(addresses) => put(&mut after.addresses, addresses),
+            Err(message) => errors.push(("addresses", message)),
+        }
+    }
+    if let Some(expires) = &wish.expires {
+        match Lifetime::parse(expires) {
+            Ok(lifetime) => after.expires_at = end_of(lifetime, now),
+            Err(message) => errors.push(("expires", message.to_owned())),
+        }
+    }
+    if errors.is_empty() { Ok(after) } else { Err(errors) }
+}
+
+/// The same in another order is the same.
+fn put<T: PartialEq>(list: &mut Vec<T>, wished: Vec<T>) {
+    if list.len() != wished.len() || !wished.iter().all(|one| list.contains(one)) {
+        *list = wished;
+    }
+}
+
+/// What a change changed, for the audit log.
+struct Difference {
+    /// As people call them.
+    parts: Vec<&'static str>,
+    before: Map<String, Value>,
+    after: Map<String, Value>,
+}
+
+impl Difference {
+    /// `None`: nothing differs.
+    fn between(before: &Parts, after: &Parts) -> Option<Self> {
+        let texts = |nets: &[IpNet]| nets.iter().map(IpNet::to_string).collect::<Vec<_>>();
+        let values = |parts: &Parts| {
+            [
+                ("name", "name", json!(parts.name)),
+                ("scopes", "scopes", json!(parts.scopes)),
+                ("namespaces", "namespaces", json!(parts.namespaces)),
+                ("addresses", "addresses", json!(texts(&parts.addresses))),
+                ("expires_at", "expiry", json!(parts.expires_at.map(OffsetDateTime::unix_timestamp))),
+            ]
+        };
+        let mut difference = Self { parts: Vec::new(), before: Map::new(), after: Map::new() };
+        for ((field, part, was), (_, _, is)) in values(before).into_iter().zip(values(after)) {
+            if was != is {
+                difference.parts.push(part);
+                difference.before.insert(field.to_owned(), was);
+                difference.after.insert(field.to_owned(), is);
+            }
+        }
+        (!difference.parts.is_empty()).then_some(difference)
+    }
+}
+
+/// Whether a key may do less after a change, in any respect. Where that is hard to tell, yes: waiting for no reason costs
+/// a moment, not waiting for a reason lets somebody in.
+fn narrows(before: &Parts, after: &Parts, catalog: &Catalog) -> bool {
+    let lost = |had: &[String], has: &[String]| had.iter().any(|one| !has.contains(one));
+    let scopes = lost(&before.scopes, &after.scopes);
+    // None of them may mean all of them.
+    let namespaces = match (before.namespaces.is_empty(), after.namespaces.is_empty()) {
+        (true, false) => !catalog.namespaces_required,
+        (false, true) => catalog.namespaces_required,
+        _ => lost(&before.namespaces, &after.namespaces),
+    };
+    let inside = |net: &IpNet| after.addresses.iter().any(|wider| wider.contains(net));
+    let addresses = match (before.addresses.is_empty(), after.addresses.is_empty()) {
+        (true, false) => true,
+        (_, true) => false,
+        _ => !before.addresses.iter().all(inside),
+    };
+    let expiry = match (before.expires_at, after.expires_at) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(was), Some(is)) => is < was,
+    };
+    scopes || namespaces || addresses || expiry
+}
+
+#[cfg(test)]
+mod tests {
+    use time::macros::datetime;
+
+    use super::*;
+
+    fn parts(scopes: &str, namespaces: &str, addresses: &str, days: Option<i64>) -> Parts {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
+        Parts {
+            name: "CI".to_owned(),
+            scopes: words(scopes),
+            namespaces: words(namespaces),
+            addresses: addresses.split_whitespace().map(|net| net.parse().unwrap()).collect(),
+            expires_at: days.map(|days| datetime!(2026-11-24 12:00 UTC) + time::Duration::days(days)),
+        }
+    }
+
+    #[test]
+    fn what_narrows() {
+        let mut catalog = Catalog::load("default").unwrap();
+        // before, after, narrows where no namespace means all, narrows where it means none
+        for (before, after, open, required) in [
+            (parts("read", "", "", None), parts("read", "", "", None), false, false),
+            (parts("read write", "", "", None), parts("read", "", "", None), true, true),
+            (parts("read", "", "", None), parts("read write", "", "", None), false, false),
+            (parts("read", "", "", None), parts("write", "", "", None), true, true),
+            (parts("", "", "", None), parts("", "a", "", None), true, false),
+            (parts("", "a", "", None), parts("", "", "", None), false, true),
+            (parts("", "a b", "", None), parts("", "b", "", None), true, true),
+            (parts("", "a", "", None), parts("", "b a", "", None), false, false),
+            (parts("", "", "", None), parts("", "", "10.0.0.0/8", None), true, true),
+            (parts("", "", "10.0.0.0/8", None), parts("", "", "", None), false, false),
+            (parts("", "", "10.0.0.0/8", None), parts("", "", "10.1.0.0/16", None), true, true),
+            (parts("", "", "10.1.0.0/16", None), parts("", "", "10.0.0.0/8", None), false, false),
+            (parts("", "", "10.1.0.0/16 ::1/128", None), parts("", "", "10.0.0.0/8", None), true, true),
+            (parts("", "", "10.1.0.0/16", None), parts("", "", "::/0", None), true, true),
+            (parts("", "", "", None), parts("", "", "", Some(7)), true, true),
+            (parts("", "", "", Some(7)), parts("", "", "", None), false, false),
+            (parts("", "", "", Some(7)), parts("", "", "", Some(6)), true, true),
+            (parts("", "", "", Some(7)), parts("", "", "", Some(8)), false, false),
+            // One respect is enough.
+            (parts("read", "", "", Some(7)), parts("read write", "", "", Some(6)), true, true),
+        ] {
+            for (namespaces_required, expected) in [(false, open), (true, required)] {
+                catalog.namespaces_required = namespaces_required;
+                assert_eq!(narrows(&before, &after, &catalog), expected, "{before:?} → {after:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_what_differs_is_told() {
+        let (was, is) = (parts("read", "", "10.0.0.0/8", None), parts("read", "a", "10.0.0.0/8", Some(1)));
+        assert!(Difference::between(&was, &was).is_none());
+        let difference = Difference::between(&was, &is).unwrap();
+        assert_eq!(difference.parts, ["namespaces", "expiry"]);
+        assert_eq!(json!(difference.before), json!({ "namespaces": [], "expires_at": null }));
+        assert_eq!(json!(difference.after), json!({ "namespaces": ["a"], "expires_at": 1_795_608_000 }));
+    }
+}
