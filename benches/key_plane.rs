@@ -19,6 +19,7 @@ use keydesk::{
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::lifecycle::{self, NewKey, Wish},
     orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    revocation::{memory::Memory, node::Node},
     server,
     server_keys::ServerKeys,
     usage::{Recorder, refusals::Refusals},
@@ -168,6 +169,7 @@ async fn prepare(database: &Database, data: &std::path::Path) -> Bench {
     tx.commit().await.unwrap();
     let plane = KeyPlane {
         keys: database.keys.clone(),
+        memory: Arc::new(Memory::new(clock.clone())),
         clock,
         catalog,
         limiter: Arc::new(Limiter::memory()),
@@ -210,6 +212,11 @@ async fn run(database: &Database, data: &std::path::Path) {
     let fixed = || async { Json(serde_json::json!({ "valid": true, "code": "VALID" })) };
     let bare = serve(Router::new().route("/", get(fixed)), &stop).await;
     let plane = serve(key_plane::router::router(bench.plane.clone()), &stop).await;
+    let node = {
+        let plane = &bench.plane;
+        let node = Node::new("bench".to_owned(), "memory", Arc::clone(&plane.memory), plane.clock.clone(), &plane.keys);
+        tokio::spawn(async move { node.run().await })
+    };
     let writing = {
         let (plane, stop) = (bench.plane.clone(), stop.clone());
         tokio::spawn(async move { plane.usage.run(&plane.refusals, &plane.keys, stop).await })
@@ -242,6 +249,7 @@ async fn run(database: &Database, data: &std::path::Path) {
     beside_a_flood(&bench, plane).await;
     let _ = tell.send(true);
     writing.await.unwrap();
+    node.abort();
 }
 
 /// What one key's flood does to another: a quiet caller alone, and beside a key that gets far more than its limit.

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use nix::time::{ClockId, clock_gettime};
 use time::{Duration, OffsetDateTime, UtcOffset};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -24,6 +25,15 @@ impl Clock {
             Self::Manual(time) => *time.lock().unwrap_or_else(PoisonError::into_inner),
         };
         storable(now)
+    }
+
+    /// Time that only goes forward, and goes on while the machine is suspended: what leases are counted in.
+    pub fn since_boot(&self) -> std::time::Duration {
+        match self {
+            // The call fails for clocks that do not exist; for a lease, time without end is the safe side.
+            Self::System => clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(std::time::Duration::MAX, Into::into),
+            Self::Manual(_) => (self.now() - OffsetDateTime::UNIX_EPOCH).unsigned_abs(),
+        }
     }
 
     /// Moves a manual clock; does nothing to the system's.

@@ -24,6 +24,11 @@ impl Digest {
         &self.0
     }
 
+    /// `None` unless they are 32.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// From 64 lower-case hexadecimal digits; `None` otherwise.
     pub fn from_hex(text: &str) -> Option<Self> {
         let bytes = text.as_bytes();

@@ -37,7 +37,7 @@ use crate::{
         limiter::{Limiter, LimiterError},
         metrics, ready,
     },
-    revocation::nodes::Node,
+    revocation::{memory::Memory, node::Node},
     secrets::{self, Digest, NoRandomness},
     server_keys::ServerKeys,
     usage::{self, Recorder, refusals::Refusals},
@@ -81,6 +81,7 @@ pub enum ServeError {
 pub struct Parts {
     pub console: PgPool,
     pub keys: PgPool,
+    pub memory: Arc<Memory>,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
     pub server_keys: Arc<ServerKeys>,
@@ -108,6 +109,7 @@ pub fn planes(parts: Parts) -> Result<(Router, KeyPlane), HashingFailed> {
     };
     let keys = KeyPlane {
         keys: parts.keys,
+        memory: parts.memory,
         clock: parts.clock,
         catalog: parts.catalog,
         limiter: parts.limiter,
@@ -182,6 +184,7 @@ async fn serve_from(
     let (console, keys) = planes(Parts {
         console: database.console.clone(),
         keys: database.keys.clone(),
+        memory: Arc::new(Memory::new(clock.clone())),
         clock: clock.clone(),
         catalog: Arc::new(catalog),
         server_keys: Arc::new(server_keys),
@@ -204,9 +207,8 @@ async fn serve_from(
     let admin = ready::admin_router(keys.clone(), handle);
     tokio::join!(
         answer_if(console_listener, console, stop.clone()),
-        answer_if(keys_listener, key_plane::router::router(keys.clone()), stop.clone()),
+        answer_for_keys(keys_listener, &keys, stop.clone()),
         answer_if(admin_listener, admin, stop.clone()),
-        beat(&keys, serves, stop.clone()),
         usage.run(&refusals, &database.keys, stop.clone()),
     );
     chores.abort();
@@ -216,17 +218,24 @@ async fn serve_from(
     Ok(())
 }
 
-/// Says that this key plane is alive, and that it leaves.
-async fn beat(keys: &KeyPlane, serves: Serves, mut stop: watch::Receiver<bool>) {
-    if !serves.keys() {
-        return;
-    }
-    let node = Node::new(if keys.limiter.is_shared() { "redis" } else { "memory" });
+/// Answers for keys, as a node that follows every change; when it has stopped answering, it leaves.
+async fn answer_for_keys(listener: Option<TcpListener>, keys: &KeyPlane, stop: watch::Receiver<bool>) {
+    let Some(listener) = listener else { return };
+    let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
+    let name = node_name(listener.local_addr().ok());
+    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.keys);
     tokio::select! {
-        () = node.run(&keys.keys, &keys.clock) => {}
-        _ = stop.wait_for(|stop| *stop) => {}
+        () = answer(listener, key_plane::router::router(keys.clone()), stop) => {}
+        () = node.run() => {}
     }
-    node.leave(&keys.keys).await;
+    node.leave().await;
+}
+
+/// What people know a node by: its machine and where it listens.
+fn node_name(address: Option<SocketAddr>) -> String {
+    let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let port = address.map(|address| format!(":{}", address.port())).unwrap_or_default();
+    machine.unwrap_or_else(|| "unnamed".to_owned()) + &port
 }
 
 async fn listen_if(

@@ -19,7 +19,6 @@ use crate::{
         Actor, OrgId, Permit, Slug,
         permit::{EditKey, RevokeAnyKey},
     },
-    revocation::Receipt,
     secrets::Digest,
 };
 
@@ -155,8 +154,8 @@ async fn revoke_service_key(desk: &Desk, revoke: RevokeServiceKey) -> Result<(),
     if !lifecycle::revoke_service_key(&mut tx, &desk.server_keys.audit, &permit, &name, desk.now).await? {
         return Err(CommandError::said(format!("there is no live service key named {:?}", name.as_str())));
     }
-    tx.commit().await?;
-    say(&[&format!("Service key “{}” is revoked. {}", name.as_str(), Receipt { took: begun.elapsed() })])
+    let effect = desk.settle(tx, true, begun).await?;
+    say(&[&format!("Service key “{}” is revoked. {effect}", name.as_str())])
 }
 
 pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {
@@ -207,16 +206,15 @@ async fn revoke(desk: &Desk, revoke: Revoke) -> Result<(), CommandError> {
     let permit: Permit<RevokeAnyKey> = Permit::grant(&Actor::operator(), key.org)?;
     let revoked =
         lifecycle::revoke_any(&mut tx, &desk.server_keys.audit, &permit, key.id, reason, None, desk.now).await?;
-    tx.commit().await?;
-    let receipt = Receipt { took: begun.elapsed() };
+    let effect = desk.settle(tx, true, begun).await?;
     if revoke.json {
         return say_json(&json!({
             "key_id": key.id, "org": key.org_slug, "name": revoked.name, "already_revoked": revoked.already,
-            "effective": "everywhere", "took_ms": receipt.took.as_millis() as u64,
+            "receipt": effect.json(),
         }));
     }
     let done = if revoked.already { "was revoked already" } else { "is revoked" };
-    say(&[&format!("“{}” of {} {done}. {receipt}", revoked.name, key.org_slug)])
+    say(&[&format!("“{}” of {} {done}. {effect}", revoked.name, key.org_slug)])
 }
 
 async fn switch(desk: &Desk, switch: Switch, on: bool) -> Result<(), CommandError> {
@@ -228,18 +226,17 @@ async fn switch(desk: &Desk, switch: Switch, on: bool) -> Result<(), CommandErro
         true => lifecycle::enable(&mut tx, audit_key, &permit, key.id, desk.now).await?,
         false => lifecycle::disable(&mut tx, audit_key, &permit, key.id, desk.now).await?,
     };
-    tx.commit().await?;
-    let receipt = Receipt { took: begun.elapsed() };
+    let effect = desk.settle(tx, !on, begun).await?;
     if switch.json {
         return say_json(&json!({
             "key_id": key.id, "org": key.org_slug, "name": done.name, "disabled": !on, "changed": done.changed,
-            "effective": "everywhere", "took_ms": receipt.took.as_millis() as u64,
+            "receipt": effect.json(),
         }));
     }
     let verb = if done.changed { "is" } else { "was" };
     let state = if on { "enabled" } else { "disabled" };
     let already = if done.changed { "" } else { " already" };
-    say(&[&format!("“{}” of {} {verb} {state}{already}. {receipt}", done.name, key.org_slug)])
+    say(&[&format!("“{}” of {} {verb} {state}{already}. {effect}", done.name, key.org_slug)])
 }
 
 async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {

@@ -6,9 +6,10 @@ mod keys;
 mod orgs;
 mod people;
 
-use std::{collections::BTreeMap, io::Write, process::ExitCode};
+use std::{collections::BTreeMap, io::Write, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde_json::json;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
@@ -20,6 +21,7 @@ use crate::{
     database::{self, Database, DatabaseError, Reach},
     keys::error::KeyError,
     orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
+    revocation::{self, Receipt, Unconfirmed},
     server::{self, Serves},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
@@ -99,6 +101,8 @@ pub enum CommandError {
     Hashing(#[from] HashingFailed),
     #[error(transparent)]
     Denied(#[from] Denied),
+    #[error(transparent)]
+    Unconfirmed(#[from] Unconfirmed),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// A sentence that says what to do.
@@ -198,6 +202,22 @@ impl Desk {
         database::begin(&self.database.console, reach).await
     }
 
+    /// Commits; a narrowing change waits until it holds everywhere, and a widening one does not: nobody is let in wrongly
+    /// meanwhile, and every node follows within a second.
+    async fn settle(
+        &self,
+        tx: Transaction<'static, Postgres>,
+        narrows: bool,
+        begun: Instant,
+    ) -> Result<Effect, CommandError> {
+        if narrows {
+            let revision = revocation::commit(tx).await?;
+            return Ok(Effect(Some(revocation::wait(&self.database.console, revision, begun).await?)));
+        }
+        tx.commit().await?;
+        Ok(Effect(None))
+    }
+
     fn hasher(&self) -> Result<Hasher, HashingFailed> {
         Hasher::new()
     }
@@ -208,6 +228,29 @@ impl Desk {
         let org = store::by_slug(&mut tx, slug).await?;
         tx.commit().await?;
         Ok(org)
+    }
+}
+
+/// Where a change holds: `None` for one that was not waited for.
+struct Effect(Option<Receipt>);
+
+impl Effect {
+    fn json(&self) -> serde_json::Value {
+        match &self.0 {
+            Some(Receipt { nodes, cut_off, took }) => {
+                json!({ "nodes": nodes, "cut_off": cut_off, "took_ms": took.as_millis() as u64 })
+            }
+            None => json!(null),
+        }
+    }
+}
+
+impl std::fmt::Display for Effect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            Some(receipt) => receipt.fmt(f),
+            None => f.write_str("Every node follows within a second."),
+        }
     }
 }
 

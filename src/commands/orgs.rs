@@ -9,7 +9,6 @@ use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
     database::Reach,
     orgs::{Actor, Permit, Slug, lifecycle},
-    revocation::Receipt,
 };
 
 #[derive(Subcommand)]
@@ -45,12 +44,11 @@ pub async fn run(desk: &Desk, command: OrgCommand) -> Result<(), CommandError> {
         true => lifecycle::suspend(&mut tx, audit_key, &permit, desk.now).await?,
         false => lifecycle::resume(&mut tx, audit_key, &permit, desk.now).await?,
     };
-    tx.commit().await?;
-    let receipt = Receipt { took: begun.elapsed() };
+    let effect = desk.settle(tx, suspended, begun).await?;
     if which.json {
         return say_json(&json!({
             "org": slug, "suspended": suspended, "changed": changed,
-            "effective": "everywhere", "took_ms": receipt.took.as_millis() as u64,
+            "receipt": effect.json(),
         }));
     }
     let done = match (suspended, changed) {
@@ -59,5 +57,5 @@ pub async fn run(desk: &Desk, command: OrgCommand) -> Result<(), CommandError> {
         (false, true) => "is served again",
         (false, false) => "was not suspended",
     };
-    say(&[&format!("{slug} {done}. {receipt}")])
+    say(&[&format!("{slug} {done}. {effect}")])
 }

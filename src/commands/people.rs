@@ -1,6 +1,6 @@
 //! `keydesk user …`
 
-use std::io::Read;
+use std::{io::Read, time::Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
@@ -150,10 +150,11 @@ async fn set_password(desk: &Desk, command: SetPassword) -> Result<(), CommandEr
 }
 
 async fn disable(desk: &Desk, command: Disable) -> Result<(), CommandError> {
+    let begun = Instant::now();
     let (mut tx, account, permit) = account(desk, &command.email).await?;
     orgs::lifecycle::disable(&mut tx, &desk.server_keys.audit, &permit, &account, desk.now).await?;
-    tx.commit().await?;
-    say(&[&format!("{} is disabled, and their sessions have ended.", command.email)])
+    let receipt = desk.settle(tx, true, begun).await?;
+    say(&[&format!("{} is disabled, and their sessions have ended. {receipt}", command.email)])
 }
 
 /// Somebody's account, locked, in a transaction that reaches their organization, and the permit for it.

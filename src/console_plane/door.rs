@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Instant,
 };
 
 use axum::extract::{ConnectInfo, FromRequestParts};
@@ -34,6 +35,7 @@ use crate::{
     database::{self, Reach},
     keys::error::KeyError,
     orgs::{self, Actor, OrgId, Permit, Principal, Role, lifecycle::OrgError, permit::Act, store::Org},
+    revocation::{self, Revision},
     server_keys::ServerKeys,
     webhooks::WebhookError,
 };
@@ -51,6 +53,21 @@ pub struct Console {
     pub keys_url: String,
     pub proxies: Arc<TrustedProxies>,
     pub site: Site,
+}
+
+impl Console {
+    /// Waits until a narrowing change holds everywhere, and says where and how soon. The change is made by now: where its
+    /// receipt fails, that is said, and not that it failed.
+    pub async fn receipt(&self, revision: Revision, begun: Instant) -> String {
+        match revocation::wait(&self.db, revision, begun).await {
+            Ok(receipt) => receipt.to_string(),
+            Err(error) => {
+                tracing::error!(%error, "a change could not be seen to hold everywhere");
+                "It is recorded, but Keydesk could not see whether every node knows yet. Do it once more to be sure."
+                    .to_owned()
+            }
+        }
+    }
 }
 
 /// What a server function did, for an answer that is a page: the browser sent a form by itself, without JavaScript.

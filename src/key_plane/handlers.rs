@@ -64,7 +64,7 @@ pub async fn whoami(
     match plane.judge(question).await {
         Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
             let rate_limit = metered.as_ref().map(Into::into);
-            let mut response = Json(Whoami { key: KeyFacts::from(record), rate_limit }).into_response();
+            let mut response = Json(Whoami { key: KeyFacts::from(&*record), rate_limit }).into_response();
             wire::put_rate(response.headers_mut(), metered.as_ref());
             response
         }
@@ -122,7 +122,7 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
         code: judged.verdict.code(),
         detail: judged.verdict.detail(),
         request_id: id.0,
-        key: judged.record.map(Into::into),
+        key: judged.record.as_deref().map(Into::into),
         rate_limit,
         trace: body.dry_run.then(|| steps_json(&judged.steps)),
     })
@@ -157,16 +157,17 @@ impl KeyPlane {
             }
         };
         let digest = Presented::parse(credential).map_err(|why| refuse(&Verdict::Malformed(why), None))?.digest;
-        let found = store::service_key(&self.keys, digest).await.map_err(|error| {
-            tracing::error!(%error, "a service key could not be looked up");
-            refuse(&Verdict::Unavailable, None)
-        })?;
+        let found = self
+            .memory
+            .get(digest, || store::service_key(&self.keys, digest))
+            .await
+            .map_err(|_| refuse(&Verdict::Unavailable, None))?;
         let Some(service) = found else {
             let detail = "There is no such service key. An API key cannot verify others.";
             return Err(refuse(&Verdict::NotFound, Some(detail)));
         };
         if service.capabilities.iter().any(|known| known == capability) {
-            return Ok(service.name);
+            return Ok(service.name.clone());
         }
         let missing = Verdict::InsufficientScope { missing: vec![capability.to_owned()] };
         Err(refuse(&missing, Some(&format!("The service key lacks the capability {capability}."))))
@@ -209,7 +210,7 @@ pub fn agent(headers: &HeaderMap) -> String {
 
 /// `GET /healthz`: 200 if keys can be judged.
 pub async fn healthz(State(plane): State<KeyPlane>, Extension(id): Extension<RequestId>) -> Response {
-    if database::store::is_answering(&plane.keys).await {
+    if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.keys).await {
         Json(serde_json::json!({ "status": "ok" })).into_response()
     } else {
         plane.refusal(&Verdict::Unavailable, id, None)

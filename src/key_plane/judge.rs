@@ -1,7 +1,7 @@
 //! One question about one credential, from the headers to the verdict and what it leaves behind. Verify, whoami and
 //! forward-auth are skins of this.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use serde_json::{Value, json};
 use time::{Date, Month, OffsetDateTime};
@@ -19,6 +19,7 @@ use crate::{
         store,
         verdict::{self, Asked, Case, Lookup, Record, Spending, Step, Verdict},
     },
+    revocation::memory::Unavailable,
     usage::{self, Use, refusals::Refusal},
 };
 
@@ -63,7 +64,7 @@ pub struct Metered {
 pub struct Judged {
     pub verdict: Verdict,
     /// `None` where the asker may not know of the key.
-    pub record: Option<Record>,
+    pub record: Option<Arc<Record>>,
     pub metered: Option<Metered>,
     /// What each gate said; empty for a key that was let in and no dry run.
     pub steps: Vec<Step>,
@@ -102,7 +103,7 @@ impl KeyPlane {
         }
         // To whoever may not know of it, the key's facts are as absent as the key.
         let told = match found {
-            Found::Key(record) if verdict != Verdict::WrongOrg => Some(*record),
+            Found::Key(record) if verdict != Verdict::WrongOrg => Some(record),
             _ => None,
         };
         Judged { verdict, record: told, metered, steps }
@@ -114,13 +115,11 @@ impl KeyPlane {
             Ok(presented) => presented,
             Err(why) => return Found::Not(Lookup::Malformed(why)),
         };
-        match store::record(&self.keys, presented.digest).await {
-            Ok(Some(record)) => Found::Key(Box::new(record)),
+        let digest = presented.digest;
+        match self.memory.get(digest, || store::record(&self.keys, digest)).await {
+            Ok(Some(record)) => Found::Key(record),
             Ok(None) => Found::Not(Lookup::Unknown),
-            Err(error) => {
-                tracing::error!(%error, "a key could not be looked up");
-                Found::Not(Lookup::Unreachable)
-            }
+            Err(Unavailable) => Found::Not(Lookup::Unreachable),
         }
     }
 
@@ -232,7 +231,7 @@ impl KeyPlane {
 }
 
 enum Found {
-    Key(Box<Record>),
+    Key(Arc<Record>),
     Not(Lookup<'static>),
 }
 

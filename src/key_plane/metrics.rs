@@ -11,8 +11,11 @@ use crate::keys::verdict::Code;
 /// Starts counting, once for the process. `None`: somebody else counts already (in tests).
 pub fn start() -> Option<PrometheusHandle> {
     const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
+    const RECEIPTS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("keydesk_answer_seconds".to_owned()), &BUCKETS)
+        .ok()?
+        .set_buckets_for_metric(Matcher::Full("keydesk_receipt_seconds".to_owned()), &RECEIPTS)
         .ok()?
         .install_recorder()
         .ok()
@@ -39,6 +42,15 @@ pub fn observe(plane: &KeyPlane) {
     set("keydesk_usage_calls_lumped", plane.usage.lumped());
     set("keydesk_refusals_waiting", plane.refusals.waiting() as u64);
     set("keydesk_refusals_dropped", plane.refusals.dropped());
+    let (remembered, hits, misses) = plane.memory.counts();
+    set("keydesk_memory_keys", remembered as u64);
+    counter!("keydesk_memory_hits_total").absolute(hits);
+    counter!("keydesk_memory_misses_total").absolute(misses);
+    gauge!("keydesk_lease_seconds_left").set(plane.memory.lease.left().as_secs_f64());
+    let applied = plane.memory.applied().map_or(0, |mark| mark.revision.0.unsigned_abs());
+    set("keydesk_revision_applied", applied);
+    set("keydesk_revision_newest", plane.memory.newest());
+    set("keydesk_nodes", plane.memory.nodes());
     set("keydesk_database_connections", u64::from(plane.keys.size()));
     set("keydesk_database_connections_idle", plane.keys.num_idle() as u64);
 }

@@ -19,6 +19,7 @@ use crate::{
     catalog::Catalog,
     client::TrustedProxies,
     clock::Clock,
+    revocation::memory::Memory,
     usage::{Recorder, refusals::Refusals},
 };
 use limiter::Limiter;
@@ -28,6 +29,7 @@ use limiter::Limiter;
 pub struct KeyPlane {
     /// As `keydesk_keys`.
     pub keys: PgPool,
+    pub memory: Arc<Memory>,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
     pub limiter: Arc<Limiter>,

@@ -1,5 +1,7 @@
 //! Whether this node can do its work, and what is missing if not.
 
+use std::time::Duration;
+
 use axum::{
     Json, Router,
     extract::State,
@@ -9,17 +11,16 @@ use axum::{
 use http::{StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
-use time::Duration;
 
 use super::{
     KeyPlane,
     limiter::{Allowance, Subject},
     metrics,
 };
-use crate::{database, revocation};
+use crate::revocation;
 
 /// Expiry is judged by this node's clock, so it must not be far from the database's.
-const MAX_OFFSET: Duration = Duration::SECOND;
+const MAX_OFFSET: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Readiness {
@@ -33,20 +34,15 @@ struct Readiness {
 impl KeyPlane {
     async fn readiness(&self) -> Readiness {
         let (mut missing, mut warnings) = (Vec::new(), Vec::new());
-        match database::store::clock(&self.keys).await {
-            Ok(theirs) => {
-                let offset = (theirs - self.clock.now()).abs();
-                if offset > MAX_OFFSET {
-                    missing.push(format!(
-                        "this node's clock and the database's are {} ms apart",
-                        offset.whole_milliseconds()
-                    ));
-                }
-            }
-            Err(_) => missing.push("the database does not answer".to_owned()),
+        if self.memory.lease.left().is_zero() {
+            missing.push("this node may not answer: it does not follow the database".to_owned());
+        }
+        let offset = self.memory.clock_offset();
+        if offset > MAX_OFFSET {
+            missing.push(format!("this node's clock and the database's are {} ms apart", offset.as_millis()));
         }
         // A peek at a subject that nobody is.
-        if let Ok(allowance) = Allowance::new(1, std::time::Duration::from_secs(1)) {
+        if let Ok(allowance) = Allowance::new(1, Duration::from_secs(1)) {
             let nobody = Subject::Key(crate::keys::model::KeyId(uuid::Uuid::nil()));
             if self.limiter.peek(nobody, allowance, self.clock.now()).await.is_err() {
                 missing.push("the limiter does not answer".to_owned());
@@ -63,7 +59,7 @@ impl KeyPlane {
         if self.limiter.is_shared() {
             return None;
         }
-        let nodes = revocation::store::alone(&self.keys, self.clock.now()).await.ok()?;
+        let nodes = revocation::store::alone(&self.keys).await.ok()?;
         (nodes > 1).then(|| {
             format!("{nodes} nodes count calls each in its own memory, so that a key can make {nodes} times its calls: set KEYDESK_LIMITER to a Redis that all use")
         })

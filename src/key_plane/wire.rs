@@ -52,14 +52,14 @@ impl Drop for Secret {
 
 /// The answer of `POST /v1/keys/verify`: always 200 once the caller itself was let in.
 #[derive(Serialize)]
-pub struct VerifyAnswer {
+pub struct VerifyAnswer<'a> {
     pub valid: bool,
     pub code: Code,
     /// A sentence for the key's holder.
     pub detail: String,
     pub request_id: Uuid,
     #[serde(flatten)]
-    pub key: Option<KeyFacts>,
+    pub key: Option<KeyFacts<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,9 +68,9 @@ pub struct VerifyAnswer {
 
 /// The answer of `GET /v1/whoami`.
 #[derive(Serialize)]
-pub struct Whoami {
+pub struct Whoami<'a> {
     #[serde(flatten)]
-    pub key: KeyFacts,
+    pub key: KeyFacts<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit>,
 }
@@ -117,29 +117,29 @@ pub fn retry_after(verdict: &Verdict) -> Option<u64> {
 
 /// What is told of a key whose full secret matched.
 #[derive(Serialize)]
-pub struct KeyFacts {
+pub struct KeyFacts<'a> {
     pub key_id: Uuid,
     /// The organization's slug.
-    pub org: String,
-    pub name: String,
-    pub environment: String,
-    pub tier: String,
-    pub scopes: Vec<String>,
-    pub namespaces: Vec<String>,
+    pub org: &'a str,
+    pub name: &'a str,
+    pub environment: &'a str,
+    pub tier: &'a str,
+    pub scopes: &'a [String],
+    pub namespaces: &'a [String],
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
 }
 
-impl From<Record> for KeyFacts {
-    fn from(record: Record) -> Self {
+impl<'a> From<&'a Record> for KeyFacts<'a> {
+    fn from(record: &'a Record) -> Self {
         Self {
             key_id: record.id.0,
-            org: record.org,
-            name: record.name,
-            environment: record.environment,
-            tier: record.tier,
-            scopes: record.scopes,
-            namespaces: record.namespaces,
+            org: &record.org,
+            name: &record.name,
+            environment: &record.environment,
+            tier: &record.tier,
+            scopes: &record.scopes,
+            namespaces: &record.namespaces,
             expires_at: record.expires_at,
         }
     }

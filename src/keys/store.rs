@@ -430,7 +430,7 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
     let row = sqlx::query!(
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
                   k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at,
-                  o.suspended_at is not null as "org_suspended!",
+                  o.suspended_at is not null as "org_suspended!", k.created_by,
                   (k.created_by is null or exists (
                       select from users u join members m on m.user_id = u.id and m.org_id = k.org_id
                       where u.id = k.created_by and u.disabled_at is null)) as "creator_stands!"
@@ -453,11 +453,13 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
         disabled_at: row.disabled_at,
         revoked_at: row.revoked_at,
         org_suspended: row.org_suspended,
+        created_by: row.created_by.map(UserId),
         creator_stands: row.creator_stands,
     }))
 }
 
 /// A service key that is good.
+#[derive(Debug)]
 pub struct ServiceKey {
     pub name: String,
     pub capabilities: Vec<String>,

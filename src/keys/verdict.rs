@@ -7,7 +7,7 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{model::KeyId, secret::Malformed};
-use crate::{catalog::Catalog, orgs::OrgId};
+use crate::{accounts::UserId, catalog::Catalog, orgs::OrgId};
 
 /// Everything about a key that a verdict depends on.
 #[derive(Clone, Debug)]
@@ -27,6 +27,8 @@ pub struct Record {
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
     pub org_suspended: bool,
+    /// `None`: the operator.
+    pub created_by: Option<UserId>,
     /// Whether who made it can still sign in to the organization; true for keys that the operator made.
     pub creator_stands: bool,
 }

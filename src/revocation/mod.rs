@@ -1,21 +1,51 @@
-//! DOMAIN: since when, and where, a narrowing change holds.
+//! DOMAIN: revoked means revoked. Verdicts come from memory, and yet no node accepts a key after its revoke was
+//! acknowledged. The protocol, in the order of a change's journey (and at length in `docs/revocation.md`):
 //!
-//! In this version the key plane reads a key's record from Postgres at every call, so a change holds everywhere from the
-//! moment its transaction commits, and the receipt says just that.
+//! 1. Triggers give each transaction that changes an input of a verdict the next *revision* and log what changed
+//!    (migration 0007). Revisions become visible in order.
+//! 2. Each key plane is a [`node`] with a row of its own. Several times a second, and at once when a change wakes it, it
+//!    reads the changes, forgets what they touch, writes down how far it is, and may answer from [`memory`] for the next
+//!    [`LEASE`], counted from before it read.
+//! 3. Whoever narrows waits for the [`receipt`]: until every row has come so far, or until whoever has not can no longer
+//!    hold a [`lease`]; then that row is deleted, and its node finds out before it answers again.
 
-pub mod nodes;
+pub mod lease;
+pub mod memory;
+pub mod node;
+pub mod receipt;
 pub mod store;
 
 use std::time::Duration;
 
-/// Proof that a change holds, and how long it took from being asked for.
+use uuid::Uuid;
+
+use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+pub use receipt::{Receipt, Unconfirmed, commit, wait};
+
+/// For so long after it began to read the changes may a node answer from memory. Everyone has to agree on it, so it is
+/// no setting.
+pub const LEASE: Duration = Duration::from_secs(2);
+/// A receipt waits this long at most: a tenth more than a lease, for clocks that run at different speeds.
+pub const PATIENCE: Duration = Duration::from_millis(2_200);
+
+/// The place of a change in the one order of all changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Revision(pub i64);
+
+/// A revision, and the token it was made under: two histories that count alike differ in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Receipt {
-    pub took: Duration,
+pub struct Mark {
+    pub revision: Revision,
+    pub token: Uuid,
 }
 
-impl std::fmt::Display for Receipt {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Effective everywhere since it was committed, after {} ms.", self.took.as_millis())
-    }
+/// What a revision changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    Key(Digest),
+    ServiceKey(Digest),
+    /// Everything of an organization.
+    Org(OrgId),
+    /// Everything that a person made.
+    Person(UserId),
 }

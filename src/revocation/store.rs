@@ -1,38 +1,190 @@
-//! SQL for the key planes that are alive.
+//! SQL for revisions, changes and nodes.
 
-use sqlx::PgPool;
-use time::{Duration, OffsetDateTime};
+use std::time::Duration;
+
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::nodes::{GONE_AFTER, Node};
+use super::{Change, Mark, Revision, memory::Seen};
+use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
 
-/// Says that a node is alive, and forgets those long gone.
-pub async fn beat(keys: &PgPool, node: &Node, now: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into key_plane_nodes (id, limiter, started_at, seen_at) values ($1, $2, $3, $3)
-         on conflict (id) do update set seen_at = excluded.seen_at",
-        node.id,
-        node.limiter,
-        now
+/// More changes than this since the last round: it is quicker to forget everything.
+const MAX_BEHIND: i64 = 50_000;
+
+/// Makes the deferred triggers log what this transaction has changed, now, and answers its revision; the newest one, if
+/// it changed nothing. Its lock is the last: nothing may follow but COMMIT.
+pub async fn log_changes(db: &mut PgConnection) -> sqlx::Result<Revision> {
+    sqlx::query!("set constraints all immediate").execute(&mut *db).await?;
+    let revision = sqlx::query_scalar!(
+        r#"select coalesce(nullif(current_setting('keydesk.revision', true), '')::bigint,
+                           (select revision from key_revision)) as "revision!""#
     )
-    .execute(keys)
+    .fetch_one(db)
     .await?;
-    let long_gone: OffsetDateTime = now - Duration::minutes(1);
-    sqlx::query!("delete from key_plane_nodes where seen_at < $1", long_gone).execute(keys).await?;
-    Ok(())
+    Ok(Revision(revision))
 }
 
-pub async fn leave(keys: &PgPool, node: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("delete from key_plane_nodes where id = $1", node).execute(keys).await?;
-    Ok(())
-}
-
-/// How many nodes are alive that count their calls in their own memory.
-pub async fn alone(keys: &PgPool, now: OffsetDateTime) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(
-        r#"select count(*) as "alive!" from key_plane_nodes where seen_at > $1 and limiter = 'memory'"#,
-        now - GONE_AFTER
+/// Adds a node's row, at the newest revision. An id that is there already is an error, never taken over.
+pub async fn register(db: &mut PgConnection, id: Uuid, name: &str, limiter: &str) -> sqlx::Result<Mark> {
+    let row = sqlx::query!(
+        r#"with newest as (select revision, token from key_revision),
+                added as (insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
+                          select $1, $2, $3, revision, clock_timestamp(), clock_timestamp() from newest)
+           select revision, token from newest"#,
+        id,
+        name,
+        limiter
     )
-    .fetch_one(keys)
-    .await
+    .fetch_one(db)
+    .await?;
+    Ok(Mark { revision: Revision(row.revision), token: row.token })
+}
+
+/// What has changed since (and, first, the change at) `applied`, in one snapshot with the newest revision. `begun` and
+/// `ours` are the two clocks before this was asked.
+pub async fn changes(
+    db: &mut PgConnection,
+    applied: Revision,
+    begun: Duration,
+    ours: OffsetDateTime,
+) -> sqlx::Result<Seen> {
+    let rows = sqlx::query!(
+        r#"select n.revision as head, n.token as head_token, clock_timestamp() as "theirs!",
+                  (select count(*) from key_plane_nodes) as "nodes!",
+                  c.revision as "revision?", c.token as "token?", c.kind as "kind?", c.id as "id?", c.digest
+           from key_revision n left join key_changes c on c.revision >= $1 order by c.revision limit $2"#,
+        applied.0,
+        MAX_BEHIND
+    )
+    .fetch_all(db)
+    .await?;
+    let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
+    let mut seen = Seen {
+        begun,
+        head: Mark { revision: Revision(first.head), token: first.head_token },
+        marks: Vec::new(),
+        changes: Vec::with_capacity(rows.len()),
+        nodes: first.nodes.unsigned_abs(),
+        offset: Duration::try_from((first.theirs - ours).abs()).unwrap_or(Duration::MAX),
+    };
+    for row in rows {
+        let (Some(revision), Some(token), Some(kind), Some(id)) = (row.revision, row.token, row.kind, row.id) else {
+            continue;
+        };
+        let mark = Mark { revision: Revision(revision), token };
+        if seen.marks.last() != Some(&mark) {
+            seen.marks.push(mark);
+        }
+        let digest = row.digest.and_then(|bytes| Digest::from_bytes(&bytes));
+        let change = match (kind.as_str(), digest) {
+            ("key", Some(digest)) => Change::Key(digest),
+            ("service", Some(digest)) => Change::ServiceKey(digest),
+            ("org", _) => Change::Org(OrgId(id)),
+            ("person", _) => Change::Person(UserId(id)),
+            _ => continue,
+        };
+        if mark.revision > applied {
+            seen.changes.push((mark.revision, change));
+        }
+    }
+    Ok(seen)
+}
+
+/// Writes down how far a node is. `false`: its row is gone.
+pub async fn renew(db: &mut PgConnection, id: Uuid, applied: Revision) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update key_plane_nodes set applied_revision = $2, rounds = rounds + 1, renewed_at = clock_timestamp()
+         where id = $1",
+        id,
+        applied.0
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+pub async fn leave(db: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
+    sqlx::query!("delete from key_plane_nodes where id = $1", id).execute(db).await?;
+    Ok(())
+}
+
+/// Forgets changes that every node has applied. The last one stays: nodes compare with it.
+pub async fn prune(db: &mut PgConnection) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from key_changes where revision < coalesce((select min(applied_revision) from key_plane_nodes),
+                                                           (select revision from key_revision))"
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Every node and how many rounds it has made.
+pub async fn rounds(db: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
+    let rows = sqlx::query!("select id, rounds from key_plane_nodes").fetch_all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.rounds)).collect())
+}
+
+/// Strikes a node that has made no round since it was at `rounds`.
+pub async fn strike_if_still(db: &mut PgConnection, id: Uuid, rounds: i64) -> sqlx::Result<()> {
+    sqlx::query!("delete from key_plane_nodes where id = $1 and rounds = $2", id, rounds).execute(db).await?;
+    Ok(())
+}
+
+/// How many nodes there are, and how many have not applied a revision.
+pub async fn behind(console: &PgPool, revision: Revision) -> sqlx::Result<(i64, i64)> {
+    let row = sqlx::query!(
+        r#"select count(*) as "all!", count(*) filter (where applied_revision < $1) as "behind!" from key_plane_nodes"#,
+        revision.0
+    )
+    .fetch_one(console)
+    .await?;
+    Ok((row.all, row.behind))
+}
+
+/// Strikes the nodes that have not applied a revision, and answers their names.
+pub async fn strike_behind(console: &PgPool, revision: Revision) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("delete from key_plane_nodes where applied_revision < $1 returning name", revision.0)
+        .fetch_all(console)
+        .await
+}
+
+/// A node, as operators see it.
+pub struct NodeRow {
+    pub id: Uuid,
+    pub name: String,
+    pub limiter: String,
+    pub applied: Revision,
+    pub started_at: OffsetDateTime,
+    /// How long ago it made its last round, by the database's clock.
+    pub quiet: Duration,
+}
+
+/// All nodes by name, and the newest revision.
+pub async fn nodes(db: &mut PgConnection) -> sqlx::Result<(Vec<NodeRow>, Revision)> {
+    let newest = sqlx::query_scalar!("select revision from key_revision").fetch_one(&mut *db).await?;
+    let rows = sqlx::query!(
+        r#"select id, name, limiter, applied_revision, started_at,
+                  extract(epoch from clock_timestamp() - renewed_at)::float8 as "quiet!"
+           from key_plane_nodes order by name, started_at, id"#
+    )
+    .fetch_all(db)
+    .await?;
+    let nodes = rows.into_iter().map(|row| NodeRow {
+        id: row.id,
+        name: row.name,
+        limiter: row.limiter,
+        applied: Revision(row.applied_revision),
+        started_at: row.started_at,
+        quiet: Duration::try_from_secs_f64(row.quiet).unwrap_or_default(),
+    });
+    Ok((nodes.collect(), Revision(newest)))
+}
+
+/// How many nodes count their calls each in its own memory.
+pub async fn alone(keys: &PgPool) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select count(*) as "alone!" from key_plane_nodes where limiter = 'memory'"#)
+        .fetch_one(keys)
+        .await
 }

@@ -4,7 +4,7 @@ use axum::body::Body;
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::world::{Answer, START, World};
+use crate::world::{Answer, World};
 
 /// An answer as it is on the wire, with what differs each time replaced, after its shape was checked.
 fn wire(answer: &Answer) -> String {
@@ -51,12 +51,7 @@ async fn every_refusal_has_its_own_words() {
         .post("/console/fn/keys/revoke", &[("key_id", &revoked.id.to_string()), ("reason", "other")])
         .await
         .is(200);
-    sqlx::query("update api_keys set disabled_at = $1 where id = $2")
-        .bind(START)
-        .bind(disabled.id.0)
-        .execute(&world.owner)
-        .await
-        .unwrap();
+    world.change(&format!("update api_keys set disabled_at = now() where id = '{}'", disabled.id)).await;
     world.clock.advance(Duration::days(8));
     let good = world.key("acme", &[], "never").await.secret;
     let unknown = keydesk::keys::secret::NewSecret::generate("kd_live_").unwrap().reveal().to_owned();
@@ -132,7 +127,7 @@ async fn whoever_may_not_ask_is_told_and_learns_nothing_of_the_key() {
         seen += &format!("--- {name}\n{}\n", wire(&good));
     }
     // A revoked service key is none.
-    sqlx::query("update service_keys set revoked_at = $1").bind(START).execute(&world.owner).await.unwrap();
+    world.change("update service_keys set revoked_at = now()").await;
     world.program().bearer(&verify).post("/v1/keys/verify", &json!({ "key": key })).await.is(401);
     insta::assert_snapshot!(seen);
 }
@@ -284,6 +279,14 @@ async fn without_its_database_the_key_plane_says_that_it_cannot_know() {
     answer.is(503);
     assert_eq!(answer.json()["code"], "UNAVAILABLE");
     world.program().get("/healthz").await.is(503);
+    // Nor does it answer from a memory that follows no database.
+    let world = World::new().await;
+    let key = world.key("acme", &[], "never").await.secret;
+    world.program().with("x-api-key", &key).get("/v1/whoami").await.is(200);
+    let astray = world.astray();
+    let answer = astray.program().with("x-api-key", &key).get("/v1/whoami").await;
+    assert_eq!(answer.is(503).json()["code"], "UNAVAILABLE");
+    astray.program().get("/healthz").await.is(503);
     // What is wrong by itself is still told, without asking anybody.
     world.program().with("x-api-key", "nonsense").get("/v1/whoami").await.is(401);
 }

@@ -128,7 +128,7 @@ async fn a_revoked_key_is_refused_at_once_and_stays_visible() {
     let mut browser = world.developer("acme").await;
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let answer = revoke(&mut browser, &key.id.to_string()).await;
-    answer.is(200).says("Revoked “Test key”.").says("Effective everywhere");
+    answer.is(200).says("Revoked “Test key”.").says("Effective on 1 of 1 node after");
     assert_eq!(world.verdict(&key.secret).await, "REVOKED");
     browser.get("/keys").await.says("Test key").says("Leaked or compromised").says("by Developer");
     browser.get(&format!("/keys/{}", key.id)).await.is(200).says("Revoked key “Test key”");

@@ -23,6 +23,7 @@ use keydesk::{
         model::{KeyId, KeyName},
     },
     orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
+    revocation::{self, memory::Memory, node::Node},
     secrets::Digest,
     server::{self, Parts},
     server_keys::ServerKeys,
@@ -155,6 +156,7 @@ impl World {
         let (console, plane) = server::planes(Parts {
             console: db.clone(),
             keys: keys_db.clone(),
+            memory: Arc::new(Memory::new(clock.clone())),
             clock: clock.clone(),
             catalog: Arc::clone(&catalog),
             server_keys: Arc::clone(&server_keys),
@@ -167,6 +169,8 @@ impl World {
             refusals: Arc::clone(&refusals),
         })
         .unwrap();
+        let node = Node::new("node".to_owned(), "memory", Arc::clone(&plane.memory), clock.clone(), &keys_db);
+        tokio::spawn(async move { node.run().await });
         let keys = key_plane::router::router(plane.clone());
         Self {
             plane,
@@ -193,6 +197,30 @@ impl World {
     pub fn again(&self, catalog: Catalog) -> Self {
         let plane = KeyPlane { catalog: Arc::new(catalog), limiter: Arc::new(Limiter::memory()), ..self.plane.clone() };
         Self { keys: key_plane::router::router(plane.clone()), plane, ..self.clone() }
+    }
+
+    /// A key plane on the same database that does not follow it.
+    pub fn astray(&self) -> Self {
+        let plane = KeyPlane { memory: Arc::new(Memory::new(self.clock.clone())), ..self.plane.clone() };
+        Self { keys: key_plane::router::router(plane.clone()), plane, ..self.clone() }
+    }
+
+    /// Changes the database behind Keydesk's back, and waits until the key plane has followed.
+    pub async fn change(&self, statements: &str) {
+        sqlx::raw_sql(AssertSqlSafe(statements.to_owned())).execute(&self.owner).await.unwrap();
+        self.settle().await;
+    }
+
+    /// Waits until every node has followed every change.
+    pub async fn settle(&self) {
+        let revision: i64 =
+            sqlx::query_scalar("select revision from key_revision").fetch_one(&self.owner).await.unwrap();
+        let revision = revocation::Revision(revision);
+        while self.plane.memory.applied().is_none_or(|mark| mark.revision < revision)
+            || self.plane.memory.lease.left().is_zero()
+        {
+            tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
     }
 
     pub async fn begin(&self, reach: Reach) -> Transaction<'static, Postgres> {

@@ -16,7 +16,7 @@ use crate::{
         model::{KeyId, Reason},
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
-    revocation::Receipt,
+    revocation,
 };
 
 pub async fn issue(
@@ -60,18 +60,17 @@ pub async fn revoke(key_id: String, reason: String) -> Result<RevokeReceipt, Con
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let revoked =
         lifecycle::revoke(&mut tx, &console.server_keys.audit, &permit, id, reason, console.clock.now()).await?;
-    tx.commit().await?;
-    Ok(receipt(&revoked, begun))
+    let revision = revocation::commit(tx).await?;
+    Ok(RevokeReceipt { text: said_of(&revoked), receipt: console.receipt(revision, begun).await })
 }
 
 /// What is said of a key that is revoked now.
-pub fn receipt(revoked: &lifecycle::RevokedKey, begun: Instant) -> RevokeReceipt {
-    let text = if revoked.already {
+pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
+    if revoked.already {
         format!("“{}” was revoked already.", revoked.name)
     } else {
         format!("Revoked “{}”.", revoked.name)
-    };
-    RevokeReceipt { text, receipt: Receipt { took: begun.elapsed() }.to_string() }
+    }
 }
 
 pub async fn revoke_all(confirmation: String) -> Result<RevokeReceipt, ConsoleError> {
@@ -84,13 +83,13 @@ pub async fn revoke_all(confirmation: String) -> Result<RevokeReceipt, ConsoleEr
     }
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let count = lifecycle::revoke_all(&mut tx, &console.server_keys.audit, &permit, console.clock.now()).await?;
-    tx.commit().await?;
+    let revision = revocation::commit(tx).await?;
     let text = match count {
         0 => "There was no key left to revoke.".to_owned(),
         1 => "Revoked 1 key.".to_owned(),
         count => format!("Revoked {count} keys."),
     };
-    Ok(RevokeReceipt { text, receipt: Receipt { took: begun.elapsed() }.to_string() })
+    Ok(RevokeReceipt { text, receipt: console.receipt(revision, begun).await })
 }
 
 pub fn no_such_key() -> ConsoleError {

@@ -10,7 +10,7 @@ use crate::{
     console_plane::{
         door::{self, Entry, Found},
         error::ConsoleError,
-        keys::act::{no_such_key, receipt},
+        keys::act::{no_such_key, said_of},
         model::RevokeReceipt,
     },
     database::{self, Reach},
@@ -24,6 +24,7 @@ use crate::{
         Permit,
         permit::{FindAnyKey, RevokeAnyKey},
     },
+    revocation,
     secrets::Digest,
 };
 
@@ -104,8 +105,8 @@ pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Re
     let now = console.clock.now();
     let revoked =
         lifecycle::revoke_any(&mut tx, &console.server_keys.audit, &permit, id, reason, Some(ticket), now).await?;
-    tx.commit().await?;
-    Ok(receipt(&revoked, begun))
+    let revision = revocation::commit(tx).await?;
+    Ok(RevokeReceipt { text: said_of(&revoked), receipt: console.receipt(revision, begun).await })
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ fn key() -> Record {
         disabled_at: None,
         revoked_at: None,
         org_suspended: false,
+        created_by: None,
         creator_stands: true,
     }
 }
