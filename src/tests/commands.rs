@@ -191,7 +191,7 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--namespace", "a b"], "").fails("A namespace is");
     let hint = format!("{}…{}", &secret[..12], &secret[40..]);
     let stopped = folder.run(&["key", "disable", "--hint", &hint], "");
-    assert!(stopped.ok().starts_with("“CI” of acme is disabled. Effective everywhere"), "{stopped:?}");
+    assert!(stopped.ok().starts_with("“CI” of acme is disabled. Effective after"), "{stopped:?}");
     assert!(
         folder.run(&["key", "disable", "--hint", &hint], "").ok().starts_with("“CI” of acme was disabled already.")
     );
@@ -204,7 +204,7 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
         serde_json::from_str(folder.run(&["key", "list", "--org", "acme", "--json"], "").ok()).unwrap();
     assert_eq!((listed[0]["status"].as_str(), listed[0]["name"].as_str()), (Some("active"), Some("CI")));
     let suspended = folder.run(&["org", "suspend", "--org", "acme"], "");
-    assert!(suspended.ok().starts_with("acme is suspended. Effective everywhere"), "{suspended:?}");
+    assert!(suspended.ok().starts_with("acme is suspended. Effective after"), "{suspended:?}");
     let resumed = folder.run(&["org", "resume", "--org", "acme", "--json"], "");
     let resumed: serde_json::Value = serde_json::from_str(resumed.ok()).unwrap();
     assert_eq!((resumed["suspended"].as_bool(), resumed["changed"].as_bool()), (Some(false), Some(true)));

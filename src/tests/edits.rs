@@ -36,7 +36,7 @@ async fn edit(world: &World, org: &str, id: KeyId, wish: Edit) -> Result<Changed
     let now = world.clock.now();
     let done = lifecycle::edit(&mut tx, &world.server_keys.audit, &permit, id, &wish, &world.catalog, now).await;
     if done.is_ok() {
-        tx.commit().await.unwrap();
+        world.commit(tx).await;
     }
     done
 }
@@ -50,7 +50,7 @@ async fn switch(world: &World, org: &str, id: KeyId, on: bool) -> Result<Changed
         false => lifecycle::disable(&mut tx, audit_key, &permit, id, now).await,
     };
     if done.is_ok() {
-        tx.commit().await.unwrap();
+        world.commit(tx).await;
     }
     done
 }
@@ -224,7 +224,7 @@ async fn a_suspended_organizations_keys_are_refused_until_it_is_served_again() {
             false => orgs::lifecycle::resume(&mut tx, audit_key, &permit, now).await,
         };
         assert_eq!(done.unwrap(), changed);
-        tx.commit().await.unwrap();
+        world.commit(tx).await;
         assert_eq!(world.verdict(&key.secret).await, verdict);
         assert_eq!(world.verdict(&theirs.secret).await, "VALID");
     }
@@ -256,7 +256,7 @@ impl Person {
             Some(role) => orgs::lifecycle::set_role(&mut tx, audit_key, &permit, whom, role, now).await,
             None => orgs::lifecycle::remove_member(&mut tx, audit_key, &permit, whom, now).await,
         }?;
-        tx.commit().await.unwrap();
+        world.commit(tx).await;
         Ok(done.changed)
     }
 }

@@ -211,6 +211,12 @@ impl World {
         self.settle().await;
     }
 
+    /// Commits as a handler does, and waits until the key plane has followed.
+    pub async fn commit(&self, tx: Transaction<'static, Postgres>) {
+        revocation::commit(tx).await.unwrap();
+        self.settle().await;
+    }
+
     /// Waits until every node has followed every change.
     pub async fn settle(&self) {
         let revision: i64 =
