@@ -367,6 +367,11 @@ impl Memory {
         (self.keys.known.len(), self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
+    /// How many digests are remembered to be nobody's.
+    pub fn unknown(&self) -> usize {
+        self.keys.unknown.len()
+    }
+
     /// How far the database's clock is from ours.
     pub fn clock_offset(&self) -> Duration {
         Duration::from_micros(self.offset.load(Ordering::Relaxed))

@@ -10,6 +10,7 @@ mod gates;
 mod key_plane;
 mod keys;
 mod proxies;
+mod revocation;
 mod sign_in;
 mod support;
 mod tenancy;
