@@ -256,7 +256,8 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
                     "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(desk.now),
                     "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
                     "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
-                    "expires_at": seconds(key.expires_at), "last_used_at": seconds(key.last_used.as_ref().map(|l| l.at)),
+                    "expires_at": seconds(key.expires_at), "retire_at": seconds(key.retire_at), "predecessor": key.predecessor,
+                    "successor": key.successor, "last_used_at": seconds(key.last_used.as_ref().map(|l| l.at)),
                 })
             })
             .collect();

@@ -362,12 +362,16 @@ impl From<KeyError> for ConsoleError {
                     .map(|(field, message)| FieldError { field: field.to_owned(), message })
                     .collect(),
             },
-            KeyError::Revoked => {
-                Self::Conflict { message: "The key is revoked, which is for good. Create a new one.".to_owned() }
-            }
-            KeyError::Replaced => {
-                Self::Conflict { message: "The key has been replaced by another, and its time is over.".to_owned() }
-            }
+            error @ (KeyError::Revoked
+            | KeyError::Replaced
+            | KeyError::Expired
+            | KeyError::Disabled
+            | KeyError::HasSuccessor { .. }
+            | KeyError::PredecessorLives
+            | KeyError::NotInCatalog
+            | KeyError::NotReplaced
+            | KeyError::Extended
+            | KeyError::EndsByItself) => Self::Conflict { message: sentence(&error.to_string()) },
             KeyError::Database(error) => error.into(),
             KeyError::Randomness(error) => {
                 tracing::error!(%error, "a key could not be made");
@@ -375,6 +379,13 @@ impl From<KeyError> for ConsoleError {
             }
         }
     }
+}
+
+/// With a capital and a full stop.
+fn sentence(text: &str) -> String {
+    let mut rest = text.chars();
+    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    format!("{first}{}.", rest.as_str())
 }
 
 impl From<WebhookError> for ConsoleError {

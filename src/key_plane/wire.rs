@@ -128,6 +128,12 @@ pub struct KeyFacts<'a> {
     pub namespaces: &'a [String],
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
+    /// The key that replaced it, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<Uuid>,
+    /// Until when it goes on, if it was replaced.
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
+    pub retires_at: Option<OffsetDateTime>,
 }
 
 impl<'a> From<&'a Record> for KeyFacts<'a> {
@@ -141,6 +147,8 @@ impl<'a> From<&'a Record> for KeyFacts<'a> {
             scopes: &record.scopes,
             namespaces: &record.namespaces,
             expires_at: record.expires_at,
+            replaced_by: record.successor.map(|id| id.0),
+            retires_at: record.retire_at,
         }
     }
 }
@@ -190,6 +198,7 @@ impl Problem {
             | Verdict::NotFound
             | Verdict::WrongOrg
             | Verdict::Revoked
+            | Verdict::Rotated { .. }
             | Verdict::Disabled
             | Verdict::Expired
             | Verdict::Suspended => (StatusCode::UNAUTHORIZED, Some("invalid_token")),
@@ -229,6 +238,7 @@ fn kind(code: Code) -> &'static str {
         Code::Malformed => "malformed",
         Code::NotFound => "not-found",
         Code::Revoked => "revoked",
+        Code::Rotated => "rotated",
         Code::Disabled => "disabled",
         Code::Expired => "expired",
         Code::Suspended => "suspended",

@@ -15,6 +15,22 @@ pub enum KeyError {
     Revoked,
     #[error("the key has been replaced by another, and its time is over")]
     Replaced,
+    #[error("the key has expired: create a new one")]
+    Expired,
+    #[error("the key is disabled: enable it first")]
+    Disabled,
+    #[error("the key has been rotated already: its successor is {hint}")]
+    HasSuccessor { hint: String },
+    #[error("the key that this one replaced still works: end it first, or wait until its time is over")]
+    PredecessorLives,
+    #[error("the key's environment or tier is not in the catalog any more: create a new key")]
+    NotInCatalog,
+    #[error("the key has not been replaced: rotate it first")]
+    NotReplaced,
+    #[error("the replaced key was given more time once already")]
+    Extended,
+    #[error("the replaced key ends with its own expiry, which more time does not move")]
+    EndsByItself,
     #[error(transparent)]
     Randomness(#[from] crate::secrets::NoRandomness),
     #[error(transparent)]

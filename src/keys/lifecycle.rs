@@ -1,7 +1,8 @@
-//! The life of a key: issue, edit, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a
+//! The life of a key: issue, edit, rotate, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a
 //! permit.
 
 mod edit;
+mod rotate;
 
 use std::net::IpAddr;
 
@@ -27,6 +28,7 @@ use crate::{
     },
 };
 pub use edit::{Changed, Edit, disable, edit, enable};
+pub use rotate::{Rotated, Rotation, extend_rotation, finish_rotation, rotate};
 
 /// What a key is to be, all of it known to the catalog.
 pub struct NewKey {
@@ -192,6 +194,7 @@ pub async fn issue(
             created_at: now,
             expires_at,
             form_id: new.form_id,
+            predecessor: None,
         },
     )
     .await?;

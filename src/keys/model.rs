@@ -101,6 +101,57 @@ impl Reason {
     }
 }
 
+/// How long a key goes on after it was replaced.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Window {
+    #[serde(rename = "now")]
+    Now,
+    #[serde(rename = "1h")]
+    Hour,
+    #[default]
+    #[serde(rename = "24h")]
+    Day,
+    #[serde(rename = "7d")]
+    Week,
+}
+
+impl Window {
+    pub const ALL: [Window; 4] = [Self::Now, Self::Hour, Self::Day, Self::Week];
+
+    /// The form's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Now => "now",
+            Self::Hour => "1h",
+            Self::Day => "24h",
+            Self::Week => "7d",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Now => "no time",
+            Self::Hour => "1 hour",
+            Self::Day => "24 hours",
+            Self::Week => "7 days",
+        }
+    }
+
+    pub fn length(self) -> std::time::Duration {
+        let hours = match self {
+            Self::Now => 0,
+            Self::Hour => 1,
+            Self::Day => 24,
+            Self::Week => 7 * 24,
+        };
+        std::time::Duration::from_secs(hours * 3600)
+    }
+
+    pub fn parse(text: &str) -> Result<Self, &'static str> {
+        Self::ALL.into_iter().find(|window| window.as_str() == text).ok_or("Choose one of: now, 1h, 24h, 7d.")
+    }
+}
+
 /// How long a new key lives: never ends, or a number of whole days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lifetime {
@@ -134,6 +185,8 @@ pub enum Status {
     Active,
     Disabled,
     Expired,
+    /// Replaced by another, and its time is over.
+    Rotated,
     Revoked,
 }
 
@@ -143,6 +196,7 @@ impl Status {
             Self::Active => "Active",
             Self::Disabled => "Disabled",
             Self::Expired => "Expired",
+            Self::Rotated => "Rotated",
             Self::Revoked => "Revoked",
         }
     }

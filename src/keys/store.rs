@@ -27,6 +27,8 @@ pub struct NewRow<'a> {
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
     pub form_id: Option<Uuid>,
+    /// The key that it replaces.
+    pub predecessor: Option<KeyId>,
 }
 
 /// A key as people see it.
@@ -49,6 +51,15 @@ pub struct Listed {
     pub expires_at: Option<OffsetDateTime>,
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked: Option<RevokedAs>,
+    /// The key that it replaced.
+    pub predecessor: Option<KeyId>,
+    /// The key that replaced it.
+    pub successor: Option<KeyId>,
+    /// When it ends, if it was replaced.
+    pub retire_at: Option<OffsetDateTime>,
+    retired: bool,
+    /// Whether it was given more time, which happens once.
+    pub retire_extended: bool,
     pub last_used: Option<LastUsed>,
 }
 
@@ -69,6 +80,8 @@ impl Listed {
     pub fn status(&self, now: OffsetDateTime) -> Status {
         if self.revoked.is_some() {
             Status::Revoked
+        } else if self.retired || self.retire_at.is_some_and(|at| at <= now) {
+            Status::Rotated
         } else if self.expires_at.is_some_and(|at| at <= now) {
             Status::Expired
         } else if self.disabled_at.is_some() {
@@ -99,6 +112,11 @@ struct Raw {
     revoked_at: Option<OffsetDateTime>,
     revoked_by: Option<String>,
     revoked_reason: Option<String>,
+    predecessor: Option<Uuid>,
+    successor: Option<Uuid>,
+    retire_at: Option<OffsetDateTime>,
+    retired: bool,
+    retire_extended: bool,
     used_at: Option<OffsetDateTime>,
     used_address: Option<IpNet>,
     used_agent: Option<String>,
@@ -128,6 +146,11 @@ impl From<Raw> for Listed {
                 by: raw.revoked_by.unwrap_or_default(),
                 reason: raw.revoked_reason.unwrap_or_default(),
             }),
+            predecessor: raw.predecessor.map(KeyId),
+            successor: raw.successor.map(KeyId),
+            retire_at: raw.retire_at,
+            retired: raw.retired,
+            retire_extended: raw.retire_extended,
             last_used: raw.used_at.zip(raw.used_address).map(|(at, address)| LastUsed {
                 at,
                 address,
@@ -145,11 +168,13 @@ macro_rules! select_listed {
             Raw,
             r#"select k.id, k.org_id, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
                       k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
-                      k.revoked_by, k.revoked_reason, l.used_at as "used_at?", l.address as "used_address?: IpNet",
+                      k.revoked_by, k.revoked_reason, k.predecessor, s.id as "successor?", k.retire_at, k.retired,
+                      k.retire_extended, l.used_at as "used_at?", l.address as "used_address?: IpNet",
                       l.agent as "used_agent?", l.via as used_via
                from api_keys k
                join orgs o on o.id = k.org_id
                left join users u on u.id = k.created_by
+               left join api_keys s on s.predecessor = k.id and s.org_id = k.org_id
                left join key_last_used l on l.key_id = k.id and l.org_id = k.org_id "#
                 + $rest,
             $($bind),*
@@ -244,8 +269,8 @@ pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64
 pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by,
-                               created_at, expires_at, form_id)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                               created_at, expires_at, form_id, predecessor)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
          on conflict on constraint api_keys_form_once do nothing",
         key.id.0,
         key.org.0,
@@ -261,6 +286,7 @@ pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<boo
         key.created_at,
         key.expires_at,
         key.form_id,
+        key.predecessor.map(|id| id.0),
     )
     .execute(db)
     .await?;
@@ -306,6 +332,10 @@ impl Held {
     /// Whether it was replaced, and its time is over.
     pub fn is_retired(&self, now: OffsetDateTime) -> bool {
         self.retired || self.retire_at.is_some_and(|at| at <= now)
+    }
+
+    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
+        self.parts.expires_at.is_some_and(|at| at <= now)
     }
 }
 
@@ -380,6 +410,50 @@ pub async fn set_disabled(
     Ok(())
 }
 
+/// The key that a key replaced, which never changes.
+pub async fn predecessor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<KeyId>> {
+    let row = sqlx::query_scalar!("select predecessor from api_keys where org_id = $1 and id = $2", org.0, id.0)
+        .fetch_optional(db)
+        .await?;
+    Ok(row.flatten().map(KeyId))
+}
+
+/// The hint of the key that replaced a key.
+pub async fn successor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select hint from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// When a key was replaced.
+pub async fn rotated_at(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<OffsetDateTime>> {
+    sqlx::query_scalar!("select created_at from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
+        .fetch_optional(db)
+        .await
+}
+
+/// When a replaced key ends, and whether it has ended whatever the clocks say.
+pub async fn set_retire_at(
+    db: &mut PgConnection,
+    org: OrgId,
+    id: KeyId,
+    at: OffsetDateTime,
+    retired: bool,
+    extended: bool,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update api_keys set retire_at = $3, retired = $4, retire_extended = $5 where org_id = $1 and id = $2",
+        org.0,
+        id.0,
+        at,
+        retired,
+        extended
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 pub async fn set_revoked(
     db: &mut PgConnection,
     org: OrgId,
@@ -429,12 +503,13 @@ pub async fn set_all_revoked(
 pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
     let row = sqlx::query!(
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
-                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at,
-                  o.suspended_at is not null as "org_suspended!", k.created_by,
+                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.retire_at,
+                  k.retired, s.id as "successor?", o.suspended_at is not null as "org_suspended!", k.created_by,
                   (k.created_by is null or exists (
                       select from users u join members m on m.user_id = u.id and m.org_id = k.org_id
                       where u.id = k.created_by and u.disabled_at is null)) as "creator_stands!"
-           from api_keys k join orgs o on o.id = k.org_id where k.digest = $1"#,
+           from api_keys k join orgs o on o.id = k.org_id left join api_keys s on s.predecessor = k.id
+           where k.digest = $1"#,
         digest.as_bytes()
     )
     .fetch_optional(keys)
@@ -452,6 +527,9 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
         expires_at: row.expires_at,
         disabled_at: row.disabled_at,
         revoked_at: row.revoked_at,
+        retire_at: row.retire_at,
+        retired: row.retired,
+        successor: row.successor.map(KeyId),
         org_suspended: row.org_suspended,
         created_by: row.created_by.map(UserId),
         creator_stands: row.creator_stands,

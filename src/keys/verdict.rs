@@ -26,6 +26,12 @@ pub struct Record {
     pub expires_at: Option<OffsetDateTime>,
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
+    /// When it ends, if it was replaced.
+    pub retire_at: Option<OffsetDateTime>,
+    /// Replaced and ended at once, or before its time: whatever this node's clock says.
+    pub retired: bool,
+    /// The key that replaced it.
+    pub successor: Option<KeyId>,
     pub org_suspended: bool,
     /// `None`: the operator.
     pub created_by: Option<UserId>,
@@ -82,6 +88,7 @@ pub enum Code {
     Malformed,
     NotFound,
     Revoked,
+    Rotated,
     Disabled,
     Expired,
     Suspended,
@@ -102,6 +109,7 @@ impl Code {
             Self::Malformed => "MALFORMED",
             Self::NotFound => "NOT_FOUND",
             Self::Revoked => "REVOKED",
+            Self::Rotated => "ROTATED",
             Self::Disabled => "DISABLED",
             Self::Expired => "EXPIRED",
             Self::Suspended => "SUSPENDED",
@@ -127,6 +135,10 @@ pub enum Verdict {
     /// The key is good, but not of the organization that was asked for.
     WrongOrg,
     Revoked,
+    /// Another key replaced it, and its time is over.
+    Rotated {
+        successor: Option<KeyId>,
+    },
     Disabled,
     Expired,
     Suspended,
@@ -158,6 +170,7 @@ impl Verdict {
             // To whoever expects another organization, this key does not exist.
             Self::NotFound | Self::WrongOrg => Code::NotFound,
             Self::Revoked => Code::Revoked,
+            Self::Rotated { .. } => Code::Rotated,
             Self::Disabled => Code::Disabled,
             Self::Expired => Code::Expired,
             Self::Suspended => Code::Suspended,
@@ -182,6 +195,10 @@ impl Verdict {
             Self::Malformed(why) => why.detail().to_owned(),
             Self::NotFound | Self::WrongOrg => "There is no such key.".to_owned(),
             Self::Revoked => "The key has been revoked. Create a new one in the console.".to_owned(),
+            Self::Rotated { successor: Some(id) } => {
+                format!("The key has been replaced by the key {id}, and its time is over. Use that one.")
+            }
+            Self::Rotated { successor: None } => "The key has been replaced, and its time is over.".to_owned(),
             Self::Disabled => "The key is disabled. Its owner can enable it in the console.".to_owned(),
             Self::Expired => "The key has expired. Create a new one in the console.".to_owned(),
             Self::Suspended => {
@@ -311,6 +328,8 @@ impl Case<'_> {
     fn state(&self, key: &Record) -> Option<Verdict> {
         if key.revoked_at.is_some() {
             Some(Verdict::Revoked)
+        } else if key.retired || key.retire_at.is_some_and(|at| at <= self.now) {
+            Some(Verdict::Rotated { successor: key.successor })
         } else if key.disabled_at.is_some() {
             Some(Verdict::Disabled)
         } else if key.expires_at.is_some_and(|at| at <= self.now) {

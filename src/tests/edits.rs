@@ -9,7 +9,7 @@ use keydesk::{
         lifecycle::{self, Changed, Edit},
         model::KeyId,
     },
-    orgs::{self, Actor, Permit, Principal, Role, lifecycle::OrgError, permit::Act},
+    orgs::{self, Actor, Permit, Role, lifecycle::OrgError, permit::Act},
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -21,13 +21,7 @@ fn owned(texts: &[&str]) -> Option<Vec<String>> {
 }
 
 async fn permit<A: Act>(world: &World, org: &str) -> Permit<A> {
-    let org = world.org(org).await;
-    let user = UserId(uuid::Uuid::from_u128(9));
-    let actor = Actor {
-        principal: Principal::Member { user, name: "Ada".to_owned(), org, role: Role::Owner },
-        ..Actor::operator()
-    };
-    Permit::grant(&actor, org).unwrap()
+    world.permit(world.org(org).await, UserId(uuid::Uuid::from_u128(9)), Role::Owner)
 }
 
 async fn edit(world: &World, org: &str, id: KeyId, wish: Edit) -> Result<Changed, KeyError> {
@@ -248,8 +242,7 @@ impl Person {
     /// Gives somebody a role; `None` removes them.
     async fn puts(&self, world: &World, whom: UserId, role: Option<Role>) -> Result<bool, OrgError> {
         let org = world.org("acme").await;
-        let principal = Principal::Member { user: self.user, name: "Ada".to_owned(), org, role: self.role };
-        let permit = Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap();
+        let permit = world.permit(org, self.user, self.role);
         let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
         let mut tx = world.begin(Reach::Org(org)).await;
         let done = match role {

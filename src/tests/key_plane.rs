@@ -45,6 +45,7 @@ async fn every_refusal_has_its_own_words() {
     let revoked = world.key("acme", &[], "never").await;
     let expired = world.key("acme", &[], "7d").await;
     let disabled = world.key("acme", &[], "never").await;
+    let rotated = world.key("acme", &[], "never").await;
     world
         .owner_of("acme")
         .await
@@ -52,6 +53,7 @@ async fn every_refusal_has_its_own_words() {
         .await
         .is(200);
     world.change(&format!("update api_keys set disabled_at = now() where id = '{}'", disabled.id)).await;
+    world.change(&format!("update api_keys set retire_at = '2026-11-25' where id = '{}'", rotated.id)).await;
     world.clock.advance(Duration::days(8));
     let good = world.key("acme", &[], "never").await.secret;
     let unknown = keydesk::keys::secret::NewSecret::generate("kd_live_").unwrap().reveal().to_owned();
@@ -65,6 +67,7 @@ async fn every_refusal_has_its_own_words() {
         ("mistyped", Some(mistyped)),
         ("unknown", Some(unknown)),
         ("revoked", Some(revoked.secret)),
+        ("rotated", Some(rotated.secret)),
         ("disabled", Some(disabled.secret)),
         ("expired", Some(expired.secret)),
     ] {

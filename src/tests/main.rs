@@ -11,6 +11,7 @@ mod key_plane;
 mod keys;
 mod proxies;
 mod revocation;
+mod rotation;
 mod sign_in;
 mod support;
 mod tenancy;

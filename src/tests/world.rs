@@ -345,7 +345,7 @@ impl World {
         self.make(org, wish).await
     }
 
-    async fn make(&self, org: &str, wish: Wish) -> TestKey {
+    pub async fn make(&self, org: &str, wish: Wish) -> TestKey {
         let org = self.org(org).await;
         let new = NewKey::parse(wish, &self.catalog).unwrap();
         let mut tx = self.begin(Reach::Org(org)).await;
@@ -366,6 +366,12 @@ impl World {
             lifecycle::issue_service_key(&mut tx, audit, &permit, prefix, &name, &capabilities, now).await.unwrap();
         tx.commit().await.unwrap();
         secret.unwrap().reveal().to_owned()
+    }
+
+    /// What somebody of an organization may do, as a value.
+    pub fn permit<A: orgs::permit::Act>(&self, org: OrgId, user: UserId, role: Role) -> Permit<A> {
+        let principal = orgs::Principal::Member { user, name: "Ada".to_owned(), org, role };
+        Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
     }
 
     /// What whoami says of a key.

@@ -249,7 +249,7 @@ fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, page: u32) -> impl IntoView {
 }
 
 fn key_row(key: KeyRow, may_revoke: bool, page: u32) -> impl IntoView {
-    let ended = matches!(key.status, Status::Revoked | Status::Expired);
+    let ended = matches!(key.status, Status::Revoked | Status::Rotated | Status::Expired);
     let revoke = (may_revoke && key.status != Status::Revoked)
         .then(|| view! { <RevokeButton key=key.clone() page="/keys".to_owned() keep=("page", page.to_string()) /> });
     let end_note = view! { <EndNote key=key.clone() /> };

@@ -56,7 +56,7 @@ pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
 
 fn found_key(found: FoundKey) -> impl IntoView {
     let key = found.key;
-    let quiet = matches!(key.status, Status::Revoked | Status::Expired);
+    let quiet = matches!(key.status, Status::Revoked | Status::Rotated | Status::Expired);
     view! {
         <li class="card" class:ended=quiet>
             <div class="found-head">

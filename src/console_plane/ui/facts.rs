@@ -19,7 +19,7 @@ pub fn StatusBadge(status: Status) -> impl IntoView {
     let class = match status {
         Status::Active => "badge good",
         Status::Disabled => "badge warn",
-        Status::Expired | Status::Revoked => "badge",
+        Status::Expired | Status::Rotated | Status::Revoked => "badge",
     };
     view! { <span class=class>{status.label()}</span> }
 }

@@ -28,6 +28,9 @@ fn key() -> Record {
         expires_at: None,
         disabled_at: None,
         revoked_at: None,
+        retire_at: None,
+        retired: false,
+        successor: None,
         org_suspended: false,
         created_by: None,
         creator_stands: true,
@@ -64,6 +67,7 @@ fn each_gate_refuses_with_its_own_word() {
     let any = Asked::default;
     assert_eq!(on(|_| (), any()), Code::Valid);
     assert_eq!(on(|k| k.revoked_at = Some(NOW), any()), Code::Revoked);
+    assert_eq!(on(|k| k.retire_at = Some(NOW), any()), Code::Rotated);
     assert_eq!(on(|k| k.disabled_at = Some(NOW), any()), Code::Disabled);
     assert_eq!(on(|k| k.expires_at = Some(NOW - Duration::SECOND), any()), Code::Expired);
     assert_eq!(on(|k| k.org_suspended = true, any()), Code::Suspended);
@@ -85,6 +89,25 @@ fn a_key_expires_exactly_at_its_time() {
     ] {
         assert_eq!(on(|k| k.expires_at = Some(at), Asked::default()), code, "{at}");
     }
+}
+
+#[test]
+fn a_replaced_key_goes_on_exactly_until_its_time_unless_it_was_ended_before() {
+    let successor = Some(KeyId(Uuid::from_u128(3)));
+    for (at, retired, valid) in [
+        (NOW + Duration::microseconds(1), false, true),
+        (NOW, false, false),
+        (NOW - Duration::microseconds(1), false, false),
+        // Ended at once: a clock that is behind does not bring it back.
+        (NOW + Duration::microseconds(1), true, false),
+        (NOW + Duration::seconds(5), true, false),
+    ] {
+        let key = Record { retire_at: Some(at), retired, successor, ..key() };
+        let expected = if valid { Verdict::Valid } else { Verdict::Rotated { successor } };
+        assert_eq!(judge(&catalog(), &key, &Asked::default()), expected, "{at} {retired}");
+    }
+    let told = Verdict::Rotated { successor }.detail();
+    assert!(told.contains("replaced by the key 00000000-0000-0000-0000-000000000003"), "{told}");
 }
 
 #[test]
@@ -325,6 +348,7 @@ fn gates_come_in_order() {
     };
     let mut key = Record {
         revoked_at: Some(NOW),
+        retire_at: Some(NOW),
         disabled_at: Some(NOW),
         expires_at: Some(NOW),
         org_suspended: true,
@@ -340,6 +364,8 @@ fn gates_come_in_order() {
     asked.org = None;
     assert_eq!(judge(&key, &asked, spending), Code::Revoked);
     key.revoked_at = None;
+    assert_eq!(judge(&key, &asked, spending), Code::Rotated);
+    key.retire_at = None;
     assert_eq!(judge(&key, &asked, spending), Code::Disabled);
     key.disabled_at = None;
     assert_eq!(judge(&key, &asked, spending), Code::Expired);
