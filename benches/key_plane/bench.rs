@@ -1,0 +1,174 @@
+//! A deployment with many keys, and nodes that answer for them.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use axum::Router;
+use keydesk::{
+    catalog::Catalog,
+    client::TrustedProxies,
+    clock::{self, Clock},
+    database::{self, Reach, embedded::Embedded},
+    key_plane::{self, KeyPlane, limiter::Limiter},
+    keys::{model::KeyId, secret::NewSecret},
+    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    revocation::{memory::Memory, node::Node},
+    secrets::Digest,
+    server,
+    server_keys::ServerKeys,
+    usage::{Recorder, refusals::Refusals},
+};
+use sqlx::PgPool;
+use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
+
+const CATALOG: &str = r#"
+brand = "Bench"
+service_prefix = "b_service_"
+[[environments]]
+name = "live"
+label = "Live"
+prefix = "b_live_"
+[[tiers]]
+name = "wide"
+label = "Wide"
+limit = 100000000
+window = "15m"
+[[tiers]]
+name = "narrow"
+label = "Narrow"
+limit = 100
+window = "1m"
+[[scopes]]
+name = "read"
+[[routes]]
+methods = ["GET"]
+path = "/v1/get/{namespace}/{key}"
+scopes = ["read"]
+namespace = "namespace"
+"#;
+
+pub struct Key {
+    pub id: KeyId,
+    pub secret: String,
+}
+
+impl Key {
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.secret.as_bytes())
+    }
+}
+
+pub struct Bench {
+    pub owner: PgPool,
+    pub console: PgPool,
+    pub keys: PgPool,
+    pub catalog: Arc<Catalog>,
+    pub server_keys: ServerKeys,
+    pub stop: watch::Receiver<bool>,
+}
+
+/// A running node.
+pub struct Running {
+    pub plane: KeyPlane,
+    pub address: SocketAddr,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl Running {
+    pub fn stop(self) {
+        self.tasks.into_iter().for_each(|task| task.abort());
+    }
+}
+
+impl Bench {
+    pub async fn new(embedded: &Embedded, data: &Path, stop: watch::Receiver<bool>) -> Self {
+        let owner = embedded.options("keydesk");
+        let planes = database::prepare(owner.clone(), data, None, None).await.unwrap();
+        Self {
+            owner: database::pool(owner, 4),
+            console: database::pool(planes.console, 10),
+            keys: database::pool(planes.keys, 10),
+            catalog: Arc::new(Catalog::parse(CATALOG).unwrap()),
+            server_keys: ServerKeys::load(data).unwrap(),
+            stop,
+        }
+    }
+
+    pub async fn org(&self, slug: &str) -> OrgId {
+        let now = Clock::System.now();
+        let org = OrgId(clock::id(now));
+        let mut tx = database::begin(&self.console, Reach::Org(org)).await.unwrap();
+        let permit = Permit::grant(&Actor::operator(), org).unwrap();
+        let (slug, name) = (Slug::parse(slug).unwrap(), OrgName::parse(slug).unwrap());
+        orgs::lifecycle::create_org(&mut tx, &self.server_keys.audit, &permit, &slug, &name, now).await.unwrap();
+        tx.commit().await.unwrap();
+        org
+    }
+
+    /// Keys straight into the table, by the ten thousand: neither audited nor logged as changes, since nobody has asked
+    /// about them yet.
+    pub async fn keys(&self, org: OrgId, tier: &str, count: usize) -> Vec<Key> {
+        let now = Clock::System.now();
+        let mut made = Vec::with_capacity(count);
+        let mut db = self.owner.acquire().await.unwrap();
+        sqlx::raw_sql("set session_replication_role = replica").execute(&mut *db).await.unwrap();
+        while made.len() < count {
+            let batch: Vec<(KeyId, NewSecret)> = (0..10_000.min(count - made.len()))
+                .map(|_| (KeyId(clock::id(now)), NewSecret::generate("b_live_").unwrap()))
+                .collect();
+            let ids: Vec<_> = batch.iter().map(|(id, _)| id.0).collect();
+            let digests: Vec<_> = batch.iter().map(|(_, secret)| secret.digest.as_bytes().to_vec()).collect();
+            sqlx::query(
+                "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist,
+                                       created_at, expires_at)
+                 select id, $2, 'live', $3, 'bench', digest, 'hint', '{read}', '{default}', '{127.0.0.0/8}', now(),
+                        now() + interval '30 days' from unnest($1::uuid[], $4::bytea[]) as new (id, digest)",
+            )
+            .bind(ids)
+            .bind(org.0)
+            .bind(tier)
+            .bind(digests)
+            .execute(&mut *db)
+            .await
+            .unwrap();
+            made.extend(batch.into_iter().map(|(id, secret)| Key { id, secret: secret.reveal().to_owned() }));
+        }
+        sqlx::raw_sql("set session_replication_role = origin; analyze api_keys").execute(&mut *db).await.unwrap();
+        made
+    }
+
+    /// A node with every gate, its lease kept and its usage written.
+    pub async fn node(&self, name: &str) -> Running {
+        let clock = Clock::System;
+        let plane = KeyPlane {
+            keys: self.keys.clone(),
+            memory: Arc::new(Memory::new(clock.clone())),
+            clock: clock.clone(),
+            catalog: Arc::clone(&self.catalog),
+            limiter: Arc::new(Limiter::memory()),
+            proxies: Arc::new(TrustedProxies::default()),
+            usage: Arc::new(Recorder::default()),
+            refusals: Arc::new(Refusals::default()),
+        };
+        let node = Node::new(name.to_owned(), "memory", Arc::clone(&plane.memory), clock, &self.keys);
+        let (writing, stop) = (plane.clone(), self.stop.clone());
+        let tasks = vec![
+            tokio::spawn(async move {
+                let ended = node.run();
+                ended.await;
+            }),
+            tokio::spawn(async move { writing.usage.run(&writing.refusals, &writing.keys, stop).await }),
+        ];
+        let address = self.serve(key_plane::router::router(plane.clone())).await;
+        while plane.memory.lease.left().is_zero() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        Running { plane, address, tasks }
+    }
+
+    pub async fn serve(&self, router: Router) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(server::answer(listener, router, self.stop.clone()));
+        address
+    }
+}

@@ -1,0 +1,327 @@
+//! The key plane beside a bare axum handler that answers fixed JSON: the same build, the same load generator, in
+//! alternating rounds of one run; and what the promise of revocation costs. `cargo bench --bench key_plane`, or
+//! `make bench`. KEYDESK_BENCH_KEYS (1,000,000) is the number of keys in the database.
+//!
+//! Servers and load generator share this process and its cores, all alike, so compare the ratios.
+
+mod bench;
+mod load;
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use axum::{Json, Router, routing::get};
+use bench::{Bench, Key, Running};
+use keydesk::{
+    clock::Clock,
+    database::{self, Reach, embedded::Embedded},
+    keys::{
+        lifecycle,
+        model::{KeyId, Reason},
+        store,
+        verdict::Record,
+    },
+    orgs::{Actor, OrgId, Permit},
+    revocation,
+    secrets::Digest,
+};
+use load::{Round, load, median, ms, quantile};
+use tokio::sync::watch;
+
+const CONNECTIONS: usize = 32;
+const ROUNDS: usize = 5;
+const ROTATION: usize = 100_000;
+
+fn requests(keys: &[Key], path: &str, headers: &str) -> Arc<Vec<String>> {
+    let one = |key: &Key| format!("GET {path} HTTP/1.1\r\nhost: x\r\nx-api-key: {}\r\n{headers}\r\n", key.secret);
+    Arc::new(keys.iter().map(one).collect())
+}
+
+fn main() {
+    let data: PathBuf = std::env::temp_dir().join(format!("keydesk-bench-{}", uuid::Uuid::new_v4().simple()));
+    database::create_data_dir(&data).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let embedded = Embedded::join(&data).await.unwrap();
+        run(&embedded, &data).await;
+        embedded.leave().await.unwrap();
+    });
+    std::fs::remove_dir_all(&data).unwrap();
+}
+
+async fn run(embedded: &Embedded, data: &std::path::Path) {
+    let (tell, stop) = watch::channel(false);
+    let bench = Bench::new(embedded, data, stop).await;
+    let org = bench.org("bench").await;
+    let many = std::env::var("KEYDESK_BENCH_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);
+    let keys = bench.keys(org, "wide", many).await;
+    println!("{many} keys in the database.\n");
+    beside_bare(&bench, &keys).await;
+    cold(&bench, &keys).await;
+    beside_a_flood(&bench, org, &keys).await;
+    receipts(&bench).await;
+    steady_changes(&bench, &keys).await;
+    several_nodes(&bench, &keys).await;
+    let _ = tell.send(true);
+}
+
+async fn beside_bare(bench: &Bench, keys: &[Key]) {
+    let fixed = || async { Json(serde_json::json!({ "valid": true, "code": "VALID" })) };
+    let bare = bench.serve(Router::new().route("/", get(fixed))).await;
+    let before = resident();
+    let node = bench.node("bench").await;
+    let described = "x-forwarded-method: GET\r\nx-forwarded-uri: /v1/get/default/a\r\n";
+    let rotation = &keys[..ROTATION.min(keys.len())];
+    let cases = [
+        ("bare axum handler, fixed JSON", bare, requests(&keys[..1], "/", "")),
+        ("whoami, 100,000 keys", node.address, requests(rotation, "/v1/whoami", "")),
+        ("forward-auth, 100,000 keys", node.address, requests(rotation, "/v1/forward-auth", described)),
+        ("whoami, 1,000 keys", node.address, requests(&keys[..1_000], "/v1/whoami", "")),
+        ("whoami, all keys", node.address, requests(keys, "/v1/whoami", "")),
+    ];
+    let with_requests = resident();
+    for key in keys {
+        let digest = key.digest();
+        node.plane.memory.get::<Record, _>(digest, || store::record(&bench.keys, digest)).await.unwrap();
+    }
+    let remembered = node.plane.memory.counts().0;
+    let per_key = (resident() - with_requests) / remembered as f64;
+    let mut rounds: Vec<Vec<Round>> = cases.iter().map(|_| Vec::new()).collect();
+    for _ in 0..ROUNDS {
+        for (case, rounds) in cases.iter().zip(&mut rounds) {
+            let round = load(case.1, &case.2, CONNECTIONS).await;
+            assert_eq!(round.refused, 0, "{}", case.0);
+            rounds.push(round);
+        }
+    }
+    println!("{CONNECTIONS} connections, all gates, usage written; medians of {ROUNDS} alternating rounds\n");
+    println!("| what | calls a second | of bare | p99 | of bare |\n|---|---|---|---|---|");
+    let (mut base, mut base_p99) = (0.0, Duration::ZERO);
+    for ((name, ..), rounds) in cases.iter().zip(&rounds) {
+        let (rate, p99) = (median(rounds.iter().map(Round::per_second)), median(rounds.iter().map(Round::p99)));
+        if base == 0.0 {
+            (base, base_p99) = (rate, p99);
+        }
+        let (share, times) = (rate / base, p99.as_secs_f64() / base_p99.as_secs_f64());
+        println!("| {name} | {rate:.0} | {share:.2} | {:.2} ms | {times:.1} × |", ms(p99));
+    }
+    println!("\n{remembered} keys remembered, {per_key:.0} bytes each.");
+    // Keys that are nobody's, well formed, one after the other.
+    let full = resident();
+    for n in 0..1_000_000_u32 {
+        let nobody = Digest::of(&n.to_be_bytes());
+        node.plane.memory.get::<Record, _>(nobody, || async { Ok(None) }).await.unwrap();
+    }
+    println!(
+        "After 1,000,000 different keys that are nobody's: {} remembered as such, {} known ones, {:+.1} MB.",
+        node.plane.memory.unknown(),
+        node.plane.memory.counts().0,
+        (resident() - full) / 1e6
+    );
+    println!("Resident: {:.0} MB before the node, {:.0} MB now, requests included.", before / 1e6, resident() / 1e6);
+    node.stop();
+}
+
+/// In bytes.
+fn resident() -> f64 {
+    let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+    statm.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
+}
+
+/// A key's first call ever, beside one indexed SELECT over the same pool.
+async fn cold(bench: &Bench, keys: &[Key]) {
+    let node = bench.node("cold").await;
+    let (mut selects, mut calls) = (Vec::new(), Vec::new());
+    for (n, key) in keys.iter().rev().take(4_000).enumerate() {
+        let digest = key.digest();
+        let begun = Instant::now();
+        if n % 2 == 0 {
+            store::record(&bench.keys, digest).await.unwrap();
+            selects.push(begun.elapsed());
+        } else {
+            node.plane.memory.get::<Record, _>(digest, || store::record(&bench.keys, digest)).await.unwrap();
+            calls.push(begun.elapsed());
+        }
+    }
+    let (select, call) = (quantile(selects, 99), quantile(calls, 99));
+    println!(
+        "\nA key's first look-up: p99 {:.2} ms, {:.2} × one indexed SELECT ({:.2} ms).",
+        ms(call),
+        call.as_secs_f64() / select.as_secs_f64(),
+        ms(select)
+    );
+    node.stop();
+}
+
+/// What one key's flood does to another: a quiet caller alone, and beside a key that gets far more than its limit.
+async fn beside_a_flood(bench: &Bench, org: OrgId, keys: &[Key]) {
+    let node = bench.node("flood").await;
+    let narrow = bench.keys(org, "narrow", 1).await;
+    let (quiet, flood) = (requests(&keys[..1], "/v1/whoami", ""), requests(&narrow, "/v1/whoami", ""));
+    let (mut alone, mut beside, mut flooded) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        alone.push(load(node.address, &quiet, 1).await.p99());
+        let (caller, flooding) = tokio::join!(load(node.address, &quiet, 1), load(node.address, &flood, 1));
+        beside.push(caller.p99());
+        flooded += flooding.refused;
+    }
+    let (alone, beside) = (median(alone), median(beside));
+    println!(
+        "\nA quiet key's p99: {:.2} ms alone, {:.2} ms ({:.1} ×) beside a key of 100 calls a minute whose flood was refused \
+         {flooded} times.",
+        ms(alone),
+        ms(beside),
+        beside.as_secs_f64() / alone.as_secs_f64()
+    );
+    node.stop();
+}
+
+async fn revoke(bench: &Bench, org: OrgId, key: KeyId) -> revocation::Receipt {
+    let begun = Instant::now();
+    let mut tx = database::begin(&bench.console, Reach::Org(org)).await.unwrap();
+    let permit = Permit::grant(&Actor::operator(), org).unwrap();
+    let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
+    lifecycle::revoke_any(&mut tx, audit, &permit, key, Reason::Other, None, now).await.unwrap();
+    let revision = revocation::commit(tx).await.unwrap();
+    revocation::wait(&bench.console, revision, begun).await.unwrap()
+}
+
+/// How long until a revoke is acknowledged, with three nodes that are busy answering.
+async fn receipts(bench: &Bench) {
+    let org = bench.org("receipts").await;
+    let keys = bench.keys(org, "wide", 10_400).await;
+    let nodes = [bench.node("one").await, bench.node("two").await, bench.node("three").await];
+    for node in &nodes {
+        load(node.address, &requests(&keys, "/v1/whoami", ""), 4).await;
+    }
+    let mut took = Vec::new();
+    for key in &keys[..400] {
+        let receipt = revoke(bench, org, key.id).await;
+        assert_eq!((receipt.nodes, receipt.cut_off.len()), (3, 0));
+        took.push(receipt.took);
+        // Changes come when they come, not in step with the rounds.
+        tokio::time::sleep(Duration::from_millis(u64::from(key.id.0.as_bytes()[15]) / 8)).await;
+    }
+    println!(
+        "\nA revoke, acknowledged with three nodes: p50 {:.1} ms, p99 {:.1} ms.",
+        ms(median(took.iter().copied())),
+        ms(quantile(took, 99))
+    );
+    let begun = Instant::now();
+    let mut tx = database::begin(&bench.console, Reach::Org(org)).await.unwrap();
+    let permit = all_of(org);
+    let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
+    let count = lifecycle::revoke_all(&mut tx, audit, &permit, now).await.unwrap();
+    let revision = revocation::commit(tx).await.unwrap();
+    let receipt = revocation::wait(&bench.console, revision, begun).await.unwrap();
+    println!("Revoke all of {count} keys: {:.0} ms.", ms(receipt.took));
+    for node in nodes {
+        node.stop();
+    }
+}
+
+fn all_of(org: OrgId) -> Permit<keydesk::orgs::permit::RevokeAllKeys> {
+    let principal = keydesk::orgs::Principal::Member {
+        user: keydesk::accounts::UserId(uuid::Uuid::nil()),
+        name: "Bench".to_owned(),
+        org,
+        role: keydesk::orgs::Role::Owner,
+    };
+    Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
+}
+
+/// A tenant that disables and enables a key a hundred times a second, and what another tenant notices.
+async fn steady_changes(bench: &Bench, keys: &[Key]) {
+    let node = bench.node("steady").await;
+    let noisy = bench.org("noisy").await;
+    let theirs = bench.keys(noisy, "wide", 1).await;
+    let quiet = requests(&keys[..100], "/v1/whoami", "");
+    load(node.address, &quiet, 1).await;
+    let (mut alone, mut beside, mut refused, mut changes) = (Vec::new(), Vec::new(), 0, 0_u32);
+    for _ in 0..ROUNDS {
+        alone.push(load(node.address, &quiet, 1).await.p99());
+        let changing = async {
+            let permit = Permit::grant(&Actor::operator(), noisy).unwrap();
+            let mut tick = tokio::time::interval(Duration::from_millis(10));
+            loop {
+                tick.tick().await;
+                let mut tx = database::begin(&bench.console, Reach::Org(noisy)).await.unwrap();
+                let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
+                let done = if changes % 2 == 0 {
+                    lifecycle::disable(&mut tx, audit, &permit, theirs[0].id, now).await
+                } else {
+                    lifecycle::enable(&mut tx, audit, &permit, theirs[0].id, now).await
+                };
+                done.unwrap();
+                tx.commit().await.unwrap();
+                changes += 1;
+            }
+        };
+        let round = tokio::select! {
+            round = load(node.address, &quiet, 1) => round,
+            () = changing => unreachable!(),
+        };
+        beside.push(round.p99());
+        refused += round.refused;
+    }
+    let (alone, beside) = (median(alone), median(beside));
+    println!(
+        "\nBeside a tenant that makes {:.0} changes a second, another's p99 is {:.2} ms ({:.1} × its quiet {:.2} ms), {refused} \
+         refused.",
+        f64::from(changes) / (ROUNDS as f64 * 2.0),
+        ms(beside),
+        beside.as_secs_f64() / alone.as_secs_f64(),
+        ms(alone)
+    );
+    node.stop();
+}
+
+/// Committed transactions of the database; the statistics of whoever is idle come with up to a second's delay.
+async fn transactions(bench: &Bench) -> i64 {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    sqlx::query_scalar("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()")
+        .fetch_one(&bench.owner)
+        .await
+        .unwrap()
+}
+
+async fn several_nodes(bench: &Bench, keys: &[Key]) {
+    println!("\n| nodes | whoami a second, all together | statements a second, idle | busy |\n|---|---|---|---|");
+    let rotation = requests(&keys[..ROTATION.min(keys.len())], "/v1/whoami", "");
+    let mut nodes: Vec<Running> = Vec::new();
+    for name in ["a", "b", "c"] {
+        nodes.push(bench.node(name).await);
+        let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
+        let all = || async {
+            let calls = addresses.iter().map(|address| load(*address, &rotation, CONNECTIONS / addresses.len()));
+            let rounds = futures::future::join_all(calls).await;
+            rounds.iter().map(Round::per_second).sum::<f64>()
+        };
+        // The first fills the memories.
+        all().await;
+        let quiet = rate(bench, tokio::time::sleep(Duration::from_secs(5))).await;
+        let mut together = Vec::new();
+        let busy = rate(bench, async {
+            for _ in 0..ROUNDS {
+                together.push(all().await);
+            }
+        })
+        .await;
+        println!("| {} | {:.0} | {quiet:.0} | {busy:.0} |", nodes.len(), median(together));
+    }
+    for node in nodes {
+        node.stop();
+    }
+}
+
+/// Statements a second while something goes on: outside a transaction each is one of its own.
+async fn rate(bench: &Bench, meanwhile: impl Future<Output = ()>) -> f64 {
+    let (begun, before) = (Instant::now(), transactions(bench).await);
+    meanwhile.await;
+    let after = transactions(bench).await;
+    (after - before) as f64 / begun.elapsed().as_secs_f64()
+}
