@@ -204,6 +204,7 @@ async fn serve_from(
     };
     announce(database, &clock, &addresses).await?;
     let chores = tokio::spawn(chores(database.console.clone(), keys.clone()));
+    let counting = tokio::spawn(metrics::keep_up(handle.clone()));
     let admin = ready::admin_router(keys.clone(), handle);
     tokio::join!(
         answer_if(console_listener, console, stop.clone()),
@@ -212,6 +213,7 @@ async fn serve_from(
         usage.run(&refusals, &database.keys, stop.clone()),
     );
     chores.abort();
+    counting.abort();
     // Calls that were still being answered may have noted something after the last regular flush.
     usage.flush_all(&refusals, &database.keys).await;
     tracing::info!("stopped");

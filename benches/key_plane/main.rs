@@ -19,6 +19,7 @@ use bench::{Bench, Key, Running};
 use keydesk::{
     clock::Clock,
     database::{self, Reach, embedded::Embedded},
+    key_plane::metrics,
     keys::{
         lifecycle,
         model::{KeyId, Reason},
@@ -55,6 +56,8 @@ fn main() {
 
 async fn run(embedded: &Embedded, data: &std::path::Path) {
     let (tell, stop) = watch::channel(false);
+    // As a server does: what is counted costs time too.
+    tokio::spawn(metrics::keep_up(metrics::start()));
     let bench = Bench::new(embedded, data, stop).await;
     let org = bench.org("bench").await;
     let many = std::env::var("KEYDESK_BENCH_KEYS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_000_000);

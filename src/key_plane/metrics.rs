@@ -8,6 +8,8 @@ use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use super::KeyPlane;
 use crate::keys::verdict::Code;
 
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// Starts counting, once for the process. `None`: somebody else counts already (in tests).
 pub fn start() -> Option<PrometheusHandle> {
     const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
@@ -19,6 +21,16 @@ pub fn start() -> Option<PrometheusHandle> {
         .ok()?
         .install_recorder()
         .ok()
+}
+
+/// Folds what was recorded into the histograms again and again; otherwise each answer would take memory until somebody
+/// asks for the metrics.
+pub async fn keep_up(handle: Option<PrometheusHandle>) {
+    let Some(handle) = handle else { return };
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        handle.run_upkeep();
+    }
 }
 
 pub fn verdict(code: Code) {

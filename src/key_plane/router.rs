@@ -60,7 +60,9 @@ async fn dress(mut request: Request, next: Next) -> Response {
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     // The path only: a query is never read here, and might hold what somebody wrongly put there.
-    let path = request.uri().path().to_owned();
+    let path = request.uri().path();
+    let route = ROUTES.iter().map(|(_, route)| *route).find(|route| *route == path).unwrap_or("other");
+    let path = tracing::enabled!(tracing::Level::DEBUG).then(|| path.to_owned());
     let begun = Instant::now();
     let mut response = tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Keydesk took too long. Try again.", id)
@@ -77,10 +79,10 @@ async fn dress(mut request: Request, next: Next) -> Response {
         header::CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
     );
-    let route = ROUTES.iter().map(|(_, route)| *route).find(|route| *route == path).unwrap_or("other");
     metrics::answered(route, begun.elapsed());
-    tracing::info!(
-        plane = "keys", %id, %method, path, status = response.status().as_u16(),
+    // A line for each call would cost more than the call; refusals are kept by request id, and all are counted.
+    tracing::debug!(
+        plane = "keys", %id, %method, path = path.as_deref(), status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"
     );
     response

@@ -30,8 +30,11 @@ use crate::{
 const EVERY: Duration = Duration::from_secs(2);
 /// Of a user agent, no more than this many characters are kept.
 const AGENT_CHARS: usize = 200;
+/// So many buckets are written at once. When more are waiting they are written more rarely, and count more calls each:
+/// writing must not take from Postgres what it needs for leases and revokes.
+const BATCH: usize = 5_000;
 /// More buckets than this are not kept apart: what comes on top is counted under [`OTHER`].
-const MAX_BUCKETS: usize = 100_000;
+const MAX_BUCKETS: usize = 200_000;
 /// The agent family of what could not be told apart any more.
 const OTHER: &str = "other";
 /// How long rollups are kept.
@@ -115,22 +118,28 @@ impl Recorder {
         self.lumped.load(Ordering::Relaxed)
     }
 
-    /// Writes what was noted. On an error it stays noted, for the next time.
+    /// Writes a batch of what was noted. On an error it stays noted, for the next time.
     pub async fn flush(&self, keys: &PgPool) -> sqlx::Result<()> {
-        let Noted { calls, latest } = std::mem::take(&mut *self.noted.lock().unwrap_or_else(PoisonError::into_inner));
-        if calls.is_empty() {
+        let (mut batch, mut last) = self.take();
+        if batch.is_empty() {
             return Ok(());
         }
-        let mut batch: Vec<(Bucket, i64)> = calls.into_iter().collect();
         // In one order everywhere, so that two nodes do not wait for each other in a circle.
         batch.sort();
-        let mut last: Vec<Use> = latest.into_values().collect();
         last.sort_by_key(|used| used.key);
         let written = store::write(keys, &batch, &last).await;
         if written.is_err() {
             self.keep(batch, last);
         }
         written
+    }
+
+    /// A batch of calls, and the latest uses of their keys.
+    fn take(&self) -> (Vec<(Bucket, i64)>, Vec<Use>) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let batch: Vec<_> = noted.calls.extract_if(|_, _| true).take(BATCH).collect();
+        let last = batch.iter().filter_map(|(bucket, _)| noted.latest.remove(&bucket.key)).collect();
+        (batch, last)
     }
 
     fn keep(&self, batch: Vec<(Bucket, i64)>, last: Vec<Use>) {
@@ -150,18 +159,25 @@ impl Recorder {
         let mut stopping = false;
         while !stopping {
             stopping = tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok();
-            self.flush_all(refusals, keys).await;
+            self.flush_once(refusals, keys).await;
         }
     }
 
-    /// Writes uses and refusals.
+    /// Writes all that waits, unless the database does not take it.
     pub async fn flush_all(&self, refusals: &Refusals, keys: &PgPool) {
-        if let Err(error) = self.flush(keys).await {
+        while self.flush_once(refusals, keys).await && self.waiting() > 0 {}
+    }
+
+    /// Writes a batch of uses, and refusals. `false`: the uses could not be written.
+    async fn flush_once(&self, refusals: &Refusals, keys: &PgPool) -> bool {
+        let uses = self.flush(keys).await;
+        if let Err(error) = &uses {
             tracing::warn!(%error, "uses of keys could not be written; they are kept and tried again");
         }
         if let Err(error) = refusals.flush(keys).await {
             tracing::warn!(%error, "refusals could not be written; they are kept and tried again");
         }
+        uses.is_ok()
     }
 }
 
@@ -211,12 +227,25 @@ mod tests {
     #[test]
     fn memory_is_bounded_and_nothing_goes_uncounted() {
         let recorder = Recorder::default();
-        for n in 0..150_000 {
+        for n in 0..250_000 {
             recorder.note(call(n));
         }
         assert_eq!(recorder.waiting(), MAX_BUCKETS + 1);
         assert_eq!(recorder.lumped(), 50_000);
         let noted = recorder.noted.lock().unwrap();
-        assert_eq!(noted.calls.values().sum::<i64>(), 150_000);
+        assert_eq!(noted.calls.values().sum::<i64>(), 250_000);
+    }
+
+    #[test]
+    fn a_batch_is_bounded_and_brings_the_latest_use_of_its_keys_along() {
+        let recorder = Recorder::default();
+        for n in 0..12_000_u32 {
+            recorder.note(Use { key: KeyId(Uuid::from_u128(n.into())), ..call(1) });
+        }
+        for left in [7_000, 2_000, 0] {
+            let (batch, last) = recorder.take();
+            assert_eq!((batch.len(), recorder.waiting()), (last.len(), left));
+            assert!(batch.iter().zip(&last).all(|((bucket, _), used)| bucket.key == used.key));
+        }
     }
 }
