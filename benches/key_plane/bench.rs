@@ -70,12 +70,14 @@ pub struct Bench {
 pub struct Running {
     pub plane: KeyPlane,
     pub address: SocketAddr,
+    node: Arc<Node>,
     tasks: Vec<JoinHandle<()>>,
 }
 
 impl Running {
-    pub fn stop(self) {
+    pub async fn stop(self) {
         self.tasks.into_iter().for_each(|task| task.abort());
+        self.node.leave().await;
     }
 }
 
@@ -149,12 +151,12 @@ impl Bench {
             usage: Arc::new(Recorder::default()),
             refusals: Arc::new(Refusals::default()),
         };
-        let node = Node::new(name.to_owned(), "memory", Arc::clone(&plane.memory), clock, &self.keys);
+        let node = Arc::new(Node::new(name.to_owned(), "memory", Arc::clone(&plane.memory), clock, &self.keys));
         let (writing, stop) = (plane.clone(), self.stop.clone());
         let tasks = vec![
-            tokio::spawn(async move {
-                let ended = node.run();
-                ended.await;
+            tokio::spawn({
+                let node = Arc::clone(&node);
+                async move { node.run().await }
             }),
             tokio::spawn(async move { writing.usage.run(&writing.refusals, &writing.keys, stop).await }),
         ];
@@ -162,7 +164,7 @@ impl Bench {
         while plane.memory.lease.left().is_zero() {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
-        Running { plane, address, tasks }
+        Running { plane, address, node, tasks }
     }
 
     pub async fn serve(&self, router: Router) -> SocketAddr {
