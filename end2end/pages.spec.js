@@ -139,6 +139,17 @@ const STATES = [
   }],
   ['the settings of support staff', 'support', '/settings'],
   ['the support desk', 'support', '/support'],
+  ['not allowed: an owner and the nodes', 'owner', '/nodes'],
+  ['the nodes', 'support', '/nodes', async (page, hint, server) => {
+    server.sql(`insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
+      values (gen_random_uuid(), 'a-machine-with-a-long-name.eu-central-1.example:3001', 'redis', 0, now(), now() - interval '1.2 s'),
+             (gen_random_uuid(), 'web-9:3001', 'memory', 0, now(), now() - interval '3 hours')`);
+    await page.reload();
+    server.sql("delete from key_plane_nodes where applied_revision = 0");
+    await expect(page.getByText('Late')).toBeVisible();
+    await expect(page.getByText('Cut off', { exact: true })).toBeVisible();
+    await expect(page.getByRole('table', { name: 'Last refusals' })).toBeVisible();
+  }],
   ['the support desk, nothing found', 'support', '/support', page => find(page, 'kd_live_0000…0000')],
   ['the support desk, not a hint', 'support', '/support', page => find(page, 'what?')],
   ['the support desk with a key', 'support', '/support', (page, hint) => find(page, hint)],
@@ -171,12 +182,12 @@ test.describe('every page reads well, light and dark, on a desk and in a hand', 
   });
 
   for (const [name, who, path, act, before, outside] of STATES) {
-    test(name, async ({ open, people }) => {
+    test(name, async ({ open, people, server }) => {
       const person = who && { ...people, ...more }[who];
       const page = await open({ as: person });
       await before?.(page);
       await page.goto(path);
-      await act?.(page, hint);
+      await act?.(page, hint, server);
       await check(page, name, outside ? null : person);
     });
   }

@@ -82,11 +82,11 @@ test('what was refused is in the audit log', async ({ open, people }) => {
   await expect(line).toContainText('Refused');
 });
 
-test('support staff have the support desk and their settings, and see no organization’s pages', async ({ open, people, server }) => {
+test('support staff have the support desk, the nodes and their settings, and see no organization’s pages', async ({ open, people, server }) => {
   const page = await open({ as: people.support });
   await page.goto('/');
   await expect(page).toHaveURL('/support');
-  await expect(navigation(page)).toHaveText(['Support desk', 'Settings']);
+  await expect(navigation(page)).toHaveText(['Support desk', 'Nodes', 'Settings']);
   for (const path of ['/keys', '/webhooks', '/members', '/audit']) {
     const refused = await page.goto(path);
     expect(refused.status(), path).toBe(403);

@@ -23,6 +23,12 @@ async function signIn(page, email, password) {
   await page.getByRole('button', { name: 'Sign out' }).waitFor();
 }
 
+// Something refused, and nodes that are late or gone.
+const secret = server.key('fresh', 'Yesterday’s');
+server.run(['key', 'revoke', '--hint', `${secret.slice(0, 12)}…${secret.slice(-4)}`, '--reason', 'other']);
+await server.whoami(secret);
+await server.whoami('kd_live_nonsense');
+
 try {
   for (const [size, viewport] of [['wide', { width: 1440, height: 900 }], ['phone', { width: 390, height: 844 }]]) {
     for (const colorScheme of ['light', 'dark']) {
@@ -87,6 +93,12 @@ try {
       await page.getByLabel('Key hint or digest').fill(hint);
       await page.getByRole('button', { name: 'Find key' }).click();
       await shoot('support-found');
+      server.sql(`insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
+        values (gen_random_uuid(), 'web-2:3001', 'redis', 2, now() - interval '9 days', now() - interval '1.4 s'),
+               (gen_random_uuid(), 'web-9:3001', 'redis', 1, now() - interval '2 hours', now() - interval '3 min')`);
+      await goto('/nodes');
+      server.sql("delete from key_plane_nodes where limiter = 'redis'");
+      await shoot('nodes', true);
     }
   }
 } finally {

@@ -3,6 +3,7 @@
 mod audit;
 mod demo;
 mod keys;
+mod nodes;
 mod orgs;
 mod people;
 
@@ -55,6 +56,8 @@ enum Command {
     /// Make, list, stop and revoke API keys
     #[command(subcommand)]
     Key(keys::KeyCommand),
+    /// Show the running key planes, how far each has followed, and the last refusals
+    Nodes(nodes::Nodes),
     /// Fill an organization with lively demo data
     SeedDemo(demo::SeedDemo),
     /// Check the audit log
@@ -177,6 +180,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::ServiceKey(command) => keys::run_service_key(&desk, command).await,
         Command::Org(command) => orgs::run(&desk, command).await,
         Command::Key(command) => keys::run(&desk, command).await,
+        Command::Nodes(command) => nodes::run(&desk, &command).await,
         Command::SeedDemo(command) => demo::run(&desk, command).await,
         Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&desk, command.json).await,
     };

@@ -17,6 +17,8 @@ pub mod webhooks;
 pub mod audit_log;
 #[cfg(feature = "ssr")]
 pub mod members;
+#[cfg(feature = "ssr")]
+pub mod nodes;
 
 #[cfg(feature = "ssr")]
 pub mod assets;

@@ -20,12 +20,12 @@ use uuid::Uuid;
 use super::{
     audit_log,
     door::{Console, RequestId, Visit},
-    draw, forms, keys, members, settings, sign_in, support, webhooks,
+    draw, forms, keys, members, nodes, settings, sign_in, support, webhooks,
 };
 use crate::{accounts::session::Sessions, config::Origin, database};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 13] = [
+pub const ROUTES: [(&str, &str); 14] = [
     ("GET", "/"),
     ("GET", "/healthz"),
     ("GET", "/sign-in"),
@@ -38,6 +38,7 @@ pub const ROUTES: [(&str, &str); 13] = [
     ("GET", "/members"),
     ("GET", "/settings"),
     ("GET", "/support"),
+    ("GET", "/nodes"),
     ("GET", "/favicon.svg"),
 ];
 
@@ -75,6 +76,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/members", get(members::routes::show))
         .route("/settings", get(settings::routes::show))
         .route("/support", get(support::routes::show))
+        .route("/nodes", get(nodes::routes::show))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     Router::new()
         .merge(pages)

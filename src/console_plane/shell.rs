@@ -14,6 +14,7 @@ pub enum Section {
     Members,
     Settings,
     Support,
+    Nodes,
 }
 
 impl Section {
@@ -27,6 +28,7 @@ impl Section {
             Self::Members => Some(("Members", "/members")),
             Self::Settings => Some(("Settings", "/settings")),
             Self::Support => Some(("Support desk", "/support")),
+            Self::Nodes => Some(("Nodes", "/nodes")),
         }
     }
 
@@ -43,6 +45,7 @@ impl Section {
             Self::Settings => {
                 "M4 7h9m5 0h2M4 17h2m5 0h9M15.5 9.5a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5m-7 10a2.5 2.5 0 1 0 0-5 2.5 2.5 0 0 0 0 5"
             }
+            Self::Nodes => "M4 5h16v6H4zm0 8h16v6H4zm4-5h.01M8 16h.01",
             Self::Support => "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14m5-2 4 4",
         }
     }
@@ -113,7 +116,7 @@ pub fn Document(
 #[component]
 fn Banner(viewer: Viewer, current: Section) -> impl IntoView {
     let sections: &[Section] = if viewer.staff {
-        &[Section::Support, Section::Settings]
+        &[Section::Support, Section::Nodes, Section::Settings]
     } else {
         &[Section::Keys, Section::Webhooks, Section::Audit, Section::Members, Section::Settings]
     };

@@ -33,6 +33,7 @@ acts!(
     ManageMembers,
     FindAnyKey,
     RevokeAnyKey,
+    ViewNodes,
     CreateOrg,
     SuspendOrg,
     AddMember,

@@ -34,6 +34,8 @@ pub enum Action {
     FindAnyKey,
     /// Revoke a key of an organization one does not belong to.
     RevokeAnyKey,
+    /// See the key planes, and the last refusals of all organizations.
+    ViewNodes,
     CreateOrg,
     /// Stop serving an organization, and serve it again.
     SuspendOrg,
@@ -74,7 +76,7 @@ impl Role {
                 )
             }
             Self::Viewer => matches!(action, ViewKeys | ViewWebhooks | ViewMembers),
-            Self::Support => matches!(action, FindAnyKey | RevokeAnyKey),
+            Self::Support => matches!(action, FindAnyKey | RevokeAnyKey | ViewNodes),
             Self::Operator => matches!(
                 action,
                 IssueKey
@@ -82,6 +84,7 @@ impl Role {
                     | RotateKey
                     | FindAnyKey
                     | RevokeAnyKey
+                    | ViewNodes
                     | CreateOrg
                     | SuspendOrg
                     | AddMember
@@ -131,7 +134,7 @@ impl Role {
 }
 
 impl Action {
-    pub const ALL: [Action; 20] = [
+    pub const ALL: [Action; 21] = [
         Self::ViewKeys,
         Self::IssueKey,
         Self::EditKey,
@@ -145,6 +148,7 @@ impl Action {
         Self::ManageMembers,
         Self::FindAnyKey,
         Self::RevokeAnyKey,
+        Self::ViewNodes,
         Self::CreateOrg,
         Self::SuspendOrg,
         Self::AddMember,
@@ -169,6 +173,7 @@ impl Action {
             Self::ViewMembers => "see members",
             Self::ManageMembers => "change members",
             Self::FindAnyKey | Self::RevokeAnyKey => "work at the support desk",
+            Self::ViewNodes => "see the nodes",
             Self::CreateOrg => "create organizations",
             Self::SuspendOrg => "suspend organizations",
             Self::AddMember => "add members",

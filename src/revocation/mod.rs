@@ -9,6 +9,7 @@
 //! 3. Whoever narrows waits for the [`receipt`]: until every row has come so far, or until whoever has not can no longer
 //!    hold a [`lease`]; then that row is deleted, and its node finds out before it answers again.
 
+pub mod health;
 pub mod lease;
 pub mod memory;
 pub mod node;

@@ -420,3 +420,91 @@ fn planes_run_apart_on_one_data_folder_and_the_last_to_stop_stops_postgres() {
     }
     assert!(!folder.0.join("postgres/postmaster.pid").exists());
 }
+
+/// What a form of the console answers, and the cookie it sets.
+fn post(console: &str, name: &str, form: &str, cookie: &str) -> (String, String) {
+    use std::io::Read;
+    let mut stream = std::net::TcpStream::connect(console.replace("http://localhost", "127.0.0.1")).unwrap();
+    let (length, cookie) = (form.len(), format!("cookie: {cookie}\r\n"));
+    write!(
+        stream,
+        "POST /console/fn/{name} HTTP/1.1\r\nhost: x\r\nconnection: close\r\norigin: {console}\r\naccept: text/html\r\n\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n{cookie}\r\n{form}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("set-cookie: ")).unwrap_or_default();
+    let cookie = cookie.split(';').next().unwrap_or_default().to_owned();
+    (answer, cookie)
+}
+
+#[test]
+fn an_operator_sees_the_nodes_and_the_last_refusals_and_metrics_tell_of_leases_and_receipts() {
+    let folder = Folder::new();
+    add_owner(&folder);
+    let quiet = folder.run(&["nodes"], "");
+    assert!(quiet.ok().contains("No key plane is running."), "{quiet:?}");
+    assert!(quiet.ok().ends_with("Nothing was refused in the last seven days."), "{quiet:?}");
+    let key = folder.run(&["key", "create", "--org", "acme", "--name", "CI"], "").ok().to_owned();
+    let (mut server, at) = serve_plane(&folder, "all", &["Console", "Key plane", "Metrics"]);
+    let (console, keys, admin) = (&at[0], &at[1], at[2].trim_end_matches("/metrics"));
+    let form = "email=ada%40example.com&password=correct+horse+battery+staple&next=";
+    let (_, cookie) = post(console, "sign-in", form, "");
+    for _ in 0..2 {
+        assert!(get(keys, "/v1/whoami", &format!("x-api-key: {key}\r\n")).starts_with("HTTP/1.1 200"));
+    }
+    let (page, _) = post(console, "keys/revoke-all", "confirmation=acme", &cookie);
+    assert!(page.contains("Effective on 1 of 1 node after"), "{page}");
+    assert!(get(keys, "/v1/whoami", &format!("x-api-key: {key}\r\n")).starts_with("HTTP/1.1 401"));
+    let metrics = get(admin, "/metrics", "");
+    let value = |name: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    };
+    assert_eq!(value("keydesk_nodes"), 1.0);
+    assert_eq!(value("keydesk_memory_keys"), 1.0);
+    assert!(value("keydesk_memory_hits_total") >= 1.0 && value("keydesk_memory_misses_total") >= 2.0);
+    assert!(value("keydesk_revision_newest") >= 1.0);
+    assert_eq!(value("keydesk_revision_applied"), value("keydesk_revision_newest"));
+    assert!(value("keydesk_lease_seconds_left") > 0.0 && value("keydesk_lease_seconds_left") <= 2.0);
+    assert_eq!(value("keydesk_receipt_seconds_count"), 1.0);
+    assert_eq!(value("keydesk_receipt_seconds_bucket{le=\"2.5\"}"), 1.0);
+
+    let begun = std::time::Instant::now();
+    let seen = loop {
+        let seen: serde_json::Value = serde_json::from_str(folder.run(&["nodes", "--json"], "").ok()).unwrap();
+        if seen["refusals"][0].is_object() {
+            break seen;
+        }
+        // Refusals are written in batches, in the server's own time.
+        assert!(begun.elapsed() < std::time::Duration::from_secs(15), "{seen}");
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    };
+    let (node, refused) = (&seen["nodes"][0], &seen["refusals"][0]);
+    assert_eq!((node["state"].as_str(), node["limiter"].as_str()), (Some("following"), Some("memory")), "{seen}");
+    assert_eq!((&node["applied_revision"], node["behind"].as_u64()), (&seen["newest_revision"], Some(0)));
+    assert!(node["lease_age_seconds"].as_f64().unwrap() <= 1.0, "{seen}");
+    assert_eq!((refused["code"].as_str(), refused["org"].as_str()), (Some("REVOKED"), Some("acme")));
+    assert_eq!(refused["address"], "127.0.0.1");
+    let shown = folder.run(&["nodes"], "");
+    let lines: Vec<&str> = shown.ok().lines().collect();
+    assert_eq!(lines[0], format!("Newest revision: {}", seen["newest_revision"]));
+    // Each cell stands under its heading.
+    for (head, line, pairs) in [
+        (lines[1], lines[2], [("NODE", node["name"].as_str().unwrap()), ("STATE", "Following"), ("LIMITER", "memory")]),
+        (
+            lines[4],
+            lines[5],
+            [("CODE", "REVOKED"), ("AGENT", "-"), ("REQUEST", refused["request_id"].as_str().unwrap())],
+        ),
+    ] {
+        for (column, cell) in pairs {
+            assert!(line[head.find(column).unwrap()..].starts_with(cell), "{column}: {shown:?}");
+        }
+    }
+    assert!(!shown.out.contains(&key));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(server.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+    assert!(server.wait().unwrap().success());
+    assert!(folder.run(&["nodes"], "").ok().contains("No key plane is running."), "it has left");
+}

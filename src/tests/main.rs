@@ -9,6 +9,7 @@ mod edits;
 mod gates;
 mod key_plane;
 mod keys;
+mod nodes;
 mod proxies;
 mod revocation;
 mod rotation;

@@ -21,6 +21,8 @@ use crate::{
 
 /// How long a refusal can be asked about.
 pub const RETENTION: time::Duration = time::Duration::days(7);
+/// So many of the newest are shown to staff and operators.
+pub const SHOWN: i64 = 20;
 /// More than this between two writes are not kept one by one; they are counted all the same.
 const MAX_WAITING: usize = 10_000;
 

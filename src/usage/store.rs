@@ -1,7 +1,9 @@
 //! SQL for rollups, last uses and refusals.
 
+use std::net::IpAddr;
+
 use ipnet::IpNet;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
@@ -123,4 +125,36 @@ pub async fn quota_used(keys: &PgPool, key: KeyId, month: Date) -> sqlx::Result<
         .fetch_optional(keys)
         .await?;
     Ok(used.and_then(|used| u64::try_from(used).ok()).unwrap_or_default())
+}
+
+/// A refusal, as support staff and operators see it: which organization's, and nothing of what was asked.
+pub struct Refused {
+    pub request_id: Uuid,
+    pub at: OffsetDateTime,
+    pub code: String,
+    pub address: Option<IpAddr>,
+    pub agent: String,
+    /// The slug; `None` where no key matched.
+    pub org: Option<String>,
+}
+
+/// The newest refusals of the whole deployment, as far as the transaction reaches.
+pub async fn last_refusals(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Refused>> {
+    let rows = sqlx::query!(
+        r#"select r.request_id, r.at, r.code, r.address as "address: IpNet", r.agent, o.slug as "org?"
+           from refusals r left join orgs o on o.id = r.org_id
+           order by r.at desc limit $1"#,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    let refused = rows.into_iter().map(|row| Refused {
+        request_id: row.request_id,
+        at: row.at,
+        code: row.code,
+        address: row.address.map(|net| net.addr()),
+        agent: row.agent,
+        org: row.org,
+    });
+    Ok(refused.collect())
 }
