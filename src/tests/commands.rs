@@ -2,79 +2,13 @@
 
 use std::{
     io::{BufRead, BufReader, Write},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    path::Path,
+    process::{Child, Stdio},
 };
 
-struct Folder(PathBuf);
+use nix::sys::signal::Signal::SIGTERM;
 
-impl Folder {
-    fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("keydesk-test-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&path).unwrap();
-        // The embedded Postgres may run as another user, who has to pass through.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711)).unwrap();
-        Self(path)
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keydesk"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYDESK_") || name == "DATABASE_URL") {
-            command.env_remove(name);
-        }
-        command.env("KEYDESK_DATA_DIR", &self.0).args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str], input: &str) -> Ran {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Some commands fail before they read.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        Ran {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-#[derive(Debug)]
-struct Ran {
-    code: i32,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    #[track_caller]
-    fn ok(&self) -> &str {
-        assert_eq!(self.code, 0, "{self:?}");
-        self.out.trim_end()
-    }
-
-    /// Failed with one clear line on standard error, and nothing on standard output.
-    #[track_caller]
-    fn fails(&self, words: &str) {
-        assert_ne!(self.code, 0, "{self:?}");
-        assert_eq!(self.out, "", "{self:?}");
-        let lines: Vec<&str> = self.err.lines().filter(|line| !line.contains(" INFO ")).collect();
-        assert!(lines.len() == 1 && lines[0].starts_with("error: ") && lines[0].contains(words), "{self:?}");
-    }
-}
+use crate::process::{Folder, ran, serving, signal};
 
 /// A running server; killed at the end, if it was not stopped.
 struct Server {
@@ -87,14 +21,7 @@ struct Server {
 impl Server {
     /// `fresh`: nobody has an account, so that a link is to be printed.
     fn start(folder: &Folder, fresh: bool) -> Self {
-        let mut child = folder
-            .command(&["serve"])
-            .env("KEYDESK_CONSOLE_ADDR", "127.0.0.1:0")
-            .env("KEYDESK_KEYS_ADDR", "127.0.0.1:0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let mut child = folder.command(&["serve"]).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
         let mut after =
             |word: &str| lines.find_map(|line| line.trim().strip_prefix(word).map(|rest| rest.trim().to_owned()));
@@ -105,7 +32,7 @@ impl Server {
 
     fn stop(mut self) -> std::time::Duration {
         let begun = std::time::Instant::now();
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+        signal(&self.child, SIGTERM);
         let status = self.child.wait().unwrap();
         assert!(status.success(), "{status}");
         begun.elapsed()
@@ -135,14 +62,7 @@ fn wrong_arguments_and_settings_fail_with_one_line_before_anything_is_touched() 
     folder.run(&["serve", "--verbose"], "").fails("unexpected argument");
     folder.run(&["key", "revoke", "--reason", "other"], "").fails("required arguments");
     folder.run(&["service-key", "create", "--name", "x", "--capability", "all"], "").fails("invalid value 'all'");
-    let with = |name: &str, value: &str| {
-        let output = folder.command(&["migrate"]).env(name, value).output().unwrap();
-        Ran {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
-    };
+    let with = |name: &str, value: &str| ran(folder.command(&["migrate"]).env(name, value), "");
     with("KEYDESK_CATALOG", "heso").fails("not built yet");
     with("KEYDESK_LIMITER", "memcached://user:hunter2@x").fails("must be memory, or redis://");
     assert!(!with("KEYDESK_LIMITER", "memcached://user:hunter2@x").err.contains("hunter2"));
@@ -328,22 +248,7 @@ async fn a_given_postgres_is_used_by_an_owner_who_is_no_superuser() {
     let (url, data) = crate::world::plain_owners_database().await;
     let own = Folder::new();
     let run = |arguments: &[&str], input: &str| {
-        let mut child = own
-            .command(arguments)
-            .env("KEYDESK_DATA_DIR", &data)
-            .env("DATABASE_URL", &url)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        Ran {
-            code: output.status.code().unwrap(),
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-        }
+        ran(own.command(arguments).env("KEYDESK_DATA_DIR", &data).env("DATABASE_URL", &url), input)
     };
     assert_eq!(run(&["migrate"], "").ok(), "The database is up to date.");
     assert_eq!(run(&["migrate"], "").ok(), "The database is up to date.");
@@ -367,21 +272,8 @@ fn get(address: &str, path: &str, header: &str) -> String {
 
 /// A process that serves one plane, and where its lines say it answers.
 fn serve_plane(folder: &Folder, plane: &str, words: &[&str]) -> (Child, Vec<String>) {
-    let mut child = folder
-        .command(&["serve", "--plane", plane])
-        .env("KEYDESK_CONSOLE_ADDR", "127.0.0.1:0")
-        .env("KEYDESK_KEYS_ADDR", "127.0.0.1:0")
-        .env("KEYDESK_ADMIN_ADDR", "127.0.0.1:0")
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-    let found = words
-        .iter()
-        .map(|word| lines.find_map(|line| line.trim().strip_prefix(word).map(|rest| rest.trim().to_owned())).unwrap())
-        .collect();
-    (child, found)
+    let mut command = folder.command(&["serve", "--plane", plane]);
+    serving(command.env("KEYDESK_ADMIN_ADDR", "127.0.0.1:0"), words).unwrap()
 }
 
 #[test]
@@ -415,7 +307,7 @@ fn planes_run_apart_on_one_data_folder_and_the_last_to_stop_stops_postgres() {
     assert!(!metrics.contains(&key));
     for child in [&mut first, &mut console, &mut second] {
         assert!(folder.0.join("postgres/postmaster.pid").exists());
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), nix::sys::signal::SIGTERM).unwrap();
+        signal(child, SIGTERM);
         assert!(child.wait().unwrap().success());
     }
     assert!(!folder.0.join("postgres/postmaster.pid").exists());

@@ -10,6 +10,8 @@ mod gates;
 mod key_plane;
 mod keys;
 mod nodes;
+mod process;
+mod prove;
 mod proxies;
 mod revocation;
 mod rotation;

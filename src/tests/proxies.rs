@@ -12,7 +12,10 @@ use std::{
 };
 
 use keydesk::secrets::Digest;
+use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::Value;
+
+use crate::process::{Folder, end, ran, serving};
 
 const IDENTITY: [&str; 7] = [
     "x-keydesk-org",
@@ -75,39 +78,6 @@ path = "/v1/admin"
 scopes = ["admin"]
 "#;
 
-fn kill(child: &mut Child, signal: nix::sys::signal::Signal) {
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal);
-    let patience = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < patience {
-        if child.try_wait().unwrap().is_some() {
-            return;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let _ = child.kill();
-    let _ = child.wait();
-}
-
-/// A temporary folder, gone at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn new() -> Self {
-        use std::os::unix::fs::PermissionsExt;
-        let path = std::env::temp_dir().join(format!("keydesk-proxies-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&path).unwrap();
-        // The embedded Postgres may run as another user, who has to pass through.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o711)).unwrap();
-        Self(path)
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
 /// A data folder with an organization `acme`, and the program on it.
 struct Desk(Folder);
 
@@ -119,31 +89,13 @@ impl Desk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keydesk"));
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("KEYDESK_") || name == "DATABASE_URL") {
-            command.env_remove(name);
-        }
-        command
-            .env("KEYDESK_DATA_DIR", &self.0.0)
-            .env("KEYDESK_CATALOG", self.0.0.join("catalog.toml"))
-            .env("KEYDESK_CONSOLE_ADDR", "127.0.0.1:0")
-            .env("KEYDESK_KEYS_ADDR", "127.0.0.1:0")
-            .args(arguments);
+        let mut command = self.0.command(arguments);
+        command.env("KEYDESK_CATALOG", self.0.0.join("catalog.toml"));
         command
     }
 
     fn run(&self, arguments: &[&str], input: &str) -> String {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+        ran(&mut self.command(arguments), input).ok().to_owned()
     }
 
     fn add_org(&self, slug: &str) {
@@ -171,21 +123,14 @@ struct Server {
 
 impl Server {
     fn start(desk: &Desk, trusted_proxies: &str) -> Self {
-        let mut child = desk
-            .command(&["serve"])
-            .env("KEYDESK_TRUSTED_PROXIES", trusted_proxies)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let keys = lines.find_map(|line| line.trim().strip_prefix("Key plane").map(|url| url.trim().to_owned()));
-        let keys = keys.unwrap().trim_start_matches("http://").parse().unwrap();
+        let mut command = desk.command(&["serve"]);
+        let (child, at) = serving(command.env("KEYDESK_TRUSTED_PROXIES", trusted_proxies), &["Key plane"]).unwrap();
+        let keys = at[0].trim_start_matches("http://").parse().unwrap();
         Self { child, keys }
     }
 
     fn stop(&mut self) {
-        kill(&mut self.child, nix::sys::signal::Signal::SIGTERM);
+        end(&mut self.child, SIGTERM);
     }
 }
 
@@ -416,7 +361,7 @@ impl Kind {
 
 impl Drop for Proxy {
     fn drop(&mut self) {
-        kill(&mut self.child, nix::sys::signal::Signal::SIGKILL);
+        end(&mut self.child, SIGKILL);
         if std::thread::panicking() {
             eprintln!("{}", std::fs::read_to_string(&self.log).unwrap_or_default());
         }
