@@ -58,7 +58,7 @@ async fn where_no_key_plane_runs_the_page_says_so() {
 async fn staff_see_the_last_refusals_of_all_organizations_and_nothing_of_what_was_asked() {
     let world = World::new().await;
     let (ours, theirs) = (world.key("acme", &[], "1d").await, world.key("other", &["read"], "never").await);
-    world.change("update api_keys set revoked_at = now(), revoked_reason = 'other'").await;
+    world.change("update api_keys set revoked_at = now(), revoked_by = 'x', revoked_reason = 'other'").await;
     for (key, agent) in [(&ours, "warehouse/2.1"), (&theirs, "curl/8.5.0")] {
         world.program().with("x-api-key", &key.secret).with("user-agent", agent).get("/v1/whoami").await.is(401);
     }
@@ -91,7 +91,7 @@ async fn staff_see_the_last_refusals_of_all_organizations_and_nothing_of_what_wa
 async fn members_see_no_nodes_and_only_their_own_refusals_are_within_their_reach() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
-    world.change("update api_keys set revoked_at = now(), revoked_reason = 'other'").await;
+    world.change("update api_keys set revoked_at = now(), revoked_by = 'x', revoked_reason = 'other'").await;
     world.program().with("x-api-key", &key.secret).get("/v1/whoami").await.is(401);
     world.refusals.flush(&world.keys_db).await.unwrap();
     for mut member in [world.viewer("acme").await, world.owner_of("acme").await] {

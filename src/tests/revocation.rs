@@ -501,6 +501,11 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
     assert_eq!(names, ["node"]);
     world.settle().await;
     world.change("update orgs set suspended_at = now()").await;
+    // The node has forgotten; when it has written down so as well, nobody needs the older changes.
+    let behind = "select exists (select from key_plane_nodes, key_revision where applied_revision < revision)";
+    while sqlx::query_scalar::<_, bool>(behind).fetch_one(&world.owner).await.unwrap() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     store::prune(&mut db).await.unwrap();
     assert_eq!(kept().await, 1, "only the newest, to compare with");
 }
