@@ -79,9 +79,9 @@ export const test = base.extend({
 });
 
 /** A server for one spec alone. */
-export function ownServer(name) {
+export function ownServer(name, catalog) {
   const held = {};
-  test.beforeAll(async () => { held.server = await start(name); });
+  test.beforeAll(async () => { held.server = await start(name, catalog); });
   test.afterAll(async () => { await held.server?.stop(); });
   return held;
 }

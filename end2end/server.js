@@ -100,6 +100,7 @@ function psql() {
 export class OwnServer extends Server {
   /** What it printed, apart from what it logged. */
   stdout = '';
+  catalog = 'default';
 
   async start() {
     mkdirSync(results, { recursive: true });
@@ -107,6 +108,7 @@ export class OwnServer extends Server {
     this.child = spawn(program, ['serve'], {
       env: environment(this.data, {
         KEYDESK_CONSOLE_ADDR: '127.0.0.1:0', KEYDESK_KEYS_ADDR: '127.0.0.1:0', RUST_LOG: 'trace', RUST_BACKTRACE: '1',
+        KEYDESK_CATALOG: this.catalog,
       }),
       stdio: ['ignore', 'pipe', 'pipe'],
     });
@@ -160,10 +162,12 @@ export class OwnServer extends Server {
   }
 }
 
-/** A server with an empty database. */
-export function start(name) {
+/** A server with an empty database, as a preset or a catalog file says. */
+export function start(name, catalog = 'default') {
   const data = mkdtempSync(join(tmpdir(), 'keydesk-end2end-'));
   // Started as root, Postgres runs as somebody else, who has to get through.
   chmodSync(data, 0o711);
-  return new OwnServer({ data, log: join(results, `${name}.log`) }).start();
+  const server = new OwnServer({ data, log: join(results, `${name}.log`) });
+  server.catalog = catalog;
+  return server.start();
 }

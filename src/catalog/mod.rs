@@ -4,6 +4,7 @@
 
 mod parse;
 pub mod routes;
+mod summary;
 
 use std::{path::Path, time::Duration};
 
@@ -22,6 +23,7 @@ pub struct Catalog {
     /// Whether a key stops when who made it is disabled or no longer a member. Otherwise it belongs to the organization
     /// alone.
     pub bound_to_creator: bool,
+    pub snippets: Snippets,
     pub environments: Vec<Environment>,
     pub tiers: Vec<Tier>,
     pub scopes: Vec<Scope>,
@@ -37,6 +39,27 @@ pub struct Headers {
     pub api_key_wins: bool,
     /// Whether a key of another organization than the route's is 403 instead of 401.
     pub wrong_org_is_403: bool,
+}
+
+/// What the examples beside a new key say of the provider's API. Each is checked to need no quoting in any language.
+#[derive(Clone, Debug)]
+pub struct Snippets {
+    /// Begins the variables that hold a key or a webhook secret: `HX` for `HX_API_KEY`.
+    pub env_prefix: String,
+    /// `x-api-key`, as the provider's documentation spells it.
+    pub header: String,
+    /// `None`: the examples ask the key plane.
+    pub api: Option<Api>,
+}
+
+/// The provider's API in an example.
+#[derive(Clone, Debug)]
+pub struct Api {
+    /// Without a slash at its end.
+    pub base_url: String,
+    /// The variable that points a program at another host.
+    pub base_url_env: Option<String>,
+    pub path: String,
 }
 
 #[derive(Clone, Debug)]
@@ -110,27 +133,32 @@ impl Tier {
     }
 }
 
+/// The catalogs that are shipped, by name.
+pub const PRESETS: [(&str, &str); 6] = [
+    ("default", include_str!("presets/default.toml")),
+    ("heso", include_str!("presets/heso.toml")),
+    ("heir", include_str!("presets/heir.toml")),
+    ("holonomix", include_str!("presets/holonomix.toml")),
+    ("helios", include_str!("presets/helios.toml")),
+    ("heffl", include_str!("presets/heffl.toml")),
+];
+
 impl Catalog {
     /// A preset by name, or a file by its path (which has a `.` or a `/` in it).
     pub fn load(name: &str) -> Result<Self, CatalogError> {
-        match name {
-            "default" => Self::parse(include_str!("presets/default.toml")),
-            path if path.contains(['/', '.']) => {
-                let text = std::fs::read_to_string(Path::new(path))
-                    .map_err(|error| CatalogError::File { path: path.to_owned(), error })?;
-                Self::parse(&text)
-            }
-            other => Err(CatalogError::NotBuilt(other.to_owned())),
+        if let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) {
+            return Self::parse(text);
         }
+        if !name.contains(['/', '.']) {
+            return Err(CatalogError::NoSuchPreset(name.to_owned()));
+        }
+        let text = std::fs::read_to_string(Path::new(name))
+            .map_err(|error| CatalogError::File { path: name.to_owned(), error })?;
+        Self::parse(&text)
     }
 
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         parse::parse(text)
-    }
-
-    /// The brand as the beginning of an environment variable's name: `KEYDESK`.
-    pub fn env_name(&self) -> String {
-        self.brand.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect()
     }
 
     pub fn environment(&self, name: &str) -> Option<&Environment> {
@@ -181,9 +209,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_built_and_what_is_not_there_is_refused() {
-        assert!(matches!(Catalog::load("heso"), Err(CatalogError::NotBuilt(_))));
+    fn what_is_not_there_is_refused_with_what_is() {
+        let error = Catalog::load("hso").unwrap_err();
+        assert!(matches!(error, CatalogError::NoSuchPreset(_)));
+        for (preset, _) in PRESETS {
+            assert!(error.to_string().contains(preset), "{error}");
+        }
         assert!(matches!(Catalog::load("/no/such.toml"), Err(CatalogError::File { .. })));
+    }
+
+    #[test]
+    fn what_each_preset_says() {
+        let said: Vec<String> = PRESETS
+            .iter()
+            .map(|(name, _)| {
+                let catalog = Catalog::load(name).unwrap_or_else(|error| panic!("{name}: {error}"));
+                format!("{name}\n{}\n", catalog.summary_text())
+            })
+            .collect();
+        insta::assert_snapshot!(said.join("\n"));
     }
 
     #[test]

@@ -6,17 +6,18 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::{
-    Catalog, Environment, Headers, Limit, Scope, Tier,
+    Api, Catalog, Environment, Headers, Limit, PRESETS, Scope, Snippets, Tier,
     routes::{Pattern, Route},
 };
 
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
     #[error(
-        "KEYDESK_CATALOG: {0:?} is not built yet in this version of Keydesk. Set it to default, or to the path of a TOML file."
+        "there is no catalog {0:?}. Name one of {presets}, or the path of a TOML file, with a / or a . in it.",
+        presets = PRESETS.map(|(name, _)| name).join(", ")
     )]
-    NotBuilt(String),
-    #[error("KEYDESK_CATALOG: {path} could not be read: {error}")]
+    NoSuchPreset(String),
+    #[error("the catalog {path} could not be read: {error}")]
     File { path: String, error: std::io::Error },
     #[error("the catalog, line {line}, {field}: {problem}")]
     Wrong { line: usize, field: String, problem: String },
@@ -29,6 +30,8 @@ struct RawCatalog {
     service_prefix: Spanned<String>,
     #[serde(default)]
     headers: RawHeaders,
+    #[serde(default)]
+    snippets: RawSnippets,
     #[serde(default)]
     namespaces: RawNamespaces,
     #[serde(default)]
@@ -75,6 +78,16 @@ enum WhenBothDiffer {
     Refuse,
     #[serde(rename = "x-api-key")]
     XApiKey,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSnippets {
+    env_prefix: Option<Spanned<String>>,
+    header: Option<Spanned<String>>,
+    base_url: Option<Spanned<String>>,
+    base_url_env: Option<Spanned<String>>,
+    path: Option<Spanned<String>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -158,8 +171,10 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
     let environments = environments(&at, raw.environments)?;
     let tiers = tiers(&at, raw.tiers, &scopes)?;
     let routes = raw.routes.into_iter().map(|route| self::route(&at, route, &scopes)).collect::<Result<_, _>>()?;
+    let brand = brand(&at, raw.brand)?;
     let catalog = Catalog {
-        brand: brand(&at, raw.brand)?,
+        snippets: snippets(&at, raw.snippets, &brand)?,
+        brand,
         headers: headers(&at, &raw.headers)?,
         namespaces_required: raw.namespaces.required,
         wildcards: raw.wildcards,
@@ -205,6 +220,52 @@ fn headers(at: &Text<'_>, raw: &RawHeaders) -> Result<Headers, CatalogError> {
         api_key_wins: raw.when_both_differ == WhenBothDiffer::XApiKey,
         wrong_org_is_403,
     })
+}
+
+fn snippets(at: &Text<'_>, raw: RawSnippets, brand: &str) -> Result<Snippets, CatalogError> {
+    let variable = |field: &str, name: Spanned<String>| {
+        let text = name.get_ref();
+        let fits = text.starts_with(|c: char| c.is_ascii_uppercase())
+            && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        if fits { Ok(name.into_inner()) } else { at.wrong(name.span(), field, "must be of A-Z, 0-9 and _") }
+    };
+    // Whatever follows is written into programs as it is.
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/:".contains(&b));
+    let header = match raw.header {
+        Some(header) if !header.get_ref().eq_ignore_ascii_case("x-api-key") => {
+            return at.wrong(header.span(), "snippets.header", "must be x-api-key, in any case");
+        }
+        header => header.map_or_else(|| "x-api-key".to_owned(), Spanned::into_inner),
+    };
+    let api = match (raw.base_url, raw.path) {
+        (None, None) => match raw.base_url_env {
+            Some(name) => return at.wrong(name.span(), "snippets.base_url_env", "needs a base_url"),
+            None => None,
+        },
+        (Some(url), None) => return at.wrong(url.span(), "snippets.base_url", "needs a path, as in path = \"/v1/me\""),
+        (None, Some(path)) => return at.wrong(path.span(), "snippets.path", "needs a base_url"),
+        (Some(url), Some(path)) => {
+            let scheme = ["https://", "http://"].into_iter().find(|scheme| url.get_ref().starts_with(scheme));
+            if !plain(url.get_ref()) || url.get_ref().ends_with('/') || scheme.is_none() {
+                let problem = "must be as in https://api.example.com, without a slash at its end";
+                return at.wrong(url.span(), "snippets.base_url", problem);
+            }
+            if !plain(path.get_ref()) || !path.get_ref().starts_with('/') {
+                return at.wrong(
+                    path.span(),
+                    "snippets.path",
+                    "must begin with / and hold letters, digits and - . _ ~",
+                );
+            }
+            let base_url_env = raw.base_url_env.map(|name| variable("snippets.base_url_env", name)).transpose()?;
+            Some(Api { base_url: url.into_inner(), base_url_env, path: path.into_inner() })
+        }
+    };
+    let env_prefix = match raw.env_prefix {
+        Some(prefix) => variable("snippets.env_prefix", prefix)?,
+        None => brand.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' }).collect(),
+    };
+    Ok(Snippets { env_prefix, header, api })
 }
 
 /// A name that keys hold: `live`, `receipts:write`.
@@ -441,6 +502,20 @@ mod tests {
             ("scopes = [\"read\"]", "namespace = \"ns\"", "routes.namespace: the path has no {ns}"),
             ("wrong_org = 401", "wrong_org = 404", "headers.wrong_org: must be 401 or 403"),
             ("accept = [\"x-api-key\", \"bearer\"]", "accept = [\"bearer\"]", "headers.accept: must hold"),
+            ("env_prefix = \"KEYDESK\"", "env_prefix = \"keydesk\"", "snippets.env_prefix: must be of A-Z"),
+            ("header = \"x-api-key\"", "header = \"api-key\"", "snippets.header: must be x-api-key"),
+            ("header = \"x-api-key\"", "path = \"/v1/me\"", "snippets.path: needs a base_url"),
+            ("header = \"x-api-key\"", "base_url = \"https://a.b\"", "snippets.base_url: needs a path"),
+            ("header = \"x-api-key\"", "base_url_env = \"A\"", "snippets.base_url_env: needs a base_url"),
+            ("header = \"x-api-key\"", "base_url = \"a.b\"\npath = \"/\"", "snippets.base_url: must be as in"),
+            ("header = \"x-api-key\"", "base_url = \"https://a.b/\"\npath = \"/\"", "snippets.base_url: must be as in"),
+            (
+                "header = \"x-api-key\"",
+                "base_url = \"https://a.b$x\"\npath = \"/\"",
+                "snippets.base_url: must be as in",
+            ),
+            ("header = \"x-api-key\"", "base_url = \"https://a.b\"\npath = \"v1\"", "snippets.path: must begin"),
+            ("header = \"x-api-key\"", "base_url = \"https://a.b\"\npath = \"/'\"", "snippets.path: must begin"),
             ("accept = [\"x-api-key\", \"bearer\"]", "accept = [\"cookie\"]", "syntax: unknown variant `cookie`"),
         ] {
             let error = with(from, to);

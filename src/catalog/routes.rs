@@ -89,6 +89,16 @@ impl Pattern {
     }
 }
 
+impl std::fmt::Display for Pattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.iter().try_for_each(|segment| match segment {
+            Segment::Literal(literal) => write!(f, "/{literal}"),
+            Segment::Parameter(name) => write!(f, "/{{{name}}}"),
+            Segment::Rest(name) => write!(f, "/{{{name}...}}"),
+        })
+    }
+}
+
 /// A request's path, in decoded segments. What two programs could read differently is no path here: dot segments, empty
 /// ones in the middle, encoded slashes and controls, backslashes; a `#`, where some end the path and others do not; a
 /// semicolon, since some cut a segment there before they compare it (`/admin;x`, `/..;/`).

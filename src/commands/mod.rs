@@ -1,6 +1,7 @@
 //! The commands of `keydesk`. Each fails with one clear line; standard output holds the answer and nothing else.
 
 mod audit;
+mod catalog;
 mod demo;
 mod keys;
 mod nodes;
@@ -60,6 +61,9 @@ enum Command {
     Nodes(nodes::Nodes),
     /// Fill an organization with lively demo data
     SeedDemo(demo::SeedDemo),
+    /// Check a catalog
+    #[command(subcommand)]
+    Catalog(catalog::CatalogCommand),
     /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
@@ -162,6 +166,10 @@ async fn run(command: Command) -> Result<(), CommandError> {
     let env: BTreeMap<String, String> = std::env::vars_os()
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect();
+    // It needs no settings and no database, and these may be what is to be mended.
+    if let Command::Catalog(command) = &command {
+        return catalog::run(command);
+    }
     let config = Config::from_env(env)?;
     let catalog = Catalog::load(&config.catalog)?;
     if let Command::Audit(audit::AuditCommand::Verify(audit::Verify { file: Some(file), json })) = &command {
@@ -182,6 +190,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
         Command::Key(command) => keys::run(&desk, command).await,
         Command::Nodes(command) => nodes::run(&desk, &command).await,
         Command::SeedDemo(command) => demo::run(&desk, command).await,
+        Command::Catalog(command) => catalog::run(&command),
         Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&desk, command.json).await,
     };
     desk.database.close().await?;

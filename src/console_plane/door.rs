@@ -63,7 +63,7 @@ impl Console {
             Ok(receipt) => receipt.to_string(),
             Err(error) => {
                 tracing::error!(%error, "a change could not be seen to hold everywhere");
-                "It is recorded, but Keydesk could not see whether every node knows yet. Do it once more to be sure."
+                "It is recorded, but the server could not see whether every node knows yet. Do it once more to be sure."
                     .to_owned()
             }
         }

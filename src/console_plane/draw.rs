@@ -56,16 +56,16 @@ pub async fn page<V: IntoView + 'static>(
     place: Place,
     content: impl Fn() -> V + Clone + Send + Sync + 'static,
 ) -> Response {
-    let assets = console.site.assets.clone();
+    let (assets, brand) = (console.site.assets.clone(), console.catalog.brand.clone());
     let app = move || {
         if let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) = HeaderValue::from_str(&policy(&nonce))
         {
             options.insert_header(header::CONTENT_SECURITY_POLICY, policy);
         }
-        let (place, assets, content) = (place.clone(), assets.clone(), content.clone());
+        let (place, brand, assets, content) = (place.clone(), brand.clone(), assets.clone(), content.clone());
         view! {
-            <Document title=place.title viewer=place.viewer current=place.section assets=assets>
+            <Document title=place.title brand viewer=place.viewer current=place.section assets=assets>
                 {content().into_any()}
             </Document>
         }
@@ -129,8 +129,8 @@ pub async fn refusal(visit: &Visit, error: &ConsoleError, path: &str) -> Respons
             message(visit, status, "Already done", text, ("/", "Back to the console")).await
         }
         ConsoleError::Unavailable => {
-            let text = "Keydesk cannot reach its database right now. Nothing was changed. Try again in a moment.";
-            message(visit, status, "Keydesk is not available", text, (path, "Try again")).await
+            let text = "The console cannot reach its database right now. Nothing was changed. Try again in a moment.";
+            message(visit, status, "The console is not available", text, (path, "Try again")).await
         }
         ConsoleError::Fields { .. } | ConsoleError::Refused { .. } => {
             message(visit, status, "This could not be done", text, ("/", "Back to the console")).await

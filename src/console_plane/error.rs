@@ -59,7 +59,7 @@ impl ConsoleError {
             | Self::NotFound { message }
             | Self::Conflict { message } => Some(message.clone()),
             Self::Unavailable => Some(
-                "Keydesk could not reach its database, or the answer got lost. Check the list before you try again."
+                "The server could not reach its database, or the answer got lost. Check the list before you try again."
                     .to_owned(),
             ),
         }

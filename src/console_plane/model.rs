@@ -189,6 +189,16 @@ pub struct IssuedKey {
     pub curl: String,
     /// A line for a `.env` file.
     pub env_line: String,
+    /// Not secret: they read the key from the environment.
+    pub snippets: Vec<Snippet>,
+}
+
+/// How a program calls the provider's API with a key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snippet {
+    /// `curl`, `Python`, `TypeScript`, `Go`
+    pub language: String,
+    pub code: String,
 }
 
 /// SECRET, like [`IssuedKey`].

@@ -85,7 +85,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .fallback(async |visit: Visit| draw::not_found(&visit).await)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| {
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong inside Keydesk.")
+            plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong in the console.")
         }))
         .layer(session_layer)
         .layer(middleware::from_fn_with_state(Arc::clone(&console), same_origin))
@@ -150,7 +150,7 @@ async fn dress(State(console): State<Arc<Console>>, mut request: Request, next: 
     let begun = Instant::now();
     let mut response = tokio::time::timeout(PATIENCE, next.run(request))
         .await
-        .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "Keydesk took too long. Try again."));
+        .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "The console took too long. Try again."));
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(X_REQUEST_ID, value);

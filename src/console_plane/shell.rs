@@ -68,6 +68,8 @@ pub struct Assets {
 #[component]
 pub fn Document(
     title: String,
+    /// The provider's name.
+    brand: String,
     viewer: Option<Viewer>,
     current: Section,
     assets: Assets,
@@ -80,10 +82,10 @@ pub fn Document(
     });
     let frame = if viewer.is_some() { "app" } else { "outside" };
     let banner = match viewer {
-        Some(viewer) => view! { <Banner viewer current /> }.into_any(),
+        Some(viewer) => view! { <Banner brand=brand.clone() viewer current /> }.into_any(),
         None => view! {
             <header class="outside-head">
-                <Brand href="/sign-in" />
+                <Brand brand=brand.clone() href="/sign-in" />
             </header>
         }
         .into_any(),
@@ -95,7 +97,7 @@ pub fn Document(
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
                 <meta name="color-scheme" content="light dark" />
-                <title>{format!("{title} · Keydesk")}</title>
+                <title>{format!("{title} · {brand}")}</title>
                 <link rel="stylesheet" href=format!("/pkg/{}", assets.css) />
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
                 {scripts}
@@ -114,7 +116,7 @@ pub fn Document(
 }
 
 #[component]
-fn Banner(viewer: Viewer, current: Section) -> impl IntoView {
+fn Banner(brand: String, viewer: Viewer, current: Section) -> impl IntoView {
     let sections: &[Section] = if viewer.staff {
         &[Section::Support, Section::Nodes, Section::Settings]
     } else {
@@ -144,7 +146,7 @@ fn Banner(viewer: Viewer, current: Section) -> impl IntoView {
     view! {
         <header class="banner">
             <div class="banner-top">
-                <Brand href=home />
+                <Brand brand href=home />
                 {viewer.org.map(|org| view! { <span class="banner-org">{org}</span> })}
                 <div class="banner-person">
                     <span class="banner-name" title=viewer.email>
@@ -164,7 +166,7 @@ fn Banner(viewer: Viewer, current: Section) -> impl IntoView {
 }
 
 #[component]
-fn Brand(href: &'static str) -> impl IntoView {
+fn Brand(brand: String, href: &'static str) -> impl IntoView {
     view! {
         <a class="brand" href=href>
             <svg viewBox="0 0 32 32" aria-hidden="true">
@@ -174,7 +176,7 @@ fn Brand(href: &'static str) -> impl IntoView {
                     <path d="M16 16h10v4m-4-4v3" />
                 </g>
             </svg>
-            "Keydesk"
+            {brand}
         </a>
     }
 }

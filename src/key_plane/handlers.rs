@@ -153,7 +153,8 @@ impl KeyPlane {
         let credential = match shown(headers, credential::SERVICES, id)? {
             Shown::Credential(credential) => credential,
             Shown::Nothing | Shown::WrongHeader => {
-                return Err(refuse(&Verdict::Missing, Some("Send your service key as Authorization: Bearer.")));
+                let missing = Verdict::Missing { bearer: true };
+                return Err(refuse(&missing, Some("Send your service key as Authorization: Bearer.")));
             }
         };
         let digest = Presented::parse(credential).map_err(|why| refuse(&Verdict::Malformed(why), None))?.digest;

@@ -128,7 +128,10 @@ impl Code {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     Valid,
-    Missing,
+    Missing {
+        /// Whether a Bearer would have counted too.
+        bearer: bool,
+    },
     WrongHeader,
     Malformed(Malformed),
     NotFound,
@@ -165,7 +168,7 @@ impl Verdict {
     pub fn code(&self) -> Code {
         match self {
             Self::Valid => Code::Valid,
-            Self::Missing | Self::WrongHeader => Code::Missing,
+            Self::Missing { .. } | Self::WrongHeader => Code::Missing,
             Self::Malformed(_) => Code::Malformed,
             // To whoever expects another organization, this key does not exist.
             Self::NotFound | Self::WrongOrg => Code::NotFound,
@@ -188,7 +191,10 @@ impl Verdict {
     pub fn detail(&self) -> String {
         match self {
             Self::Valid => "The key is good.".to_owned(),
-            Self::Missing => "Send your API key in the x-api-key header, or as Authorization: Bearer.".to_owned(),
+            Self::Missing { bearer: true } => {
+                "Send your API key in the x-api-key header, or as Authorization: Bearer.".to_owned()
+            }
+            Self::Missing { bearer: false } => "Send your API key in the x-api-key header.".to_owned(),
             Self::WrongHeader => {
                 "Send your API key in the x-api-key header: Authorization: Bearer does not count here.".to_owned()
             }
@@ -286,7 +292,7 @@ pub fn trace(case: Case<'_>) -> Vec<Step> {
 impl Case<'_> {
     fn refuses(&self, gate: Gate) -> Option<Verdict> {
         let key = match (gate, self.lookup) {
-            (Gate::Shape, Lookup::Missing) => return Some(Verdict::Missing),
+            (Gate::Shape, Lookup::Missing) => return Some(Verdict::Missing { bearer: self.catalog.headers.bearer }),
             (Gate::Shape, Lookup::WrongHeader) => return Some(Verdict::WrongHeader),
             (Gate::Shape, Lookup::Malformed(why)) => return Some(Verdict::Malformed(why)),
             (Gate::Shape, _) => return None,

@@ -63,7 +63,7 @@ fn wrong_arguments_and_settings_fail_with_one_line_before_anything_is_touched() 
     folder.run(&["key", "revoke", "--reason", "other"], "").fails("required arguments");
     folder.run(&["service-key", "create", "--name", "x", "--capability", "all"], "").fails("invalid value 'all'");
     let with = |name: &str, value: &str| ran(folder.command(&["migrate"]).env(name, value), "");
-    with("KEYDESK_CATALOG", "heso").fails("not built yet");
+    with("KEYDESK_CATALOG", "hso").fails("there is no catalog \"hso\". Name one of default, heso,");
     with("KEYDESK_LIMITER", "memcached://user:hunter2@x").fails("must be memory, or redis://");
     assert!(!with("KEYDESK_LIMITER", "memcached://user:hunter2@x").err.contains("hunter2"));
     with("KEYDESK_TRUSTED_PROXIES", "proxy.example").fails("no address or block");
@@ -151,6 +151,42 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     folder.run(&["user", "disable", "--email", "sam@example.com"], "").ok();
     folder.run(&["user", "disable", "--email", "nobody@example.com"], "").fails("has no account");
     assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 14 rows in 2 chains.");
+}
+
+#[test]
+fn a_catalog_is_checked_without_a_database() {
+    let folder = Folder::new();
+    for (preset, said) in [
+        ("default", "test: keys begin with kd_test_…"),
+        ("heso", "GET /v1/policy/pull: policy:read"),
+        ("heir", "partner: 1,000 per 15 min; only contracts, vaults, webhooks, embed"),
+        ("holonomix", "a key enters only the namespaces it lists"),
+        ("helios", "staging: keys begin with helios_staging_…"),
+        ("heffl", "a key of another organization is 403"),
+    ] {
+        let checked = folder.run(&["catalog", "check", preset], "");
+        assert!(checked.ok().starts_with(&format!("{preset} is a good catalog.\n")), "{checked:?}");
+        assert!(checked.ok().contains(said), "{checked:?}");
+    }
+    let checked = folder.run(&["catalog", "check", "heir", "--json"], "");
+    let checked: serde_json::Value = serde_json::from_str(checked.ok()).unwrap();
+    assert_eq!((&checked["ok"], &checked["catalog"]["brand"][0]), (&true.into(), &"HEIR".into()));
+    let file = folder.0.join("mine.toml");
+    let text = include_str!("../catalog/presets/heir.toml");
+    write(&file, &text.replace("brand = \"HEIR\"", "brand = \"Mine\""));
+    assert!(folder.run(&["catalog", "check", file.to_str().unwrap()], "").ok().contains("Mine"));
+    write(&file, &text.replace("limit = 100\n", "limit = 0\n"));
+    let line = text.lines().position(|line| line == "limit = 100").unwrap() + 1;
+    let wrong = folder.run(&["catalog", "check", file.to_str().unwrap()], "");
+    wrong.fails(&format!("the catalog, line {line}, tiers.limit: must be at least 1"));
+    assert_eq!(wrong.code, 1);
+    folder.run(&["catalog", "check", "mine"], "").fails("there is no catalog \"mine\"");
+    folder.run(&["catalog", "check", "/no/such.toml"], "").fails("could not be read");
+    // Also where the settings name one that is to be mended.
+    let output =
+        folder.command(&["catalog", "check", "heso"]).env("KEYDESK_CATALOG", "/no/such.toml").output().unwrap();
+    assert!(output.status.success());
+    assert!(!folder.0.join("postgres").exists() && !folder.0.join("audit.key").exists());
 }
 
 #[test]

@@ -17,6 +17,7 @@ mod revocation;
 mod rotation;
 mod sign_in;
 mod support;
+mod systems;
 mod tenancy;
 mod webhooks;
 mod world;

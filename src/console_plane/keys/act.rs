@@ -8,6 +8,7 @@ use crate::{
     console_plane::{
         door::{self, Entry},
         error::{ConsoleError, FieldError},
+        keys::snippets,
         model::{IssuedKey, RevokeReceipt},
     },
     database::{self, Reach},
@@ -40,13 +41,15 @@ pub async fn issue(
     let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, console.clock.now()).await?;
     tx.commit().await?;
     let secret = issued.secret.reveal().to_owned();
+    let catalog = &console.catalog;
     Ok(IssuedKey {
         id: issued.id.to_string(),
         name: new.name().to_owned(),
         hint: issued.secret.hint.clone(),
         environment: new.environment().to_owned(),
-        curl: format!("curl -H 'x-api-key: {secret}' {}/v1/whoami", console.keys_url),
-        env_line: format!("{}_API_KEY={secret}", console.catalog.env_name()),
+        curl: format!("curl -H '{}: {secret}' {}/v1/whoami", catalog.snippets.header, console.keys_url),
+        env_line: format!("{}_API_KEY={secret}", catalog.snippets.env_prefix),
+        snippets: snippets::of(&catalog.snippets, &console.keys_url),
         secret,
     })
 }

@@ -11,3 +11,5 @@ pub mod load;
 pub mod page;
 #[cfg(feature = "ssr")]
 pub mod routes;
+#[cfg(feature = "ssr")]
+pub mod snippets;

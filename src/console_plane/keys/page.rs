@@ -11,7 +11,8 @@ use crate::{
         },
         ui::{
             Empty, EndNote, FieldNote, FormProblem, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm,
-            ScopeTags, SecretField, SelectField, StatusBadge, TextField, dialog::ONCE,
+            ScopeTags, SecretField, SelectField, StatusBadge, TextField, copy::CopyButton, dialog::ONCE,
+            snippets::snippets,
         },
     },
     keys::model::Status,
@@ -129,6 +130,16 @@ fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl I
             scope_box(scope, ticked)
         })
         .collect::<Vec<_>>();
+    // Where the catalog has none, there is nothing to choose.
+    let scopes = (!scopes.is_empty()).then(|| {
+        view! {
+            <fieldset class="field" aria-describedby="scopes-note">
+                <legend>"Scopes"</legend>
+                <div class="scopes">{scopes}</div>
+                <FieldNote name="scopes" hint="What the key may do." refill=refill.clone() />
+            </fieldset>
+        }
+    });
     view! {
         <form method="post" action="/console/fn/keys/issue" class="dialog-body" novalidate>
             <h2 id="create-title">"Create an API key"</h2>
@@ -145,11 +156,7 @@ fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl I
                 <SelectField name="environment" label="Environment" choices=options.environments refill=refill.clone() />
                 <SelectField name="tier" label="Tier" choices=options.tiers refill=refill.clone() />
             </div>
-            <fieldset class="field" aria-describedby="scopes-note">
-                <legend>"Scopes"</legend>
-                <div class="scopes">{scopes}</div>
-                <FieldNote name="scopes" hint="What the key may do." refill=refill.clone() />
-            </fieldset>
+            {scopes}
             <SelectField name="expires" label="Expires" choices=options.lifetimes refill />
             <div class="dialog-actions">
                 <a class="button" href="/keys" data-close="">
@@ -215,6 +222,7 @@ fn issued_panel(key: IssuedKey) -> impl IntoView {
             <SecretField id="issued-secret" label="Your new key" copy="Copy key" value=key.secret />
             <SecretField id="issued-curl" label="Try it" copy="Copy curl command" value=key.curl />
             <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=key.env_line />
+            {snippets(&key.snippets, |input, label| view! { <CopyButton input label /> }.into_any())}
             <div class="dialog-actions">
                 <form method="get" action="/keys">
                     <button class="button primary">"Done"</button>

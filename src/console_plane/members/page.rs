@@ -31,7 +31,7 @@ pub fn MembersPage(rows: Vec<MemberRow>, slug: String) -> impl IntoView {
         </div>
         <section class="card aside" aria-labelledby="add-title">
             <h2 id="add-title">"Adding someone"</h2>
-            <p class="muted">"The operator of this Keydesk adds people at the server’s command line:"</p>
+            <p class="muted">"The operator of this console adds people at the server’s command line:"</p>
             <pre class="code" tabindex="0" role="region" aria-label="Command">
                 <code>{command}</code>
             </pre>

@@ -18,7 +18,7 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
             <section class="section" aria-labelledby="account-title">
                 <div class="section-head">
                     <h2 id="account-title">"Account"</h2>
-                    <p class="muted">"The operator of this Keydesk changes these."</p>
+                    <p class="muted">"The operator of this console changes these."</p>
                 </div>
                 <dl class="card facts">
                     <div>

@@ -9,10 +9,10 @@ use crate::console_plane::{
 
 /// Email and password; `next` is where the person was going.
 #[component]
-pub fn SignInPage(refill: Refill, next: String, notice: Option<Notice>) -> impl IntoView {
+pub fn SignInPage(brand: String, refill: Refill, next: String, notice: Option<Notice>) -> impl IntoView {
     let known = refill.value("email").is_some();
     view! {
-        <h1>"Sign in to Keydesk"</h1>
+        <h1>{format!("Sign in to {brand}")}</h1>
         <NoticeLine notice />
         <form method="post" action="/console/fn/sign-in" class="card stack" novalidate>
             <FormProblem refill=refill.clone() fields=&["email", "password"] />
@@ -35,15 +35,15 @@ pub fn SignInPage(refill: Refill, next: String, notice: Option<Notice>) -> impl 
             />
             <button class="button primary wide">"Sign in"</button>
         </form>
-        <p class="muted outside-foot">"No account, or a lost password? Whoever runs this Keydesk can help."</p>
+        <p class="muted outside-foot">"No account, or a lost password? Whoever runs this console can help."</p>
     }
 }
 
 /// The first organization and its owner.
 #[component]
-pub fn SetupPage(token: String, refill: Refill) -> impl IntoView {
+pub fn SetupPage(brand: String, token: String, refill: Refill) -> impl IntoView {
     view! {
-        <h1>"Set up Keydesk"</h1>
+        <h1>{format!("Set up {brand}")}</h1>
         <p class="muted">"You become the owner of its first organization. More people can be added later."</p>
         <form method="post" action="/console/fn/setup" class="card stack" novalidate>
             <FormProblem refill=refill.clone() fields=&["organization", "name", "email", "password"] />

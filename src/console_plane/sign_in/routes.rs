@@ -52,8 +52,9 @@ async fn draw_sign_in(
     next: String,
     notice: Option<Notice>,
 ) -> Response {
+    let brand = visit.console.catalog.brand.clone();
     draw::page(&visit.console, status, Place::outside("Sign in"), move || {
-        view! { <SignInPage refill=refill.clone() next=next.clone() notice=notice.clone() /> }
+        view! { <SignInPage brand=brand.clone() refill=refill.clone() next=next.clone() notice=notice.clone() /> }
     })
     .await
 }
@@ -73,8 +74,9 @@ pub async fn setup(visit: Visit, Query(query): Query<SetupQuery>) -> Response {
 }
 
 async fn draw_setup(visit: &Visit, status: StatusCode, token: String, refill: Refill) -> Response {
+    let brand = visit.console.catalog.brand.clone();
     draw::page(&visit.console, status, Place::outside("Set up"), move || {
-        view! { <SetupPage token=token.clone() refill=refill.clone() /> }
+        view! { <SetupPage brand=brand.clone() token=token.clone() refill=refill.clone() /> }
     })
     .await
 }

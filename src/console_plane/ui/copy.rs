@@ -3,7 +3,7 @@
 
 use leptos::{prelude::*, task::spawn_local};
 use wasm_bindgen::{JsCast, JsValue, prelude::wasm_bindgen};
-use web_sys::HtmlInputElement;
+use web_sys::{HtmlInputElement, HtmlTextAreaElement};
 
 #[wasm_bindgen]
 extern "C" {
@@ -37,16 +37,21 @@ pub fn copy_button(input: String, label: String) -> impl IntoView {
 }
 
 async fn copied(input: &str) -> bool {
-    let Some(input) =
-        document().get_element_by_id(input).and_then(|element| element.dyn_into::<HtmlInputElement>().ok())
-    else {
+    let Some(field) = document().get_element_by_id(input) else { return false };
+    let (line, lines) = (field.dyn_ref::<HtmlInputElement>(), field.dyn_ref::<HtmlTextAreaElement>());
+    let Some(value) = line.map(HtmlInputElement::value).or(lines.map(HtmlTextAreaElement::value)) else {
         return false;
     };
     let clipboard = window().navigator().clipboard();
     // Browsers leave it out on plain http.
-    if !clipboard.is_undefined() && clipboard.write_text(&input.value()).await.is_ok() {
+    if !clipboard.is_undefined() && clipboard.write_text(&value).await.is_ok() {
         return true;
     }
-    input.select();
+    if let Some(line) = line {
+        line.select();
+    }
+    if let Some(lines) = lines {
+        lines.select();
+    }
     exec_command("copy").unwrap_or(false)
 }

@@ -16,6 +16,7 @@ pub use super::form::text;
 use super::{
     copy::copy_button,
     form::{each, first, focus, reset, show_field, show_problem},
+    snippets::snippets,
 };
 use crate::console_plane::{
     error::ConsoleError,
@@ -242,6 +243,7 @@ impl State {
                     {secret_field("issued-secret", "Your new key", "Copy key", &key.secret)}
                     {secret_field("issued-curl", "Try it", "Copy curl command", &key.curl)}
                     {secret_field("issued-env", "For your .env file", "Copy .env line", &key.env_line)}
+                    {snippets(&key.snippets, |input, label| copy_button(input, label).into_any())}
                     {done()}
                 </div>
             }
@@ -259,7 +261,7 @@ impl State {
 }
 
 /// What is said above a new key, by the server and by the dialog.
-pub const ONCE: &str = "This key is shown only once. Copy it now: Keydesk keeps a fingerprint of it, not the key.";
+pub const ONCE: &str = "This key is shown only once. Copy it now: what is kept of it is a fingerprint, not the key.";
 
 fn show_modal(dialog: &HtmlDialogElement) {
     if !dialog.open() {

@@ -4,6 +4,7 @@
 pub mod copy;
 pub mod dialog;
 mod form;
+pub mod snippets;
 
 #[cfg(feature = "ssr")]
 mod facts;

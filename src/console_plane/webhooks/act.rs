@@ -36,6 +36,6 @@ async fn make(make: Make, form_id: String, environment: String) -> Result<Issued
     let secret = webhooks::make(&mut tx, &keys.audit, &keys.sealer, &permit, make, &environment, form_id, now).await?;
     tx.commit().await?;
     let secret = secret.reveal().to_owned();
-    let env_line = format!("{}_WEBHOOK_SECRET={secret}", console.catalog.env_name());
+    let env_line = format!("{}_WEBHOOK_SECRET={secret}", console.catalog.snippets.env_prefix);
     Ok(IssuedWebhookSecret { environment, secret, env_line })
 }

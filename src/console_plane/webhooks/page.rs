@@ -83,7 +83,7 @@ pub fn WebhooksPage(model: WebhooksPageModel) -> impl IntoView {
     view! {
         <PageHead
             title="Webhooks".to_owned()
-            text="Keydesk signs what it sends to your services with this secret, so that they can tell it from a forgery."
+            text="What is sent to your services is signed with this secret, so that they can tell it from a forgery."
         />
         <nav class="switch" aria-label="Environment">
             {switch}
@@ -99,7 +99,7 @@ fn confirm(refill: Refill, form_id: &str, environment: &str, label: &str) -> imp
             <h2 id="regenerate-title">{format!("Regenerate the secret for {label}?")}</h2>
             <FormProblem refill />
             <p class="callout warn">
-                "The old secret stops working the moment the new one is made. Until your services have the new one, they will refuse what Keydesk sends."
+                "The old secret stops working the moment the new one is made. Until your services have the new one, they will refuse what is sent to them."
             </p>
             <form method="post" action="/console/fn/webhooks/regenerate" class="dialog-actions">
                 <input type="hidden" name="form_id" value=form_id.to_owned() />

@@ -1,0 +1,34 @@
+//! `keydesk catalog check FILE|PRESET`
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value, json};
+
+use super::{CommandError, say, say_json};
+use crate::catalog::Catalog;
+
+#[derive(Subcommand)]
+pub enum CatalogCommand {
+    /// Read a catalog as the server would: says what it comes to, or what is wrong, by line and field
+    Check(Check),
+}
+
+#[derive(Args)]
+pub struct Check {
+    /// A TOML file, with a / or a . in its path, or a preset
+    catalog: String,
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(CatalogCommand::Check(check): &CatalogCommand) -> Result<(), CommandError> {
+    let catalog = Catalog::load(&check.catalog)?;
+    if check.json {
+        let said: Map<String, Value> = catalog
+            .summary()
+            .into_iter()
+            .map(|(label, said)| (label.to_lowercase().replace(' ', "_"), said.into()))
+            .collect();
+        return say_json(&json!({ "ok": true, "catalog": said }));
+    }
+    say(&[&format!("{} is a good catalog.", check.catalog), &catalog.summary_text()])
+}
