@@ -15,6 +15,7 @@ pub struct Config {
     pub database_url: Option<SecretString>,
     pub console_database_url: Option<SecretString>,
     pub keys_database_url: Option<SecretString>,
+    pub operator_database_url: Option<SecretString>,
     pub console_addr: SocketAddr,
     pub keys_addr: SocketAddr,
     /// `None`: `http://localhost` with the console's port.
@@ -39,7 +40,7 @@ pub enum ConfigError {
 }
 
 /// Variables of section 11 of the design that later versions will know.
-const NOT_BUILT: [&str; 2] = ["KEYDESK_SMTP_URL", "KEYDESK_OPERATOR_DATABASE_URL"];
+const NOT_BUILT: [&str; 1] = ["KEYDESK_SMTP_URL"];
 /// Not for Keydesk, but for the scripts that build and test it, and for programs that hold a key made by it.
 const FOR_OTHERS: [&str; 4] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM", "KEYDESK_API_KEY", "KEYDESK_WEBHOOK_SECRET"];
 
@@ -53,6 +54,7 @@ impl Config {
             database_url: env.remove("DATABASE_URL").map(Into::into),
             console_database_url: env.remove("KEYDESK_CONSOLE_DATABASE_URL").map(Into::into),
             keys_database_url: env.remove("KEYDESK_KEYS_DATABASE_URL").map(Into::into),
+            operator_database_url: env.remove("KEYDESK_OPERATOR_DATABASE_URL").map(Into::into),
             console_addr: address(&mut env, "KEYDESK_CONSOLE_ADDR", "127.0.0.1:3000")?,
             keys_addr: address(&mut env, "KEYDESK_KEYS_ADDR", "127.0.0.1:3001")?,
             console_origin: env
@@ -75,9 +77,8 @@ impl Config {
                 None => ConfigError::Unknown { name },
             });
         }
-        if config.database_url.is_none()
-            && (config.console_database_url.is_some() || config.keys_database_url.is_some())
-        {
+        let planes = [&config.console_database_url, &config.keys_database_url, &config.operator_database_url];
+        if config.database_url.is_none() && planes.into_iter().any(Option::is_some) {
             return Err(ConfigError::Invalid {
                 name: "DATABASE_URL",
                 problem: "must be set too when a plane has a database URL of its own".to_owned(),
@@ -205,6 +206,10 @@ mod tests {
         assert!(matches!(from(&[("KEYDESK_LIMITER", "memcached")]), Err(ConfigError::Invalid { .. })));
         assert!(matches!(from(&[("KEYDESK_TRUSTED_PROXIES", "proxy")]), Err(ConfigError::Invalid { .. })));
         assert!(matches!(from(&[("KEYDESK_CONSOLE_ADR", "x")]), Err(ConfigError::Unknown { .. })));
+        for plane in ["KEYDESK_CONSOLE_DATABASE_URL", "KEYDESK_KEYS_DATABASE_URL", "KEYDESK_OPERATOR_DATABASE_URL"] {
+            assert!(matches!(from(&[(plane, "postgres://x")]), Err(ConfigError::Invalid { name: "DATABASE_URL", .. })));
+            assert!(from(&[(plane, "postgres://x"), ("DATABASE_URL", "postgres://x")]).is_ok());
+        }
         assert!(from(&[("KEYDESK_SMTP_URL", ""), ("KEYDESK_TOOLS", "/x"), ("PATH", "/bin")]).is_ok());
     }
 

@@ -12,6 +12,10 @@ pub mod console_plane;
 #[cfg(feature = "ssr")]
 pub mod key_plane;
 
+/// PLANE: the provider's back office, with a service key that may operate.
+#[cfg(feature = "ssr")]
+pub mod operator_api;
+
 /// DOMAIN: the life of a key: what it is made of, what is judged of it, who may change it.
 pub mod keys;
 
@@ -58,6 +62,10 @@ pub mod server_keys;
 /// What the environment says, parsed once.
 #[cfg(feature = "ssr")]
 pub mod config;
+
+/// What the doors for programs share: credentials in headers, service keys, problem documents.
+#[cfg(feature = "ssr")]
+pub mod programs;
 
 /// Where a request comes from: sockets, proxies, forwarding headers.
 #[cfg(feature = "ssr")]

@@ -37,6 +37,7 @@ use crate::{
         limiter::{Limiter, LimiterError},
         metrics, ready,
     },
+    operator_api::{self, Operator},
     revocation::{memory::Memory, node::Node},
     secrets::{self, Digest, NoRandomness},
     server_keys::ServerKeys,
@@ -77,10 +78,11 @@ pub enum ServeError {
     Signals(io::Error),
 }
 
-/// What both planes are built from.
+/// What the planes are built from.
 pub struct Parts {
     pub console: PgPool,
     pub keys: PgPool,
+    pub operator: PgPool,
     pub memory: Arc<Memory>,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
@@ -94,8 +96,30 @@ pub struct Parts {
     pub refusals: Arc<Refusals>,
 }
 
-/// The console's routes, and the key plane.
-pub fn planes(parts: Parts) -> Result<(Router, KeyPlane), HashingFailed> {
+/// What each listener serves.
+pub struct Planes {
+    pub console: Router,
+    pub keys: KeyPlane,
+    /// Beside the key plane.
+    pub operator: Operator,
+}
+
+impl Planes {
+    /// The routes of the key plane's listener.
+    pub fn for_programs(&self) -> Router {
+        key_plane::router::router_beside(self.keys.clone(), operator_api::router::router(self.operator.clone()))
+    }
+}
+
+pub fn planes(parts: Parts) -> Result<Planes, HashingFailed> {
+    let operator = Operator {
+        db: parts.operator,
+        memory: Arc::clone(&parts.memory),
+        clock: parts.clock.clone(),
+        catalog: Arc::clone(&parts.catalog),
+        server_keys: Arc::clone(&parts.server_keys),
+        proxies: Arc::clone(&parts.proxies),
+    };
     let console = Console {
         db: parts.console,
         clock: parts.clock.clone(),
@@ -117,7 +141,7 @@ pub fn planes(parts: Parts) -> Result<(Router, KeyPlane), HashingFailed> {
         usage: parts.usage,
         refusals: parts.refusals,
     };
-    Ok((console_plane::router::router(Arc::new(console)), keys))
+    Ok(Planes { console: console_plane::router::router(Arc::new(console)), keys, operator })
 }
 
 /// Which planes a process serves.
@@ -181,9 +205,10 @@ async fn serve_from(
         Some(url) => Limiter::redis(url).await?,
         None => Limiter::memory(),
     };
-    let (console, keys) = planes(Parts {
+    let planes = planes(Parts {
         console: database.console.clone(),
         keys: database.keys.clone(),
+        operator: database.operator.clone(),
         memory: Arc::new(Memory::new(clock.clone())),
         clock: clock.clone(),
         catalog: Arc::new(catalog),
@@ -203,12 +228,12 @@ async fn serve_from(
         admin: admin_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
     };
     announce(database, &clock, &addresses).await?;
-    let chores = tokio::spawn(chores(database.console.clone(), keys.clone()));
+    let chores = tokio::spawn(chores(database.console.clone(), planes.keys.clone()));
     let counting = tokio::spawn(metrics::keep_up(handle.clone()));
-    let admin = ready::admin_router(keys.clone(), handle);
+    let admin = ready::admin_router(planes.keys.clone(), handle);
     tokio::join!(
-        answer_if(console_listener, console, stop.clone()),
-        answer_for_keys(keys_listener, &keys, stop.clone()),
+        answer_if(console_listener, planes.console.clone(), stop.clone()),
+        answer_for_programs(keys_listener, &planes, stop.clone()),
         answer_if(admin_listener, admin, stop.clone()),
         usage.run(&refusals, &database.keys, stop.clone()),
     );
@@ -220,14 +245,15 @@ async fn serve_from(
     Ok(())
 }
 
-/// Answers for keys, as a node that follows every change; when it has stopped answering, it leaves.
-async fn answer_for_keys(listener: Option<TcpListener>, keys: &KeyPlane, stop: watch::Receiver<bool>) {
+/// Answers programs, as a node that follows every change; when it has stopped answering, it leaves.
+async fn answer_for_programs(listener: Option<TcpListener>, planes: &Planes, stop: watch::Receiver<bool>) {
     let Some(listener) = listener else { return };
+    let keys = &planes.keys;
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let name = node_name(listener.local_addr().ok());
     let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.keys);
     tokio::select! {
-        () = answer(listener, key_plane::router::router(keys.clone()), stop) => {}
+        () = answer(listener, planes.for_programs(), stop) => {}
         () = node.run() => {}
     }
     node.leave().await;

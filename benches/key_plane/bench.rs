@@ -84,7 +84,7 @@ impl Running {
 impl Bench {
     pub async fn new(embedded: &Embedded, data: &Path, stop: watch::Receiver<bool>) -> Self {
         let owner = embedded.options("keydesk");
-        let planes = database::prepare(owner.clone(), data, None, None).await.unwrap();
+        let planes = database::prepare(owner.clone(), data, database::Given::default()).await.unwrap();
         Self {
             owner: database::pool(owner, 4),
             console: database::pool(planes.console, 10),

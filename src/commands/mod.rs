@@ -11,7 +11,6 @@ mod people;
 use std::{collections::BTreeMap, io::Write, process::ExitCode, time::Instant};
 
 use clap::{Parser, Subcommand, ValueEnum};
-use serde_json::json;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
@@ -249,12 +248,7 @@ struct Effect(Option<Receipt>);
 
 impl Effect {
     fn json(&self) -> serde_json::Value {
-        match &self.0 {
-            Some(Receipt { nodes, cut_off, took }) => {
-                json!({ "nodes": nodes, "cut_off": cut_off, "took_ms": took.as_millis() as u64 })
-            }
-            None => json!(null),
-        }
+        self.0.as_ref().map_or(serde_json::Value::Null, Receipt::json)
     }
 }
 

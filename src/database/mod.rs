@@ -46,6 +46,8 @@ pub struct Database {
     pub console: PgPool,
     /// As `keydesk_keys`.
     pub keys: PgPool,
+    /// As `keydesk_operator`.
+    pub operator: PgPool,
 }
 
 impl Database {
@@ -58,7 +60,12 @@ impl Database {
             Some(_) => None,
         };
         match Self::connect(config, embedded.as_ref()).await {
-            Ok((console, keys)) => Ok(Self { embedded, console, keys }),
+            Ok(planes) => Ok(Self {
+                embedded,
+                console: pool(planes.console, CONSOLE_CONNECTIONS),
+                keys: pool(planes.keys, KEYS_CONNECTIONS),
+                operator: pool(planes.operator, OPERATOR_CONNECTIONS),
+            }),
             Err(error) => {
                 if let Some(embedded) = embedded
                     && let Err(error) = embedded.leave().await
@@ -70,22 +77,25 @@ impl Database {
         }
     }
 
-    async fn connect(config: &Config, embedded: Option<&Embedded>) -> Result<(PgPool, PgPool), DatabaseError> {
+    async fn connect(config: &Config, embedded: Option<&Embedded>) -> Result<Planes, DatabaseError> {
         let owner = match (embedded, &config.database_url) {
             (Some(embedded), _) => embedded.options(DATABASE),
             (None, Some(url)) => parse("DATABASE_URL", url)?,
             (None, None) => return Err(DatabaseError::Url { name: "DATABASE_URL" }),
         };
-        let console = given("KEYDESK_CONSOLE_DATABASE_URL", config.console_database_url.as_ref())?;
-        let keys = given("KEYDESK_KEYS_DATABASE_URL", config.keys_database_url.as_ref())?;
-        let planes = prepare(owner, &config.data_dir, console, keys).await?;
-        Ok((pool(planes.console, CONSOLE_CONNECTIONS), pool(planes.keys, KEYS_CONNECTIONS)))
+        let given = Given {
+            console: given("KEYDESK_CONSOLE_DATABASE_URL", config.console_database_url.as_ref())?,
+            keys: given("KEYDESK_KEYS_DATABASE_URL", config.keys_database_url.as_ref())?,
+            operator: given("KEYDESK_OPERATOR_DATABASE_URL", config.operator_database_url.as_ref())?,
+        };
+        prepare(owner, &config.data_dir, given).await
     }
 
     /// Closes the pools, and stops the embedded Postgres if nobody else uses it.
     pub async fn close(self) -> Result<(), DatabaseError> {
         self.console.close().await;
         self.keys.close().await;
+        self.operator.close().await;
         if let Some(embedded) = self.embedded {
             embedded.leave().await?;
         }
@@ -95,34 +105,45 @@ impl Database {
 
 const CONSOLE_CONNECTIONS: u32 = 10;
 const KEYS_CONNECTIONS: u32 = 10;
+/// Nobody waits for the back office but itself.
+const OPERATOR_CONNECTIONS: u32 = 4;
 
 /// How each plane connects.
 pub struct Planes {
     pub console: PgConnectOptions,
     pub keys: PgConnectOptions,
+    pub operator: PgConnectOptions,
+}
+
+/// The planes that have a URL of their own.
+#[derive(Default)]
+pub struct Given {
+    pub console: Option<PgConnectOptions>,
+    pub keys: Option<PgConnectOptions>,
+    pub operator: Option<PgConnectOptions>,
 }
 
 /// Makes roles and schema, as the owner. A plane with a URL of its own keeps it, and its role is its operator's affair.
-pub async fn prepare(
-    owner: PgConnectOptions,
-    data_dir: &Path,
-    console: Option<PgConnectOptions>,
-    keys: Option<PgConnectOptions>,
-) -> Result<Planes, DatabaseError> {
+pub async fn prepare(owner: PgConnectOptions, data_dir: &Path, given: Given) -> Result<Planes, DatabaseError> {
     let owner = owner.application_name("keydesk owner").log_statements(tracing::log::LevelFilter::Trace);
     let mut db = owner.connect().await?;
     store::assert_durable(&mut db).await?;
     let planes = Planes {
-        console: match console {
+        console: match given.console {
             Some(given) => given,
             None => roles::ensure(&mut db, &owner, data_dir, "keydesk_console").await?,
         }
         .application_name("keydesk console"),
-        keys: match keys {
+        keys: match given.keys {
             Some(given) => given,
             None => roles::ensure(&mut db, &owner, data_dir, "keydesk_keys").await?,
         }
         .application_name("keydesk keys"),
+        operator: match given.operator {
+            Some(given) => given,
+            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_operator").await?,
+        }
+        .application_name("keydesk operator"),
     };
     MIGRATIONS.run(&mut db).await?;
     sqlx::Connection::close(db).await?;
@@ -162,7 +183,7 @@ pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
-/// What a transaction on the console's pool may touch: row-level security holds it to that.
+/// What a transaction on the console's or the operator's pool may touch: row-level security holds it to that.
 #[derive(Clone, Copy, Debug)]
 pub enum Reach {
     /// The rows of one organization.
@@ -171,15 +192,15 @@ pub enum Reach {
     Person(UserId),
     /// Looking for a key in all organizations, at the support desk.
     Support,
-    /// Reading across organizations, on the command line.
+    /// Reading across organizations, on the command line and in the back office.
     Operator,
     /// People, sessions and the deployment's own log.
     Nothing,
 }
 
 /// Begins a transaction with a reach.
-pub async fn begin(console: &PgPool, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
-    let mut tx = console.begin().await?;
+pub async fn begin(pool: &PgPool, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let mut tx = pool.begin().await?;
     set_reach(&mut tx, reach).await?;
     Ok(tx)
 }

@@ -11,14 +11,14 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use super::{
-    KeyPlane,
-    handlers::{self, RequestId},
+    KeyPlane, handlers,
     judge::{Judged, Question},
-    wire::{self, Problem},
+    wire,
 };
 use crate::{
     catalog::routes::{Path, needs},
     keys::verdict::{Asked, Record, Verdict},
+    programs::{self, Problem, RequestId},
 };
 
 /// What the proxy's configuration may add.
@@ -138,7 +138,7 @@ async fn judged(
         asked,
         shown,
         request_id: id.0,
-        agent: handlers::agent(&headers),
+        agent: programs::agent(&headers),
         via: None,
         // Nobody passes where there is no route; whoever has no good key is told that first.
         dry_run: false,

@@ -4,31 +4,26 @@ use std::net::{IpAddr, SocketAddr};
 
 use axum::{
     Extension, Json,
-    extract::{ConnectInfo, FromRequest, Request, State, rejection::JsonRejection},
+    extract::{ConnectInfo, FromRequest, Request, State},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, StatusCode, header};
-use uuid::Uuid;
 
 use super::{
     KeyPlane,
-    credential::{self, Credential},
     judge::{Judged, Metered, Question, Shown, steps_json},
-    wire::{self, KeyFacts, Problem, VerifyAnswer, VerifyRequest, Whoami},
+    wire::{self, KeyFacts, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
     catalog::Headers,
     database,
-    keys::{
-        secret::Presented,
-        store,
-        verdict::{Asked, Verdict},
+    keys::verdict::{Asked, Verdict},
+    programs::{
+        self, Problem, RequestId,
+        credential::{self, Credential},
+        service,
     },
 };
-
-/// The id that an answer carries and the log knows it by.
-#[derive(Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// What the headers show, as the catalog lets them count.
 pub fn shown(headers: &HeaderMap, rules: Headers, id: RequestId) -> Result<Shown<'_>, Box<Response>> {
@@ -36,7 +31,7 @@ pub fn shown(headers: &HeaderMap, rules: Headers, id: RequestId) -> Result<Shown
         Credential::One(credential) => Ok(Shown::Credential(credential)),
         Credential::None => Ok(Shown::Nothing),
         Credential::BearerDoesNotCount => Ok(Shown::WrongHeader),
-        Credential::Ambiguous(detail) => Err(Box::new(ambiguous(detail, id))),
+        Credential::Ambiguous(detail) => Err(Box::new(Problem::ambiguous(detail, id.0).into_response())),
     }
 }
 
@@ -55,7 +50,7 @@ pub async fn whoami(
         asked: Asked { address: plane.proxies.resolve(peer, &headers).known(), ..Asked::default() },
         shown,
         request_id: id.0,
-        agent: agent(&headers),
+        agent: programs::agent(&headers),
         via: None,
         dry_run: false,
         routed: true,
@@ -72,22 +67,24 @@ pub async fn whoami(
     }
 }
 
+const VERIFY_SHAPE: &str = "Send an object with \"key\" and, if you like, \"environment\", \"org\", \"scopes\", \"namespace\", \"address\" and \
+     \"dry_run\"; any other field is refused rather than ignored.";
+
 /// `POST /v1/keys/verify`: a service with `verify` asks about a key that was presented to it.
 pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<RequestId>, request: Request) -> Response {
     let headers = request.headers().clone();
     // Who asks comes first: whoever may not ask learns nothing of what a well-formed question is.
-    let service = match plane.service(&headers, "verify", id).await {
+    let shown = credential::from_headers(&headers, credential::SERVICES);
+    let service = match service::enter(shown, "verify", &plane.memory, &plane.keys, &plane.catalog, id.0).await {
         Ok(service) => service,
-        Err(refusal) => return *refusal,
+        Err(problem) => return problem.into_response(),
     };
-    // What announces itself as too large is not waited for.
-    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > MAX_BODY) {
-        return too_large(id);
+    if programs::announces_too_much(&headers) {
+        return Problem::too_large(id.0).into_response();
     }
     let Json(body) = match Json::<VerifyRequest>::from_request(request, &()).await {
         Ok(body) => body,
-        Err(rejection) => return bad_body(&rejection, id),
+        Err(rejection) => return Problem::bad_body(&rejection, VERIFY_SHAPE, id.0).into_response(),
     };
     let address = match body.address.as_deref().map(str::parse::<IpAddr>).transpose() {
         Ok(address) => address.map(|address| address.to_canonical()),
@@ -108,15 +105,15 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
         asked,
         shown: if key.is_empty() { Shown::Nothing } else { Shown::Credential(key) },
         request_id: id.0,
-        agent: agent(&headers),
-        via: Some(service),
+        agent: programs::agent(&headers),
+        via: Some(service.name.clone()),
         dry_run: body.dry_run,
         routed: true,
         request: ("POST", "/v1/keys/verify"),
     };
     let judged = plane.judge(question).await;
     let rate_limit = judged.metered.as_ref().map(Into::into);
-    let retry_after = wire::retry_after(&judged.verdict);
+    let retry_after = programs::retry_after(&judged.verdict);
     let mut response = Json(VerifyAnswer {
         valid: judged.verdict == Verdict::Valid,
         code: judged.verdict.code(),
@@ -140,73 +137,6 @@ impl KeyPlane {
         wire::put_rate(response.headers_mut(), metered);
         response
     }
-
-    /// The name of the service whose key the headers hold, if it may do `capability`.
-    async fn service(&self, headers: &HeaderMap, capability: &str, id: RequestId) -> Result<String, Box<Response>> {
-        let refuse = |verdict: &Verdict, detail: Option<&str>| {
-            let mut problem = Problem::refusal(verdict, &self.catalog, id.0);
-            if let Some(detail) = detail {
-                problem.detail = detail.to_owned();
-            }
-            Box::new(problem.into_response())
-        };
-        let credential = match shown(headers, credential::SERVICES, id)? {
-            Shown::Credential(credential) => credential,
-            Shown::Nothing | Shown::WrongHeader => {
-                let missing = Verdict::Missing { bearer: true };
-                return Err(refuse(&missing, Some("Send your service key as Authorization: Bearer.")));
-            }
-        };
-        let digest = Presented::parse(credential).map_err(|why| refuse(&Verdict::Malformed(why), None))?.digest;
-        let found = self
-            .memory
-            .get(digest, || store::service_key(&self.keys, digest))
-            .await
-            .map_err(|_| refuse(&Verdict::Unavailable, None))?;
-        let Some(service) = found else {
-            let detail = "There is no such service key. An API key cannot verify others.";
-            return Err(refuse(&Verdict::NotFound, Some(detail)));
-        };
-        if service.capabilities.iter().any(|known| known == capability) {
-            return Ok(service.name.clone());
-        }
-        let missing = Verdict::InsufficientScope { missing: vec![capability.to_owned()] };
-        Err(refuse(&missing, Some(&format!("The service key lacks the capability {capability}."))))
-    }
-}
-
-pub fn ambiguous(detail: &str, id: RequestId) -> Response {
-    let mut problem = Problem::new(StatusCode::BAD_REQUEST, "ambiguous-credential", detail, id.0);
-    problem.challenge = Some("Bearer error=\"invalid_request\"".to_owned());
-    problem.into_response()
-}
-
-/// No question comes near it.
-pub const MAX_BODY: u64 = 64 * 1024;
-
-fn too_large(id: RequestId) -> Response {
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", "Send a body of at most 64 KiB.", id.0).into_response()
-}
-
-/// What is wrong with a body, without quoting it: it holds a key.
-fn bad_body(rejection: &JsonRejection, id: RequestId) -> Response {
-    let (status, detail) = match rejection {
-        JsonRejection::MissingJsonContentType(_) => {
-            (StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the body as Content-Type: application/json.")
-        }
-        JsonRejection::BytesRejection(_) => return too_large(id),
-        JsonRejection::JsonSyntaxError(_) => (StatusCode::BAD_REQUEST, "The body is not JSON."),
-        _ => (
-            StatusCode::BAD_REQUEST,
-            "Send an object with \"key\" and, if you like, \"environment\", \"org\", \"scopes\", \"namespace\", \"address\" \
-             and \"dry_run\"; any other field is refused rather than ignored.",
-        ),
-    };
-    Problem::new(status, "bad-request", detail, id.0).into_response()
-}
-
-pub fn agent(headers: &HeaderMap) -> String {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }
 
 /// `GET /healthz`: 200 if keys can be judged.

@@ -1,7 +1,6 @@
 //! PLANE: programs ask whether a key is good. API keys and service keys come in here; cookies and access tokens are
 //! nothing here.
 
-pub mod credential;
 pub mod forward_auth;
 pub mod handlers;
 mod judge;

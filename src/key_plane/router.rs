@@ -13,12 +13,8 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use super::{
-    KeyPlane, forward_auth,
-    handlers::{self, RequestId},
-    metrics, ready,
-    wire::Problem,
-};
+use super::{KeyPlane, forward_auth, handlers, metrics, ready};
+use crate::programs::{MAX_BODY, Problem, RequestId};
 
 /// Every route, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 5] = [
@@ -34,6 +30,11 @@ const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PATIENCE: Duration = Duration::from_secs(15);
 
 pub fn router(plane: KeyPlane) -> Router {
+    router_beside(plane, Router::new())
+}
+
+/// The same listener, with other routes for programs beside: whatever is answered here carries the same headers.
+pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
     Router::new()
         .route("/healthz", get(handlers::healthz))
         .route("/readyz", get(ready::readyz))
@@ -41,10 +42,11 @@ pub fn router(plane: KeyPlane) -> Router {
         // Envoy asks with the client's method; only headers are read.
         .route("/v1/forward-auth", any(forward_auth::forward_auth))
         .route("/v1/keys/verify", post(handlers::verify))
+        .with_state(plane)
+        .merge(others)
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
-        .with_state(plane)
-        .layer(DefaultBodyLimit::max(handlers::MAX_BODY as usize))
+        .layer(DefaultBodyLimit::max(MAX_BODY as usize))
         .layer(CatchPanicLayer::custom(|_| internal_error()))
         .layer(middleware::from_fn(dress))
 }

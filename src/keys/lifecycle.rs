@@ -2,6 +2,7 @@
 //! permit.
 
 mod edit;
+mod namespace;
 mod rotate;
 
 use std::net::IpAddr;
@@ -23,11 +24,12 @@ use crate::{
     catalog::{Catalog, Tier},
     clock,
     orgs::{
-        Actor, OrgId, Permit,
+        self, Actor, OrgId, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
 pub use edit::{Changed, Edit, disable, edit, enable};
+pub use namespace::add_namespace;
 pub use rotate::{Rotated, Rotation, extend_rotation, finish_rotation, rotate};
 
 /// What a key is to be, all of it known to the catalog.
@@ -38,6 +40,8 @@ pub struct NewKey {
     tier: String,
     scopes: Vec<String>,
     namespaces: Vec<String>,
+    /// Whether no namespaces of its own means those of its organization: where the catalog has every key bound to some.
+    inherits_namespaces: bool,
     addresses: Vec<IpNet>,
     lifetime: Lifetime,
     form_id: Option<Uuid>,
@@ -92,6 +96,7 @@ impl NewKey {
                 prefix: catalog.prefix(environment, tier).to_owned(),
                 tier: tier.name.clone(),
                 scopes,
+                inherits_namespaces: catalog.namespaces_required && namespaces.is_empty(),
                 namespaces,
                 addresses,
                 lifetime,
@@ -177,6 +182,10 @@ pub async fn issue(
     let secret = NewSecret::generate(&new.prefix)?;
     let id = KeyId(clock::id(now));
     let expires_at = end_of(new.lifetime, now);
+    let namespaces = match new.inherits_namespaces {
+        true => &orgs::store::namespaces(db, permit.org()).await?,
+        false => &new.namespaces,
+    };
     let inserted = store::insert(
         db,
         &store::NewRow {
@@ -188,7 +197,7 @@ pub async fn issue(
             digest: secret.digest,
             hint: &secret.hint,
             scopes: &new.scopes,
-            namespaces: &new.namespaces,
+            namespaces,
             addresses: &new.addresses,
             created_by: permit.actor().user(),
             created_at: now,
@@ -212,7 +221,7 @@ pub async fn issue(
             subject: subject(id),
             summary: format!("Created key “{}” ({})", new.name.as_str(), secret.hint),
             details: json!({
-                "environment": new.environment, "tier": new.tier, "scopes": new.scopes, "namespaces": new.namespaces,
+                "environment": new.environment, "tier": new.tier, "scopes": new.scopes, "namespaces": namespaces,
                 "addresses": new.addresses.iter().map(IpNet::to_string).collect::<Vec<_>>(),
                 "expires_at": expires_at.map(|at| at.unix_timestamp()),
             }),

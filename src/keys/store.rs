@@ -454,6 +454,56 @@ pub async fn set_retire_at(
     Ok(())
 }
 
+/// Adds a namespace to every key of an organization that has not ended and lacks it, and answers which those were. A key
+/// without namespaces gets it only if that means that it may enter none. Rows are locked in one order.
+pub async fn add_namespace(
+    db: &mut PgConnection,
+    org: OrgId,
+    namespace: &str,
+    none_means_none: bool,
+    now: OffsetDateTime,
+) -> sqlx::Result<Vec<KeyId>> {
+    let ids = sqlx::query_scalar!(
+        "with hit as (select id from api_keys
+                      where org_id = $1 and revoked_at is null and not retired and (retire_at is null or retire_at > $4)
+                        and (expires_at is null or expires_at > $4)
+                        and not ($2 = any(namespaces)) and ($3 or namespaces <> '{}')
+                      order by id for no key update)
+         update api_keys k set namespaces = array_append(k.namespaces, $2)
+         from hit where k.id = hit.id and k.org_id = $1 returning k.id",
+        org.0,
+        namespace,
+        none_means_none,
+        now
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(ids.into_iter().map(KeyId).collect())
+}
+
+/// A key that works.
+#[derive(Debug)]
+pub struct Live {
+    pub id: KeyId,
+    pub name: String,
+    pub hint: String,
+}
+
+/// The keys of an organization that work now, oldest first.
+pub async fn live(db: &mut PgConnection, org: OrgId, now: OffsetDateTime) -> sqlx::Result<Vec<Live>> {
+    let rows = sqlx::query!(
+        "select id, name, hint from api_keys
+         where org_id = $1 and revoked_at is null and disabled_at is null and not retired
+           and (retire_at is null or retire_at > $2) and (expires_at is null or expires_at > $2)
+         order by id",
+        org.0,
+        now
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| Live { id: KeyId(row.id), name: row.name, hint: row.hint }).collect())
+}
+
 pub async fn set_revoked(
     db: &mut PgConnection,
     org: OrgId,

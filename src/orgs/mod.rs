@@ -90,6 +90,8 @@ pub enum Principal {
     Staff { user: UserId, name: String },
     /// Whoever runs the deployment: on its command line, or with the set-up link it printed.
     Operator,
+    /// A program of the provider's back office, with a service key that may operate.
+    Service { name: String },
     /// Somebody who has not proved who they are.
     Anonymous,
 }
@@ -117,7 +119,7 @@ impl Actor {
     /// As the organization they acted upon may know them.
     pub fn name(&self) -> String {
         match &self.principal {
-            Principal::Member { name, .. } => name.clone(),
+            Principal::Member { name, .. } | Principal::Service { name } => name.clone(),
             Principal::Staff { name, .. } => format!("{name} (support)"),
             Principal::Operator => "Operator".to_owned(),
             Principal::Anonymous => "Somebody".to_owned(),
@@ -127,7 +129,7 @@ impl Actor {
     pub fn user(&self) -> Option<UserId> {
         match &self.principal {
             Principal::Member { user, .. } | Principal::Staff { user, .. } => Some(*user),
-            Principal::Operator | Principal::Anonymous => None,
+            Principal::Operator | Principal::Service { .. } | Principal::Anonymous => None,
         }
     }
 
@@ -136,6 +138,7 @@ impl Actor {
             Principal::Member { .. } => "member",
             Principal::Staff { .. } => "support",
             Principal::Operator => "operator",
+            Principal::Service { .. } => "service",
             Principal::Anonymous => "anonymous",
         }
     }

@@ -36,6 +36,8 @@ acts!(
     ViewNodes,
     CreateOrg,
     SuspendOrg,
+    ViewOrgs,
+    AddNamespace,
     AddMember,
     AddStaff,
     IssueServiceKey,
@@ -65,6 +67,7 @@ impl<A: Act> Permit<A> {
             Principal::Member { org: own, role, .. } => (*role, *own == org),
             Principal::Staff { .. } => (Role::Support, true),
             Principal::Operator => (Role::Operator, true),
+            Principal::Service { .. } => (Role::Service, true),
             Principal::Anonymous => (Role::Anonymous, false),
         };
         if theirs && role.may(A::ACTION) {

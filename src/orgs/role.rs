@@ -11,6 +11,8 @@ pub enum Role {
     Support,
     /// The command line.
     Operator,
+    /// The provider's back office: a service key that may operate.
+    Service,
     /// Not signed in.
     Anonymous,
 }
@@ -39,6 +41,10 @@ pub enum Action {
     CreateOrg,
     /// Stop serving an organization, and serve it again.
     SuspendOrg,
+    /// See every organization and how much it calls.
+    ViewOrgs,
+    /// Let an organization's keys into one more namespace.
+    AddNamespace,
     AddMember,
     AddStaff,
     /// Set somebody's password, or shut their account.
@@ -48,8 +54,16 @@ pub enum Action {
 }
 
 impl Role {
-    pub const ALL: [Role; 7] =
-        [Self::Owner, Self::Admin, Self::Developer, Self::Viewer, Self::Support, Self::Operator, Self::Anonymous];
+    pub const ALL: [Role; 8] = [
+        Self::Owner,
+        Self::Admin,
+        Self::Developer,
+        Self::Viewer,
+        Self::Support,
+        Self::Operator,
+        Self::Service,
+        Self::Anonymous,
+    ];
 
     /// The table.
     pub fn may(self, action: Action) -> bool {
@@ -93,6 +107,9 @@ impl Role {
                     | IssueServiceKey
                     | RevokeServiceKey
             ),
+            Self::Service => {
+                matches!(action, IssueKey | RotateKey | CreateOrg | SuspendOrg | ViewOrgs | AddNamespace)
+            }
             Self::Anonymous => false,
         }
     }
@@ -116,6 +133,7 @@ impl Role {
             Self::Viewer => "viewer",
             Self::Support => "support",
             Self::Operator => "operator",
+            Self::Service => "service",
             Self::Anonymous => "anonymous",
         }
     }
@@ -128,13 +146,14 @@ impl Role {
             Self::Viewer => "Viewer",
             Self::Support => "Support",
             Self::Operator => "Operator",
+            Self::Service => "Service",
             Self::Anonymous => "Anonymous",
         }
     }
 }
 
 impl Action {
-    pub const ALL: [Action; 21] = [
+    pub const ALL: [Action; 23] = [
         Self::ViewKeys,
         Self::IssueKey,
         Self::EditKey,
@@ -151,6 +170,8 @@ impl Action {
         Self::ViewNodes,
         Self::CreateOrg,
         Self::SuspendOrg,
+        Self::ViewOrgs,
+        Self::AddNamespace,
         Self::AddMember,
         Self::AddStaff,
         Self::ManagePeople,
@@ -176,6 +197,8 @@ impl Action {
             Self::ViewNodes => "see the nodes",
             Self::CreateOrg => "create organizations",
             Self::SuspendOrg => "suspend organizations",
+            Self::ViewOrgs => "see all organizations",
+            Self::AddNamespace => "add namespaces",
             Self::AddMember => "add members",
             Self::AddStaff => "add support staff",
             Self::ManagePeople => "set passwords and disable people",

@@ -152,3 +152,50 @@ pub async fn remove_member(db: &mut PgConnection, org: OrgId, user: UserId) -> s
     sqlx::query!("delete from members where org_id = $1 and user_id = $2", org.0, user.0).execute(db).await?;
     Ok(())
 }
+
+/// An organization, as the back office sees it.
+pub struct Tenant {
+    pub id: OrgId,
+    pub slug: String,
+    pub name: String,
+    pub created_at: OffsetDateTime,
+    pub suspended_at: Option<OffsetDateTime>,
+    /// Its keys that are not revoked.
+    pub keys: i64,
+}
+
+/// Organizations in the order they were made, those after one of them. Needs the operator's reach.
+pub async fn tenants(db: &mut PgConnection, after: Option<OrgId>, limit: i64) -> sqlx::Result<Vec<Tenant>> {
+    let rows = sqlx::query!(
+        r#"select o.id, o.slug, o.name, o.created_at, o.suspended_at,
+                  (select count(*) from api_keys k where k.org_id = o.id and k.revoked_at is null) as "keys!"
+           from orgs o where o.id > $1 order by o.id limit $2"#,
+        after.unwrap_or(OrgId::NONE).0,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Tenant {
+            id: OrgId(row.id),
+            slug: row.slug,
+            name: row.name,
+            created_at: row.created_at,
+            suspended_at: row.suspended_at,
+            keys: row.keys,
+        })
+        .collect())
+}
+
+/// The namespaces that an organization is bound to. Needs its reach. None is added until the transaction ends.
+pub async fn namespaces(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<String>> {
+    let row =
+        sqlx::query_scalar!("select namespaces from orgs where id = $1 for share", org.0).fetch_optional(db).await?;
+    Ok(row.unwrap_or_default())
+}
+
+pub async fn set_namespaces(db: &mut PgConnection, org: OrgId, namespaces: &[String]) -> sqlx::Result<()> {
+    sqlx::query!("update orgs set namespaces = $2 where id = $1", org.0, namespaces).execute(db).await?;
+    Ok(())
+}

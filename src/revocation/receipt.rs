@@ -21,6 +21,13 @@ pub struct Receipt {
     pub took: Duration,
 }
 
+impl Receipt {
+    /// For programs.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "nodes": self.nodes, "cut_off": self.cut_off, "took_ms": self.took.as_millis() as u64 })
+    }
+}
+
 impl std::fmt::Display for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (all, ms) = (self.nodes, self.took.as_millis());

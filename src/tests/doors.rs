@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use keydesk::{console_plane, key_plane, orgs::Role};
+use keydesk::{console_plane, key_plane, operator_api, orgs::Role};
 use leptos::server_fn::axum::server_fn_paths;
 use uuid::Uuid;
 
-use crate::world::{Account, Answer, Browser, World};
+use crate::world::{Account, Answer, Browser, Program, World};
 
 /// Who knocks at the console.
 const PEOPLE: [&str; 8] = ["Anonymous", "Viewer", "Developer", "Admin", "Owner", "Support", "Program", "Foreign"];
@@ -145,14 +145,13 @@ async fn every_door_of_the_console() {
     insta::assert_snapshot!(table);
 }
 
-#[tokio::test]
-async fn every_door_of_the_key_plane() {
-    let world = World::new().await;
+/// Who knocks where programs do, and the API key that some of them hold.
+async fn programs(world: &World) -> (Vec<(&'static str, Program)>, String) {
     let owner = world.owner_of("acme").await;
     let key = world.key("acme", &["read"], "never").await.secret;
     let (verify, operate) = (world.service_key(&["verify"]).await, world.service_key(&["operate"]).await);
     let session = owner.cookie.unwrap().split_once('=').unwrap().1.to_owned();
-    let programs = [
+    let programs = vec![
         ("Anonymous", world.program()),
         (
             "Session cookie",
@@ -165,6 +164,58 @@ async fn every_door_of_the_key_plane() {
         ("Service key, verify", world.program().bearer(&verify)),
         ("Service key, operate", world.program().bearer(&operate)),
     ];
+    (programs, key)
+}
+
+/// A program's answer: its status, and the verdict's word.
+fn told(answer: &Answer) -> String {
+    let code = match answer.body.contains("\"code\"") && !answer.body.contains("\"data\"") {
+        true => format!(" {}", answer.json()["code"].as_str().unwrap()),
+        false => String::new(),
+    };
+    format!("{}{code}", answer.status.as_u16())
+}
+
+#[tokio::test]
+async fn every_door_of_the_operator_api() {
+    let world = World::new().await;
+    let (mut programs, key) = programs(&world).await;
+    let operate = world.service_key(&["operate"]).await;
+    programs.push(("Operate, x-api-key", world.program().with("x-api-key", &operate)));
+    let mut table = line("", &programs.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    for (method, path) in operator_api::router::ROUTES {
+        let mut answers = Vec::new();
+        for (name, program) in &programs {
+            let tenant_id = format!("t{}", Uuid::new_v4().simple());
+            let route = path.replace("{tenant_id}", "acme");
+            let body = match path {
+                "/gate/admin/tenants" => serde_json::json!({ "tenant_id": tenant_id, "name": "A" }),
+                "/gate/onboard/first-key" => {
+                    world.org(&tenant_id).await;
+                    serde_json::json!({ "tenant_id": tenant_id })
+                }
+                "/gate/onboard/rotate-key" => {
+                    world.key(&tenant_id, &[], "never").await;
+                    serde_json::json!({ "tenant_id": tenant_id })
+                }
+                _ => serde_json::json!({ "tenant_id": "acme", "namespace": "a" }),
+            };
+            let route = if name.ends_with("query") { format!("{route}?x-api-key={key}") } else { route };
+            let answer = match method {
+                "GET" => program.get(&route).await,
+                _ => program.post(&route, &body).await,
+            };
+            answers.push(told(&answer));
+        }
+        table += &line(&format!("{method} {path}"), &answers);
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[tokio::test]
+async fn every_door_of_the_key_plane() {
+    let world = World::new().await;
+    let (programs, key) = programs(&world).await;
     let mut table = line("", &programs.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
     for (method, path) in key_plane::router::ROUTES {
         let mut answers = Vec::new();
@@ -181,12 +232,7 @@ async fn every_door_of_the_key_plane() {
                 "GET" => program.get(&path).await,
                 _ => program.post(&path, &serde_json::json!({ "key": key })).await,
             };
-            let code = if answer.body.contains("\"code\"") {
-                format!(" {}", answer.json()["code"].as_str().unwrap())
-            } else {
-                String::new()
-            };
-            answers.push(format!("{}{code}", answer.status.as_u16()));
+            answers.push(told(&answer));
         }
         table += &line(&format!("{method} {path}"), &answers);
     }

@@ -10,6 +10,7 @@ mod gates;
 mod key_plane;
 mod keys;
 mod nodes;
+mod operator_api;
 mod process;
 mod prove;
 mod proxies;

@@ -84,15 +84,6 @@ async fn head(world: &World) -> i64 {
     sqlx::query_scalar("select revision from key_revision").fetch_one(&world.owner).await.unwrap()
 }
 
-/// Waits until something in the database waits for a lock.
-async fn until_blocked(world: &World) {
-    let blocked =
-        "select exists (select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock')";
-    while !sqlx::query_scalar::<_, bool>(blocked).fetch_one(&world.owner).await.unwrap() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
-
 #[tokio::test]
 async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywhere() {
     let world = World::new().await;
@@ -375,7 +366,7 @@ async fn a_node_that_leaves_stops_answering_before_its_row_goes() {
         let node = Arc::clone(&node.node);
         async move { node.leave().await }
     });
-    until_blocked(&world).await;
+    world.until_blocked().await;
     assert_eq!(node.verdict(&key).await, "UNAVAILABLE");
     tx.rollback().await.unwrap();
     leaving.await.unwrap();
@@ -425,7 +416,7 @@ async fn revisions_become_visible_in_order() {
         let world = world.clone();
         async move { revoke(&world, "other", &other).await }
     });
-    until_blocked(&world).await;
+    world.until_blocked().await;
     node.round().await.unwrap();
     assert_eq!(node.memory().applied().unwrap().revision, Revision(before));
     first.commit().await.unwrap();

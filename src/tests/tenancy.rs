@@ -156,6 +156,83 @@ async fn the_key_plane_cannot_read_what_it_does_not_need() {
 }
 
 #[tokio::test]
+async fn the_operator_api_cannot_read_what_it_does_not_need() {
+    let world = World::new().await;
+    for statement in [
+        "select password_hash from users",
+        "select id from users",
+        "select digest from sessions",
+        "select ciphertext from webhook_secrets",
+        "select summary from audit_events",
+        "select user_id from members",
+        "select digest from setup_links",
+        "select digest from api_keys",
+        "select address from key_usage",
+        "select digest from key_changes",
+        "select gates from refusals",
+        "update api_keys set scopes = '{}'",
+        "update api_keys set revoked_at = null",
+        "update api_keys set digest = ''",
+        "update orgs set slug = slug",
+        "update service_keys set capabilities = '{}'",
+        "insert into service_keys select * from service_keys",
+        "insert into members select * from members",
+        "insert into key_usage select * from key_usage",
+        "update audit_events set summary = ''",
+        "delete from audit_events",
+        "delete from api_keys",
+        "delete from orgs",
+        "create table x ()",
+    ] {
+        refused(&world, &world.operator_db, statement).await;
+    }
+}
+
+#[tokio::test]
+async fn the_database_alone_keeps_the_back_office_to_one_organization_at_a_time() {
+    let world = World::new().await;
+    let theirs = world.key("other", &[], "never").await;
+    world.key("acme", &[], "never").await;
+    world.program().with("x-api-key", &theirs.secret).get("/v1/whoami").await.is(200);
+    world.usage.flush(&world.keys_db).await.unwrap();
+    let (acme, other) = (world.org("acme").await, world.org("other").await);
+    for (table, column, across) in [
+        ("orgs", "id", true),
+        ("api_keys", "org_id", true),
+        ("key_usage", "org_id", true),
+        ("audit_heads", "chain", false),
+    ] {
+        let foreign = format!("select count({column}) from {table} where {column} = $1");
+        for (reach, sees) in [(Reach::Org(acme), false), (Reach::Nothing, false), (Reach::Operator, across)] {
+            let mut tx = keydesk::database::begin(&world.operator_db, reach).await.unwrap();
+            let query = sqlx::query_scalar(AssertSqlSafe(foreign.clone())).bind(other.0);
+            let seen: i64 = query.fetch_one(&mut *tx).await.unwrap();
+            assert_eq!(seen > 0, sees, "{table} {reach:?}");
+        }
+    }
+    for change in [
+        "update api_keys set retire_at = now(), retired = true",
+        "update orgs set suspended_at = now()",
+        "update audit_heads set seq = 99",
+    ] {
+        // Whoever reads across organizations changes none of them.
+        for reach in [Reach::Org(acme), Reach::Operator] {
+            let mut tx = keydesk::database::begin(&world.operator_db, reach).await.unwrap();
+            sqlx::raw_sql(change).execute(&mut *tx).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    }
+    world.settle().await;
+    assert_eq!(world.verdict(&theirs.secret).await, "VALID");
+    let untouched: bool = sqlx::query_scalar("select seq < 99 from audit_heads where chain = $1")
+        .bind(other.0)
+        .fetch_one(&world.owner)
+        .await
+        .unwrap();
+    assert!(untouched);
+}
+
+#[tokio::test]
 async fn the_console_can_change_only_what_it_must() {
     let world = World::new().await;
     for statement in [
@@ -190,7 +267,7 @@ async fn the_console_can_change_only_what_it_must() {
 #[tokio::test]
 async fn the_planes_roles_are_neither_owners_nor_above_the_rules() {
     let world = World::new().await;
-    for plane in [&world.db, &world.keys_db] {
+    for plane in [&world.db, &world.keys_db, &world.operator_db] {
         let (superuser, bypass): (bool, bool) =
             sqlx::query_as("select rolsuper, rolbypassrls from pg_roles where rolname = current_user")
                 .fetch_one(plane)

@@ -68,7 +68,7 @@ async fn cluster() -> &'static Cluster {
                 let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut db).await;
             }
             sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
-            database::prepare(embedded.options(TEMPLATE), &folder, None, None).await.unwrap();
+            database::prepare(embedded.options(TEMPLATE), &folder, database::Given::default()).await.unwrap();
             let hasher = accounts::password::Hasher::new().unwrap();
             let password = accounts::password::NewPassword::parse(&PASSWORD.into(), &[]).unwrap();
             let password_hash = hasher.hash(password).await.unwrap();
@@ -109,6 +109,8 @@ pub struct World {
     pub db: PgPool,
     /// As the key plane's role.
     pub keys_db: PgPool,
+    /// As the operator API's role.
+    pub operator_db: PgPool,
     /// As the owner, who is above all rules.
     pub owner: PgPool,
 }
@@ -136,7 +138,7 @@ impl World {
             .await
             .unwrap();
         let owner = cluster.embedded.options(&name);
-        let planes = database::prepare(owner.clone(), &cluster.folder, None, None).await.unwrap();
+        let planes = database::prepare(owner.clone(), &cluster.folder, database::Given::default()).await.unwrap();
         Self::build(owner, planes, origin, catalog, proxies, &cluster.folder)
     }
 
@@ -153,7 +155,9 @@ impl World {
         let server_keys = Arc::new(ServerKeys::load(folder).unwrap());
         let (usage, refusals) = (Arc::new(Recorder::default()), Arc::new(Refusals::default()));
         let (db, keys_db) = (database::pool(planes.console, 4), database::pool(planes.keys, 4));
-        let (console, plane) = server::planes(Parts {
+        let operator_db = database::pool(planes.operator, 4);
+        let planes = server::planes(Parts {
+            operator: operator_db.clone(),
             console: db.clone(),
             keys: keys_db.clone(),
             memory: Arc::new(Memory::new(clock.clone())),
@@ -169,9 +173,10 @@ impl World {
             refusals: Arc::clone(&refusals),
         })
         .unwrap();
+        let keys = planes.for_programs();
+        let server::Planes { console, keys: plane, .. } = planes;
         let node = Node::new("node".to_owned(), "memory", Arc::clone(&plane.memory), clock.clone(), &keys_db);
         tokio::spawn(async move { node.run().await });
-        let keys = key_plane::router::router(plane.clone());
         Self {
             plane,
             refusals,
@@ -183,6 +188,7 @@ impl World {
             usage,
             db,
             keys_db,
+            operator_db,
             owner: database::pool(owner, 2),
         }
     }
@@ -226,6 +232,15 @@ impl World {
             || self.plane.memory.lease.left().is_zero()
         {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        }
+    }
+
+    /// Waits until something in the database waits for a lock.
+    pub async fn until_blocked(&self) {
+        let blocked = "select exists (select from pg_stat_activity
+                                      where datname = current_database() and wait_event_type = 'Lock')";
+        while !sqlx::query_scalar::<_, bool>(blocked).fetch_one(&self.owner).await.unwrap() {
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     }
 

@@ -8,7 +8,7 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Bucket, Use, refusals::Refusal};
-use crate::keys::model::KeyId;
+use crate::{keys::model::KeyId, orgs::OrgId};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.
@@ -157,4 +157,59 @@ pub async fn last_refusals(db: &mut PgConnection, limit: i64) -> sqlx::Result<Ve
         org: row.org,
     });
     Ok(refused.collect())
+}
+
+/// Calls with a key in a minute or a day that got the same verdict.
+pub struct Rollup {
+    /// The organization's slug.
+    pub org: String,
+    pub key: KeyId,
+    /// When the minute or the day (UTC) began.
+    pub at: OffsetDateTime,
+    pub code: String,
+    pub calls: i64,
+}
+
+/// Which rollups.
+pub struct Wanted {
+    /// `None`: everybody's.
+    pub org: Option<OrgId>,
+    pub from: OffsetDateTime,
+    /// Not this minute any more.
+    pub until: OffsetDateTime,
+    /// By day; otherwise by minute.
+    pub daily: bool,
+    /// Those that come after.
+    pub after: Option<(OffsetDateTime, KeyId, String)>,
+    pub limit: i64,
+}
+
+/// Calls by time, key and verdict. Needs the operator's reach.
+pub async fn rollups(db: &mut PgConnection, wanted: &Wanted) -> sqlx::Result<Vec<Rollup>> {
+    let (at, key, code) = match &wanted.after {
+        Some((at, key, code)) => (Some(*at), Some(key.0), Some(code.as_str())),
+        None => (None, None, None),
+    };
+    let rows = sqlx::query!(
+        r#"select o.slug, u.key_id, u.at as "at!", u.code, sum(u.calls)::bigint as "calls!"
+           from (select key_id, org_id, date_trunc($4, minute, 'UTC') as at, code, calls from key_usage
+                 where minute >= greatest($2, $5::timestamptz) and minute < $3 and ($1::uuid is null or org_id = $1)) u
+           join orgs o on o.id = u.org_id
+           where $5::timestamptz is null or (u.at, u.key_id, u.code) > ($5, $6, $7)
+           group by o.slug, u.key_id, u.at, u.code order by u.at, u.key_id, u.code limit $8"#,
+        wanted.org.map(|org| org.0),
+        wanted.from,
+        wanted.until,
+        if wanted.daily { "day" } else { "minute" },
+        at,
+        key,
+        code,
+        wanted.limit
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Rollup { org: row.slug, key: KeyId(row.key_id), at: row.at, code: row.code, calls: row.calls })
+        .collect())
 }

@@ -47,6 +47,14 @@ pub fn from_headers(headers: &HeaderMap, rules: Headers) -> Credential<'_> {
     }
 }
 
+/// From `Authorization: Bearer` alone, whatever other headers say.
+pub fn bearer(headers: &HeaderMap) -> Credential<'_> {
+    match single(headers, &header::AUTHORIZATION) {
+        Ok(value) => value.and_then(bearer_token).map_or(Credential::None, Credential::One),
+        Err(Twice) => Credential::Ambiguous("The Authorization header was sent more than once."),
+    }
+}
+
 struct Twice;
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Twice> {
@@ -142,6 +150,17 @@ mod tests {
         let bearers = appended(&[("authorization", "Bearer a"), ("authorization", "Bearer b"), ("x-api-key", "a")]);
         assert!(matches!(from_headers(&bearers, wins), Credential::Ambiguous(_)));
         assert_eq!(from_headers(&bearers, only), Credential::One(b"a"));
+    }
+
+    #[test]
+    fn where_bearer_alone_counts_nothing_else_does() {
+        let one = [("authorization", "Bearer a"), ("x-api-key", "b"), ("x-api-key", "c"), ("cookie", "keydesk=d")];
+        assert_eq!(bearer(&appended(&one)), Credential::One(b"a"));
+        for none in [("x-api-key", "b"), ("authorization", "Basic b"), ("cookie", "Bearer b")] {
+            assert_eq!(bearer(&headers(&[none])), Credential::None);
+        }
+        let twice = appended(&[("authorization", "Bearer a"), ("authorization", "Bearer a")]);
+        assert!(matches!(bearer(&twice), Credential::Ambiguous(_)));
     }
 
     proptest! {

@@ -1,0 +1,81 @@
+//! What the operator API reads and writes: bodies and queries in which every field is known, and lists.
+
+use axum::{
+    Json,
+    extract::{FromRequest, FromRequestParts, Query, Request},
+};
+use http::request::Parts;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::OperatorError;
+use crate::programs;
+
+/// Something that a request may hold.
+pub trait Asked: DeserializeOwned {
+    /// A sentence that says what it is to be.
+    const SHAPE: &'static str;
+}
+
+/// A request's JSON.
+pub struct Body<T>(pub T);
+
+impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = OperatorError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, OperatorError> {
+        if programs::announces_too_much(request.headers()) {
+            return Err(OperatorError::TooLarge);
+        }
+        match Json::<T>::from_request(request, state).await {
+            Ok(Json(body)) => Ok(Self(body)),
+            Err(rejection) => Err(OperatorError::Body(rejection, T::SHAPE)),
+        }
+    }
+}
+
+/// A request's query.
+pub struct Params<T>(pub T);
+
+impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = OperatorError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, OperatorError> {
+        let query = Query::<T>::from_request_parts(parts, state).await;
+        query.map(|Query(query)| Self(query)).map_err(|_| OperatorError::Query(T::SHAPE))
+    }
+}
+
+/// A page of a list, and where the next begins; `null` at the end.
+#[derive(Serialize)]
+pub struct List<T> {
+    data: Vec<T>,
+    next_cursor: Option<String>,
+}
+
+/// How long a page is.
+#[derive(Clone, Copy)]
+pub struct Limit(i64);
+
+impl Limit {
+    const DEFAULT: i64 = 100;
+    const MAX: i64 = 1_000;
+
+    pub fn parse(text: Option<&str>) -> Option<Self> {
+        let limit = text.map_or(Some(Self::DEFAULT), |text| text.parse().ok())?;
+        (1..=Self::MAX).contains(&limit).then_some(Self(limit))
+    }
+
+    /// One more than a page: whoever gets it knows that there is a next.
+    pub fn and_one(self) -> i64 {
+        self.0 + 1
+    }
+
+    /// Makes a page of rows that were asked for with [`Self::and_one`].
+    pub fn page<R, T>(self, mut rows: Vec<R>, cursor: impl Fn(&R) -> String, row: impl Fn(R) -> T) -> List<T> {
+        let size = usize::try_from(self.0).unwrap_or(usize::MAX);
+        let more = rows.len() > size;
+        rows.truncate(size);
+        let next_cursor = rows.last().filter(|_| more).map(cursor);
+        List { data: rows.into_iter().map(row).collect(), next_cursor }
+    }
+}

@@ -1,0 +1,28 @@
+//! What the doors for programs share, whichever plane they lead to: the credential in a request's headers, the service key
+//! that it is, request ids, and problem documents.
+
+pub mod credential;
+mod problem;
+pub mod service;
+
+use http::{HeaderMap, header};
+use uuid::Uuid;
+
+pub use problem::{Problem, retry_after};
+
+/// The id that an answer carries and the log knows it by.
+#[derive(Clone, Copy)]
+pub struct RequestId(pub Uuid);
+
+/// No question comes near it.
+pub const MAX_BODY: u64 = 64 * 1024;
+
+/// Whether a body announces itself as too large; then it is not waited for.
+pub fn announces_too_much(headers: &HeaderMap) -> bool {
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    announced.is_some_and(|length| length > MAX_BODY)
+}
+
+pub fn agent(headers: &HeaderMap) -> String {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+}
