@@ -57,13 +57,15 @@ pub async fn changer(run: Arc<Run>, mine: Vec<usize>, by_command: bool) {
     // Some keys must be left to be changed.
     let mut left = keys.len() * 3 / 5;
     while !run.is_over() {
+        // Not everything that is rolled can be done, and others want to run.
+        tokio::task::yield_now().await;
         let (key, org) = (keys[dice.roll(keys.len())], mine[dice.roll(mine.len())]);
         let (gate, key) = match dice.roll(100) {
             0..55 => (Gate::Disabled, Some(key)),
             55..75 if !by_command => (Gate::Scope, Some(key)),
             75..85 => (Gate::Suspended, None),
             85..95 if left > 0 => (Gate::Revoked, Some(key)),
-            95.. if !by_command && fleet.orgs[org].keys.len() <= SMALL => (Gate::Revoked, None),
+            95.. if !by_command && fleet.orgs[org].keys.len() <= left.min(SMALL) => (Gate::Revoked, None),
             _ => continue,
         };
         let org = key.map_or(org, |key| fleet.keys[key].org);
