@@ -8,6 +8,7 @@ mod summary;
 
 use std::{path::Path, time::Duration};
 
+use crate::orgs::Role;
 pub use parse::CatalogError;
 use routes::Route;
 
@@ -20,10 +21,12 @@ pub struct Catalog {
     pub namespaces_required: bool,
     /// Whether a key's scope may end in `*` and stand for every scope that begins with what is before it.
     pub wildcards: bool,
-    /// Whether a key stops when who made it is disabled or no longer a member. Otherwise it belongs to the organization
-    /// alone.
+    /// Whether a key does no more than who made it may today, and stops when they are disabled or no longer a member.
+    /// Otherwise it belongs to the organization alone.
     pub bound_to_creator: bool,
     pub snippets: Snippets,
+    /// The scopes that members of a role may use, for the roles that do not follow the rule of [`Catalog::role_allows`].
+    roles: Vec<(Role, Vec<String>)>,
     pub environments: Vec<Environment>,
     pub tiers: Vec<Tier>,
     pub scopes: Vec<Scope>,
@@ -171,6 +174,14 @@ impl Catalog {
 
     pub fn scope(&self, name: &str) -> Option<&Scope> {
         self.scopes.iter().find(|s| s.name == name)
+    }
+
+    /// Whether members of a role may use a scope: those listed for the role; where none are, viewers none, others all.
+    pub fn role_allows(&self, role: Role, scope: &str) -> bool {
+        match self.roles.iter().find(|(listed, _)| *listed == role) {
+            Some((_, scopes)) => scopes.iter().any(|known| known == scope),
+            None => matches!(role, Role::Owner | Role::Admin | Role::Developer),
+        }
     }
 
     /// What a key of an environment and a tier begins with.

@@ -9,6 +9,7 @@ use super::{
     Api, Catalog, Environment, Headers, Limit, PRESETS, Scope, Snippets, Tier,
     routes::{Pattern, Route},
 };
+use crate::orgs::Role;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -38,6 +39,7 @@ struct RawCatalog {
     wildcards: bool,
     #[serde(default)]
     bound_to_creator: bool,
+    roles: Option<Spanned<RawRoles>>,
     environments: Spanned<Vec<RawEnvironment>>,
     tiers: Spanned<Vec<RawTier>>,
     #[serde(default)]
@@ -78,6 +80,15 @@ enum WhenBothDiffer {
     Refuse,
     #[serde(rename = "x-api-key")]
     XApiKey,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRoles {
+    owner: Option<Vec<Spanned<String>>>,
+    admin: Option<Vec<Spanned<String>>>,
+    developer: Option<Vec<Spanned<String>>>,
+    viewer: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -172,6 +183,13 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
     let tiers = tiers(&at, raw.tiers, &scopes)?;
     let routes = raw.routes.into_iter().map(|route| self::route(&at, route, &scopes)).collect::<Result<_, _>>()?;
     let brand = brand(&at, raw.brand)?;
+    let roles = match raw.roles {
+        None => Vec::new(),
+        Some(roles) if !raw.bound_to_creator => {
+            return at.wrong(roles.span(), "roles", "count only with bound_to_creator = true");
+        }
+        Some(roles) => self::roles(&at, roles.into_inner(), &scopes)?,
+    };
     let catalog = Catalog {
         snippets: snippets(&at, raw.snippets, &brand)?,
         brand,
@@ -179,6 +197,7 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
         namespaces_required: raw.namespaces.required,
         wildcards: raw.wildcards,
         bound_to_creator: raw.bound_to_creator,
+        roles,
         service_prefix: raw.service_prefix.get_ref().clone(),
         environments,
         tiers,
@@ -288,6 +307,22 @@ fn scopes(at: &Text<'_>, raw: Vec<RawScope>) -> Result<Vec<Scope>, CatalogError>
     raw.into_iter()
         .map(|scope| Ok(Scope { name: name(at, "scopes.name", scope.name, &mut seen)?, note: scope.note }))
         .collect()
+}
+
+fn roles(at: &Text<'_>, raw: RawRoles, scopes: &[Scope]) -> Result<Vec<(Role, Vec<String>)>, CatalogError> {
+    [
+        (Role::Owner, "roles.owner", raw.owner),
+        (Role::Admin, "roles.admin", raw.admin),
+        (Role::Developer, "roles.developer", raw.developer),
+        (Role::Viewer, "roles.viewer", raw.viewer),
+    ]
+    .into_iter()
+    .filter_map(|(role, field, listed)| Some((role, field, listed?)))
+    .map(|(role, field, listed)| {
+        let known = listed.into_iter().map(|scope| known_scope(at, field, scope, scopes)).collect::<Result<_, _>>()?;
+        Ok((role, known))
+    })
+    .collect()
 }
 
 fn environments(at: &Text<'_>, raw: Spanned<Vec<RawEnvironment>>) -> Result<Vec<Environment>, CatalogError> {
@@ -495,6 +530,17 @@ mod tests {
             ("limit = 1000\n", "", "tiers.window: needs a limit"),
             ("limit = 1000", "limit = 1000\nmonthly = 0", "tiers.monthly: must be"),
             ("limit = 1000", "limit = 1000\nscopes = [\"root\"]", "tiers.scopes: there is no scope \"root\""),
+            ("[headers]", "[roles]\n[headers]", "roles: count only with bound_to_creator = true"),
+            (
+                "bound_to_creator = false",
+                "bound_to_creator = true\nroles.viewer = [\"root\"]",
+                "roles.viewer: there is no scope",
+            ),
+            (
+                "bound_to_creator = false",
+                "bound_to_creator = true\nroles.support = []",
+                "syntax: unknown field `support`",
+            ),
             ("path = \"/{rest...}\"", "path = \"v1\"", "routes.path: must begin"),
             ("methods = [\"GET\", \"HEAD\"]", "methods = []", "routes.methods: must not be empty"),
             ("methods = [\"GET\", \"HEAD\"]", "methods = [\"get\"]", "routes.methods: methods are upper-case"),

@@ -103,7 +103,15 @@ impl KeyPlane {
         }
         // To whoever may not know of it, the key's facts are as absent as the key.
         let told = match found {
-            Found::Key(record) if verdict != Verdict::WrongOrg => Some(record),
+            Found::Key(mut record) if verdict != Verdict::WrongOrg => {
+                if record.scopes.iter().any(|scope| !verdict::counts(&self.catalog, &record, scope)) {
+                    let scopes = record.scopes.iter().filter(|scope| verdict::counts(&self.catalog, &record, scope));
+                    let scopes = scopes.cloned().collect();
+                    // The one in memory stays whole.
+                    Arc::make_mut(&mut record).scopes = scopes;
+                }
+                Some(record)
+            }
             _ => None,
         };
         Judged { verdict, record: told, metered, steps }

@@ -7,9 +7,13 @@ use uuid::Uuid;
 
 use super::{
     model::{KeyId, Reason, Status},
-    verdict::Record,
+    verdict::{Creator, Record},
 };
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    accounts::UserId,
+    orgs::{OrgId, Role},
+    secrets::Digest,
+};
 
 /// A key to be written.
 pub struct NewRow<'a> {
@@ -555,9 +559,8 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
                   k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.retire_at,
                   k.retired, s.id as "successor?", o.suspended_at is not null as "org_suspended!", k.created_by,
-                  (k.created_by is null or exists (
-                      select from users u join members m on m.user_id = u.id and m.org_id = k.org_id
-                      where u.id = k.created_by and u.disabled_at is null)) as "creator_stands!"
+                  (select m.role from users u join members m on m.user_id = u.id and m.org_id = k.org_id
+                   where u.id = k.created_by and u.disabled_at is null) as creator_role
            from api_keys k join orgs o on o.id = k.org_id left join api_keys s on s.predecessor = k.id
            where k.digest = $1"#,
         digest.as_bytes()
@@ -582,7 +585,11 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
         successor: row.successor.map(KeyId),
         org_suspended: row.org_suspended,
         created_by: row.created_by.map(UserId),
-        creator_stands: row.creator_stands,
+        creator: match (row.created_by, row.creator_role) {
+            (None, _) => Creator::Operator,
+            // A role this version does not know gives no rights.
+            (Some(_), role) => role.and_then(|role| Role::member(&role)).map_or(Creator::Gone, Creator::Member),
+        },
     }))
 }
 

@@ -7,7 +7,11 @@ use serde::Serialize;
 use time::OffsetDateTime;
 
 use super::{model::KeyId, secret::Malformed};
-use crate::{accounts::UserId, catalog::Catalog, orgs::OrgId};
+use crate::{
+    accounts::UserId,
+    catalog::Catalog,
+    orgs::{OrgId, Role},
+};
 
 /// Everything about a key that a verdict depends on.
 #[derive(Clone, Debug)]
@@ -35,8 +39,18 @@ pub struct Record {
     pub org_suspended: bool,
     /// `None`: the operator.
     pub created_by: Option<UserId>,
-    /// Whether who made it can still sign in to the organization; true for keys that the operator made.
-    pub creator_stands: bool,
+    /// What who made it is to the organization today.
+    pub creator: Creator,
+}
+
+/// What who made a key is to its organization today.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creator {
+    /// On the command line, or a back office: nobody who could leave.
+    Operator,
+    Member(Role),
+    /// Removed, or their account is shut.
+    Gone,
 }
 
 /// What looking a credential up came to.
@@ -154,6 +168,10 @@ pub enum Verdict {
     InsufficientScope {
         missing: Vec<String>,
     },
+    /// The key has the scopes, but who made it may not use these themself today, where the catalog binds keys to that.
+    BeyondCreator {
+        missing: Vec<String>,
+    },
     RateLimited {
         retry_after: u64,
     },
@@ -180,7 +198,7 @@ impl Verdict {
             Self::WrongEnvironment => Code::WrongEnvironment,
             Self::IpNotAllowed => Code::IpNotAllowed,
             Self::NamespaceNotAllowed { .. } => Code::NamespaceNotAllowed,
-            Self::InsufficientScope { .. } => Code::InsufficientScope,
+            Self::InsufficientScope { .. } | Self::BeyondCreator { .. } => Code::InsufficientScope,
             Self::RateLimited { .. } => Code::RateLimited,
             Self::UsageExceeded { .. } => Code::UsageExceeded,
             Self::Unavailable => Code::Unavailable,
@@ -216,6 +234,12 @@ impl Verdict {
                 format!("Namespace '{namespace}' not permitted for tenant '{org}'")
             }
             Self::InsufficientScope { missing } => format!("The key lacks the scope {}.", missing.join(", ")),
+            Self::BeyondCreator { missing } => {
+                format!(
+                    "Who made the key may not use the scope {} any more, so neither may the key.",
+                    missing.join(", ")
+                )
+            }
             Self::RateLimited { retry_after } => {
                 format!("The key has spent its calls for now. Try again in {retry_after} s.")
             }
@@ -346,7 +370,7 @@ impl Case<'_> {
     }
 
     fn standing(&self, key: &Record) -> Option<Verdict> {
-        let stands = !key.org_suspended && (key.creator_stands || !self.catalog.bound_to_creator);
+        let stands = !key.org_suspended && (key.creator != Creator::Gone || !self.catalog.bound_to_creator);
         (!stands).then_some(Verdict::Suspended)
     }
 
@@ -375,8 +399,29 @@ impl Case<'_> {
         let covered =
             |asked: &String| tier.allows(asked) && key.scopes.iter().any(|has| self.catalog.covers(has, asked));
         let missing: Vec<String> = self.asked.scopes.iter().filter(|asked| !covered(asked)).cloned().collect();
-        (!missing.is_empty()).then_some(Verdict::InsufficientScope { missing })
+        if !missing.is_empty() {
+            return Some(Verdict::InsufficientScope { missing });
+        }
+        let beyond = |asked: &&String| !creator_may(self.catalog, key, asked);
+        let missing: Vec<String> = self.asked.scopes.iter().filter(beyond).cloned().collect();
+        (!missing.is_empty()).then_some(Verdict::BeyondCreator { missing })
     }
+}
+
+/// Whether a key's creator may use a scope themself today; true where the catalog does not bind keys to that.
+fn creator_may(catalog: &Catalog, key: &Record, scope: &str) -> bool {
+    !catalog.bound_to_creator
+        || match key.creator {
+            Creator::Operator => true,
+            Creator::Member(role) => catalog.role_allows(role, scope),
+            Creator::Gone => false,
+        }
+}
+
+/// Whether a scope that a key has counts today: its tier allows it, and so does what its creator may. Only such scopes are
+/// told to services and proxies, which may judge by them themselves.
+pub fn counts(catalog: &Catalog, key: &Record, scope: &str) -> bool {
+    catalog.tier(&key.tier).is_none_or(|tier| tier.allows(scope)) && creator_may(catalog, key, scope)
 }
 
 #[cfg(test)]

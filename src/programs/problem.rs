@@ -108,7 +108,9 @@ impl Problem {
             Verdict::WrongEnvironment | Verdict::IpNotAllowed | Verdict::NamespaceNotAllowed { .. } => {
                 (StatusCode::FORBIDDEN, None)
             }
-            Verdict::InsufficientScope { .. } => (StatusCode::FORBIDDEN, Some("insufficient_scope")),
+            Verdict::InsufficientScope { .. } | Verdict::BeyondCreator { .. } => {
+                (StatusCode::FORBIDDEN, Some("insufficient_scope"))
+            }
             Verdict::RateLimited { .. } | Verdict::UsageExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, None),
             Verdict::Unavailable | Verdict::Valid => (StatusCode::SERVICE_UNAVAILABLE, None),
         };
@@ -116,7 +118,7 @@ impl Problem {
         if let Some(error) = error {
             challenge += &format!(", error=\"{error}\"");
         }
-        if let Verdict::InsufficientScope { missing } = verdict {
+        if let Verdict::InsufficientScope { missing } | Verdict::BeyondCreator { missing } = verdict {
             challenge += &format!(", scope=\"{}\"", missing.join(" "));
         }
         let challenged = status == StatusCode::UNAUTHORIZED || error.is_some();

@@ -385,6 +385,44 @@ async fn a_key_outlives_who_made_it_unless_the_catalog_binds_it() {
 }
 
 #[tokio::test]
+async fn a_bound_key_does_what_its_creators_role_allows_today() {
+    let text = CATALOG
+        .replacen("\n[headers]", "bound_to_creator = true\n[roles]\ndeveloper = [\"read\"]\n[headers]", 1)
+        .replace("limit = 3", "limit = 100");
+    let world = World::of(Catalog::parse(&text).unwrap(), "10.0.0.0/8").await;
+    let account = world.member("acme", keydesk::orgs::Role::Developer).await;
+    let form_id = uuid::Uuid::new_v4().to_string();
+    let form = [
+        ("form_id", form_id.as_str()),
+        ("name", "x"),
+        ("environment", "live"),
+        ("tier", "standard"),
+        ("scopes[]", "read"),
+        ("scopes[]", "write"),
+        ("expires", "never"),
+    ];
+    let mut browser = world.browser(&account).await;
+    let secret = browser.post("/console/fn/keys/issue", &form).await.is(200).field("issued-secret");
+    let service = world.program().bearer(&world.service_key(&["verify"]).await);
+    for (role, told, write) in [
+        ("developer", json!(["read"]), "INSUFFICIENT_SCOPE"),
+        ("admin", json!(["read", "write"]), "VALID"),
+        ("viewer", json!([]), "INSUFFICIENT_SCOPE"),
+        ("developer", json!(["read"]), "INSUFFICIENT_SCOPE"),
+    ] {
+        world.change(&format!("update members set role = '{role}'")).await;
+        let answer = service.post("/v1/keys/verify", &json!({ "key": secret, "scopes": ["write"] })).await.json();
+        assert_eq!((answer["code"].as_str(), &answer["scopes"]), (Some(write), &told), "{role}");
+        assert_eq!(write != "VALID", answer["detail"].as_str().unwrap().contains("Who made the key may not"), "{role}");
+    }
+    let passed = proxied(&world, Some(&secret), "GET", "/v1/get/default/1").get("/v1/forward-auth").await;
+    assert_eq!(passed.is(200).header("x-keydesk-scopes"), "read");
+    let refused = proxied(&world, Some(&secret), "POST", "/v1/items").get("/v1/forward-auth").await;
+    let challenge = refused.is(403).header("www-authenticate").to_owned();
+    assert!(challenge.contains("error=\"insufficient_scope\", scope=\"write\""), "{challenge}");
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_gate_by_gate_and_leaves_no_trace() {
     let world = world().await;
     let key = world.key_from("acme", &["203.0.113.0/24"], &["default"]).await;

@@ -33,7 +33,7 @@ fn key() -> Record {
         successor: None,
         org_suspended: false,
         created_by: None,
-        creator_stands: true,
+        creator: Creator::Operator,
     }
 }
 
@@ -302,18 +302,79 @@ fn namespaces() {
 #[test]
 fn standing() {
     let mut catalog = catalog();
-    for (bound, suspended, stands, valid) in [
-        (false, false, true, true),
-        (false, false, false, true),
-        (true, false, true, true),
-        (true, false, false, false),
-        (false, true, true, false),
-        (true, true, true, false),
+    let member = Creator::Member(Role::Developer);
+    for (bound, suspended, creator, valid) in [
+        (false, false, member, true),
+        (false, false, Creator::Gone, true),
+        (true, false, member, true),
+        (true, false, Creator::Member(Role::Viewer), true),
+        (true, false, Creator::Operator, true),
+        (true, false, Creator::Gone, false),
+        (false, true, member, false),
+        (true, true, member, false),
+        (true, true, Creator::Operator, false),
     ] {
         catalog.bound_to_creator = bound;
-        let key = Record { org_suspended: suspended, creator_stands: stands, ..key() };
-        assert_eq!(judge(&catalog, &key, &Asked::default()) == Verdict::Valid, valid, "{bound} {suspended} {stands}");
+        let key = Record { org_suspended: suspended, creator, ..key() };
+        assert_eq!(
+            judge(&catalog, &key, &Asked::default()) == Verdict::Valid,
+            valid,
+            "{bound} {suspended} {creator:?}"
+        );
     }
+}
+
+#[test]
+fn a_key_does_no_more_than_who_made_it_may_today() {
+    let bound = |roles: &str| {
+        let text = include_str!("../../catalog/presets/default.toml")
+            .replace("bound_to_creator = false", "bound_to_creator = true")
+            .replace("[headers]", &format!("{roles}\n[headers]"));
+        Catalog::parse(&text).unwrap()
+    };
+    let (plain, listed) = (bound(""), bound("[roles]\ndeveloper = [\"read\"]\nviewer = [\"read\"]"));
+    let member = Creator::Member;
+    // catalog, creator, asked, what is beyond them
+    for (catalog, creator, asked, beyond) in [
+        (&catalog(), member(Role::Viewer), "read write", ""),
+        (&catalog(), Creator::Gone, "read write", ""),
+        (&plain, member(Role::Owner), "read write", ""),
+        (&plain, member(Role::Admin), "read write", ""),
+        (&plain, member(Role::Developer), "read write", ""),
+        (&plain, member(Role::Viewer), "read", "read"),
+        (&plain, member(Role::Viewer), "", ""),
+        (&plain, Creator::Operator, "read write", ""),
+        (&listed, member(Role::Owner), "read write", ""),
+        (&listed, member(Role::Developer), "read", ""),
+        (&listed, member(Role::Developer), "read write", "write"),
+        (&listed, member(Role::Viewer), "read", ""),
+        (&listed, member(Role::Viewer), "write", "write"),
+        (&listed, Creator::Operator, "write", ""),
+    ] {
+        let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let key = Record { creator, ..key() };
+        let verdict = judge(catalog, &key, &Asked { scopes: &words(asked), ..Asked::default() });
+        let expected = match beyond {
+            "" => Verdict::Valid,
+            beyond => Verdict::BeyondCreator { missing: words(beyond) },
+        };
+        assert_eq!(verdict, expected, "{creator:?} {asked}");
+        for scope in words(asked) {
+            assert_eq!(
+                counts(catalog, &key, &scope),
+                !words(beyond).contains(&scope) && creator != Creator::Gone || !catalog.bound_to_creator,
+                "{creator:?} {scope}"
+            );
+        }
+    }
+    // What the key itself lacks is told first.
+    let key = Record { scopes: vec!["read".into()], creator: member(Role::Viewer), ..key() };
+    let asked = ["read".to_owned(), "write".to_owned()];
+    let verdict = judge(&plain, &key, &Asked { scopes: &asked, ..Asked::default() });
+    assert_eq!(verdict, Verdict::InsufficientScope { missing: vec!["write".into()] });
+    let told = Verdict::BeyondCreator { missing: vec!["read".into()] };
+    assert_eq!(told.code(), Code::InsufficientScope);
+    assert_eq!(told.detail(), "Who made the key may not use the scope read any more, so neither may the key.");
 }
 
 #[test]
