@@ -245,7 +245,7 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
         .await?
         .ok_or_else(|| CommandError::said(format!("there is no organization {}", list.org.as_str())))?;
     let mut tx = desk.begin(Reach::Org(org.id)).await?;
-    let keys = store::page(&mut tx, org.id, 0, i64::MAX).await?;
+    let keys = store::all(&mut tx, org.id).await?;
     tx.commit().await?;
     let seconds = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp);
     if list.json {

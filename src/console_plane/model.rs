@@ -142,26 +142,6 @@ pub enum KeysPanel {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeysPageModel {
-    pub org_name: String,
-    pub rows: Vec<KeyRow>,
-    /// All keys of the org, whatever their state.
-    pub total: u32,
-    /// How many keys "Revoke all" would hit: every key that is not revoked.
-    pub revocable: u32,
-    /// From 1.
-    pub page: u32,
-    pub pages: u32,
-    pub may_create: bool,
-    pub may_revoke: bool,
-    pub may_revoke_all: bool,
-    pub options: CreateOptions,
-    pub form_id: String,
-    pub panel: KeysPanel,
-    pub notice: Option<Notice>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyPageModel {
     pub key: KeyRow,
     /// What the tier admits: `1,000 per 15 min`; empty for no limit.

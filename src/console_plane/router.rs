@@ -25,12 +25,14 @@ use super::{
 use crate::{accounts::session::Sessions, config::Origin, database};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 14] = [
+pub const ROUTES: [(&str, &str); 16] = [
     ("GET", "/"),
     ("GET", "/healthz"),
     ("GET", "/sign-in"),
     ("GET", "/setup"),
     ("GET", "/keys"),
+    ("GET", "/keys.csv"),
+    ("GET", "/keys/revoke"),
     ("GET", "/keys/{id}"),
     ("GET", "/webhooks"),
     ("GET", "/audit"),
@@ -68,7 +70,9 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/healthz", get(healthz))
         .route("/sign-in", get(sign_in::routes::sign_in))
         .route("/setup", get(sign_in::routes::setup))
-        .route("/keys", get(keys::routes::list))
+        .route("/keys", get(keys::list::routes::list))
+        .route("/keys.csv", get(keys::list::routes::csv))
+        .route("/keys/revoke", get(keys::list::routes::preview))
         .route("/keys/{id}", get(keys::routes::one))
         .route("/webhooks", get(webhooks::routes::show))
         .route("/audit", get(audit_log::routes::show))

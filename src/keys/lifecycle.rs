@@ -1,11 +1,11 @@
-//! The life of a key: issue, edit, rotate, revoke, revoke all. Each is one transaction with its audit row in it, and asks for a
-//! permit.
+//! The life of a key: issue, edit, rotate, revoke one, some or all. Each is one transaction with its audit row in it, and
+//! asks for a permit.
 
 mod edit;
 mod namespace;
 mod rotate;
 
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 use ipnet::IpNet;
 use serde_json::json;
@@ -291,25 +291,62 @@ async fn revoke_in(
 ) -> Result<RevokedKey, KeyError> {
     let (name, hint, already) = store::lock(db, org, id).await?.ok_or(KeyError::NotFound)?;
     if !already {
-        store::set_revoked(db, org, id, &actor.name(), reason, now).await?;
-        let because = ticket.map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
-        audit::record(
-            db,
-            audit_key,
-            Chain::Org(org),
-            Event {
-                action: "key.revoke",
-                subject: subject(id),
-                summary: format!("Revoked key “{name}” ({hint}): {}{because}", reason.label().to_lowercase()),
-                details: json!({ "reason": reason.as_str(), "ticket": ticket }),
-                refused: false,
-                actor,
-                at: now,
-            },
-        )
-        .await?;
+        end(db, audit_key, actor, org, id, &format!("“{name}” ({hint})"), reason, ticket, now).await?;
     }
     Ok(RevokedKey { name, already })
+}
+
+/// Revokes a key that is locked, and is not revoked yet.
+#[allow(clippy::too_many_arguments, reason = "what each of them is, is said above")]
+async fn end(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    actor: &Actor,
+    org: OrgId,
+    id: KeyId,
+    called: &str,
+    reason: Reason,
+    ticket: Option<&str>,
+    now: OffsetDateTime,
+) -> Result<(), KeyError> {
+    store::set_revoked(db, org, id, &actor.name(), reason, now).await?;
+    let because = ticket.map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
+    let event = Event {
+        action: "key.revoke",
+        subject: subject(id),
+        summary: format!("Revoked key {called}: {}{because}", reason.label().to_lowercase()),
+        details: json!({ "reason": reason.as_str(), "ticket": ticket }),
+        refused: false,
+        actor,
+        at: now,
+    };
+    audit::record(db, audit_key, Chain::Org(org), event).await?;
+    Ok(())
+}
+
+/// Revokes some keys of one's own organization: all of these, or, where one is not there, none. Each gets its own row in
+/// the log, since each has its own history. Answers how many were not revoked before.
+pub async fn revoke_some(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    permit: &Permit<RevokeKey>,
+    ids: &BTreeSet<KeyId>,
+    reason: Reason,
+    now: OffsetDateTime,
+) -> Result<usize, KeyError> {
+    let org = permit.org();
+    let mut hit = Vec::new();
+    // Every key is locked, in one order, before the log is: two who do this at once do not wait for each other in a circle.
+    for id in ids {
+        let (name, hint, already) = store::lock(db, org, *id).await?.ok_or(KeyError::NotFound)?;
+        if !already {
+            hit.push((*id, format!("“{name}” ({hint})")));
+        }
+    }
+    for (id, called) in &hit {
+        end(db, audit_key, permit.actor(), org, *id, called, reason, None, now).await?;
+    }
+    Ok(hit.len())
 }
 
 /// Revokes every key of the organization. Answers how many that were.

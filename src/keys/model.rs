@@ -191,6 +191,18 @@ pub enum Status {
 }
 
 impl Status {
+    pub const ALL: [Status; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Disabled => "disabled",
+            Self::Expired => "expired",
+            Self::Rotated => "rotated",
+            Self::Revoked => "revoked",
+        }
+    }
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Active => "Active",

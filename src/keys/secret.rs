@@ -57,6 +57,12 @@ fn hint(text: &str, prefix: &str) -> String {
     format!("{prefix}{first}…{last}")
 }
 
+/// The hint of a whole key, for where one was given that should not have been.
+pub fn hint_of(text: &str) -> Option<String> {
+    Presented::parse(text.as_bytes()).ok()?;
+    Some(hint(text, text.get(..text.len() - BODY - CHECKSUM)?))
+}
+
 /// CRC-32 (IEEE) of the body alone, in base62, padded on the left with `0` to six digits.
 fn checksum(body: &str) -> String {
     let mut rest = crc32fast::hash(body.as_bytes());

@@ -186,11 +186,18 @@ macro_rules! select_listed {
     };
 }
 
-/// A page of an organization's keys, newest first.
-pub async fn page(db: &mut PgConnection, org: OrgId, offset: i64, limit: i64) -> sqlx::Result<Vec<Listed>> {
-    let rows = select_listed!("where k.org_id = $1 order by k.id desc offset $2 limit $3", org.0, offset, limit)
+/// These keys of an organization, in this order.
+pub async fn these(db: &mut PgConnection, org: OrgId, ids: &[KeyId]) -> sqlx::Result<Vec<Listed>> {
+    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
+    let rows = select_listed!("where k.org_id = $1 and k.id = any ($2) order by array_position($2, k.id)", org.0, &ids)
         .fetch_all(db)
         .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
+/// All keys of an organization, newest first.
+pub async fn all(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Listed>> {
+    let rows = select_listed!("where k.org_id = $1 order by k.id desc", org.0).fetch_all(db).await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 

@@ -71,6 +71,10 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
             let key = world.key("acme", &[], "never").await;
             vec![("key_id", key.id.to_string()), ("reason", "other".into())]
         }
+        "keys/revoke-some" => {
+            let key = world.key("acme", &[], "never").await;
+            vec![("key_ids[]", key.id.to_string()), ("reason", "other".into())]
+        }
         "keys/revoke-all" => vec![("confirmation", "acme".into())],
         "webhooks/generate" | "webhooks/regenerate" => vec![("form_id", fresh), ("environment", "live".into())],
         "sessions/end" => vec![("session_id", fresh)],

@@ -9,6 +9,7 @@ mod edits;
 mod gates;
 mod key_plane;
 mod keys;
+mod keys_list;
 mod nodes;
 mod operator_api;
 mod process;

@@ -1,6 +1,6 @@
 //! SQL for rollups, last uses and refusals.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 use sqlx::{PgConnection, PgPool};
@@ -61,6 +61,26 @@ pub async fn write(keys: &PgPool, batch: &[(Bucket, i64)], last: &[Use]) -> sqlx
     .execute(&mut *tx)
     .await?;
     tx.commit().await
+}
+
+/// How often each of some keys of an organization was used or refused since a time; those that were not are left out.
+pub async fn calls_since(
+    db: &mut PgConnection,
+    org: OrgId,
+    keys: &[KeyId],
+    since: OffsetDateTime,
+) -> sqlx::Result<HashMap<KeyId, i64>> {
+    let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
+    let rows = sqlx::query!(
+        r#"select key_id, sum(calls)::bigint as "calls!" from key_usage
+           where org_id = $1 and key_id = any ($2) and minute >= $3 group by key_id"#,
+        org.0,
+        &ids,
+        since
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (KeyId(row.key_id), row.calls)).collect())
 }
 
 /// Forgets rollups from before a time. Answers how many.

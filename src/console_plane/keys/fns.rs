@@ -3,7 +3,10 @@
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
-use crate::console_plane::{door, keys::act};
+use crate::console_plane::{
+    door,
+    keys::{act, list},
+};
 use crate::console_plane::{
     error::ConsoleError,
     model::{IssuedKey, RevokeReceipt},
@@ -26,6 +29,15 @@ pub async fn issue_key(
 #[server(prefix = "/console/fn", endpoint = "keys/revoke")]
 pub async fn revoke_key(key_id: String, reason: String) -> Result<RevokeReceipt, ConsoleError> {
     door::answer(act::revoke(key_id, reason)).await
+}
+
+/// Revokes some keys of the org: all of these, or none.
+#[server(prefix = "/console/fn", endpoint = "keys/revoke-some")]
+pub async fn revoke_some_keys(
+    #[server(default)] key_ids: Vec<String>,
+    reason: String,
+) -> Result<RevokeReceipt, ConsoleError> {
+    door::answer(list::act::revoke_some(key_ids, reason)).await
 }
 
 /// Revokes every key of the org. `confirmation` is the org's name, typed.

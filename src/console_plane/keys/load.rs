@@ -10,8 +10,8 @@ use crate::{
         door::Entry,
         error::ConsoleError,
         model::{
-            Choice, CreateOptions, KeyPageModel, KeyRow, KeysPageModel, KeysPanel, LastUse, Notice, Refill,
-            RevokeTarget, Revoked, When,
+            Choice, CreateOptions, KeyPageModel, KeyRow, KeysPanel, LastUse, Notice, Refill, RevokeTarget, Revoked,
+            When,
         },
         ui::target_of,
     },
@@ -24,68 +24,11 @@ use crate::{
     orgs::{Action, permit::ViewKeys},
 };
 
-pub const PER_PAGE: u32 = 50;
 /// Of a key's history, no more rows are shown on its page.
 const HISTORY: i64 = 50;
 
-/// What the page's address asks to be open.
-pub enum Ask {
-    Nothing,
-    Create(Refill),
-    Revoke(String, Refill),
-    RevokeAll(Refill),
-    /// A key just made, or what was just done.
-    Show(KeysPanel),
-}
-
-pub async fn list(
-    entry: &Entry<ViewKeys>,
-    page: u32,
-    ask: Ask,
-    notice: Option<Notice>,
-) -> Result<KeysPageModel, ConsoleError> {
-    let console = &entry.visit.console;
-    let org = entry.permit.org();
-    let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
-    let (total, revocable) = store::counts(&mut tx, org).await?;
-    let (total, revocable) = (u32::try_from(total).unwrap_or(u32::MAX), u32::try_from(revocable).unwrap_or(u32::MAX));
-    let pages = total.div_ceil(PER_PAGE).max(1);
-    // Past the end is the last page: keys may have gone since the link was made.
-    let page = page.clamp(1, pages);
-    let rows = store::page(&mut tx, org, i64::from((page - 1) * PER_PAGE), i64::from(PER_PAGE)).await?;
-    let role = entry.who.role;
-    let (may_create, may_revoke) = (role.may(Action::IssueKey), role.may(Action::RevokeKey));
-    let panel = match ask {
-        Ask::Create(refill) if may_create => KeysPanel::Create(refill),
-        Ask::RevokeAll(refill) if role.may(Action::RevokeAllKeys) => KeysPanel::RevokeAll(refill),
-        Ask::Revoke(id, refill) if may_revoke => match target(&mut tx, entry, &id, now).await? {
-            Some(target) => KeysPanel::Revoke(target, refill),
-            None => KeysPanel::Closed,
-        },
-        Ask::Show(panel) => panel,
-        _ => KeysPanel::Closed,
-    };
-    tx.commit().await?;
-    Ok(KeysPageModel {
-        org_name: entry.who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default(),
-        rows: rows.into_iter().map(|row| key_row(row, now)).collect(),
-        total,
-        revocable,
-        page,
-        pages,
-        may_create,
-        may_revoke,
-        may_revoke_all: role.may(Action::RevokeAllKeys),
-        options: options(&console.catalog),
-        form_id: uuid::Uuid::new_v4().to_string(),
-        panel,
-        notice,
-    })
-}
-
 /// The key a revoke dialog is about, if it is there and not revoked yet.
-async fn target(
+pub async fn target(
     db: &mut sqlx::PgConnection,
     entry: &Entry<ViewKeys>,
     id: &str,
@@ -166,12 +109,7 @@ fn tier_note(tier: &Tier) -> String {
     }
 }
 
-fn options(catalog: &Catalog) -> CreateOptions {
-    let choice = |value: &str, label: &str, note: &str| Choice {
-        value: value.to_owned(),
-        label: label.to_owned(),
-        note: note.to_owned(),
-    };
+pub fn options(catalog: &Catalog) -> CreateOptions {
     CreateOptions {
         environments: catalog.environments.iter().map(|e| choice(&e.name, &e.label, &e.note)).collect(),
         tiers: catalog.tiers.iter().map(|tier| choice(&tier.name, &tier.label, &tier_note(tier))).collect(),
@@ -179,4 +117,8 @@ fn options(catalog: &Catalog) -> CreateOptions {
         lifetimes: Lifetime::CHOICES.iter().map(|(value, label)| choice(value, label, "")).collect(),
         default_scopes: catalog.scopes.first().map(|scope| scope.name.clone()).into_iter().collect(),
     }
+}
+
+pub fn choice(value: &str, label: &str, note: &str) -> Choice {
+    Choice { value: value.to_owned(), label: label.to_owned(), note: note.to_owned() }
 }

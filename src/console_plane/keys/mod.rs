@@ -1,10 +1,12 @@
-//! API keys: the list, one key's page, create, revoke, revoke all.
+//! API keys: the list, one key's page, create, revoke, revoke some, revoke all.
 
 pub mod fns;
 pub mod islands;
 
 #[cfg(feature = "ssr")]
 pub(super) mod act;
+#[cfg(feature = "ssr")]
+pub mod list;
 #[cfg(feature = "ssr")]
 pub mod load;
 #[cfg(feature = "ssr")]

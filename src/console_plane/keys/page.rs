@@ -1,16 +1,13 @@
-//! The list of keys, and one key's page.
+//! One key's page, and the forms in the dialogs.
 
 use leptos::prelude::*;
 
-use super::islands::{CreateKey, RevokeAllKeys, RevokeKey};
+use super::islands::RevokeKey;
 use crate::{
     console_plane::{
-        model::{
-            AuditRow, Choice, CreateOptions, IssuedKey, KeyPageModel, KeyRow, KeysPageModel, KeysPanel, Refill,
-            RevokeTarget, When,
-        },
+        model::{AuditRow, Choice, CreateOptions, IssuedKey, KeyPageModel, KeysPanel, Refill, RevokeTarget, When},
         ui::{
-            Empty, EndNote, FieldNote, FormProblem, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm,
+            EndNote, FieldNote, FormProblem, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm,
             ScopeTags, SecretField, SelectField, StatusBadge, TextField, copy::CopyButton, dialog::ONCE,
             snippets::snippets,
         },
@@ -18,95 +15,7 @@ use crate::{
     keys::model::Status,
 };
 
-/// All keys of the organization, page by page.
-#[component]
-pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
-    let here = page_address(model.page);
-    let mut create = None;
-    let mut revoke = None;
-    let mut revoke_all = None;
-    let mut issued = None;
-    match model.panel {
-        KeysPanel::Closed => {}
-        KeysPanel::Create(refill) => create = Some(refill),
-        KeysPanel::Revoke(target, refill) => revoke = Some((target, refill)),
-        KeysPanel::RevokeAll(refill) => revoke_all = Some(refill),
-        KeysPanel::Issued(key) => issued = Some(issued_panel(key)),
-    }
-    let dialogs = (
-        model.may_create.then(|| {
-            view! {
-                <CreateKey drawn_open=create.is_some()>
-                    <CreateForm options=model.options form_id=model.form_id refill=create.unwrap_or_default() />
-                </CreateKey>
-            }
-        }),
-        model.may_revoke.then(|| revoke_dialog(revoke, here)),
-        model.may_revoke_all.then(|| {
-            view! {
-                <RevokeAllKeys drawn_open=revoke_all.is_some()>
-                    <RevokeAllForm org_name=model.org_name count=model.revocable refill=revoke_all.unwrap_or_default() />
-                </RevokeAllKeys>
-            }
-        }),
-    );
-    let none = model.total == 0;
-    let create_button = move || {
-        model.may_create.then(|| {
-            view! {
-                <form method="get" action="/keys">
-                    <input type="hidden" name="new" value="1" />
-                    <button class="button primary" data-create-key="">
-                        "Create key"
-                    </button>
-                </form>
-            }
-        })
-    };
-    let revoke_all = (model.may_revoke_all && model.revocable > 0).then(|| {
-        view! {
-            <form method="get" action="/keys">
-                <input type="hidden" name="revoke-all" value="1" />
-                <button class="button quiet-danger" data-revoke-all="">
-                    "Revoke all keys"
-                </button>
-            </form>
-        }
-    });
-    let content = if none {
-        view! {
-            <Empty
-                title="No keys yet"
-                text=if model.may_create {
-                    "A key lets a program call your API in the name of this organization. The first takes half a minute."
-                } else {
-                    "Your role may look at keys. Ask an owner, an admin or a developer to create one."
-                }
-            >
-                {create_button()}
-            </Empty>
-        }
-        .into_any()
-    } else {
-        view! {
-            <KeysTable rows=model.rows may_revoke=model.may_revoke page=model.page />
-            <Pager page=model.page pages=model.pages total=model.total />
-        }
-        .into_any()
-    };
-    view! {
-        <PageHead title="API keys".to_owned() text="What programs use to call your API. Give each program a key of its own.">
-            {revoke_all}
-            {(!none).then(create_button)}
-        </PageHead>
-        <NoticeLine notice=model.notice />
-        {issued}
-        {dialogs}
-        {content}
-    }
-}
-
-fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl IntoView {
+pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl IntoView {
     let (target, refill) = asked.map_or_else(|| (None, Refill::default()), |(target, refill)| (Some(target), refill));
     view! {
         <RevokeKey drawn_open=target.is_some() back=back.clone()>
@@ -116,7 +25,7 @@ fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl In
 }
 
 #[component]
-fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl IntoView {
+pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl IntoView {
     let fresh = refill.values.is_empty();
     let scopes = options
         .scopes
@@ -183,7 +92,7 @@ fn scope_box(scope: Choice, ticked: bool) -> impl IntoView {
 }
 
 #[component]
-fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> impl IntoView {
+pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> impl IntoView {
     let (title, button) = match count {
         1 => ("Revoke the only key?".to_owned(), "Revoke 1 key".to_owned()),
         _ => (format!("Revoke all {count} keys?"), format!("Revoke {count} keys")),
@@ -209,12 +118,8 @@ fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> impl IntoView 
     }
 }
 
-fn page_address(page: u32) -> String {
-    if page > 1 { format!("/keys?page={page}") } else { "/keys".to_owned() }
-}
-
 /// The answer to a form that the browser sent by itself.
-fn issued_panel(key: IssuedKey) -> impl IntoView {
+pub(super) fn issued_panel(key: IssuedKey) -> impl IntoView {
     view! {
         <section class="card panel" aria-labelledby="issued-title">
             <h2 id="issued-title">{format!("“{}” is ready", key.name)}</h2>
@@ -232,89 +137,10 @@ fn issued_panel(key: IssuedKey) -> impl IntoView {
     }
 }
 
-#[component]
-fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, page: u32) -> impl IntoView {
-    let rows = rows.into_iter().map(|key| key_row(key, may_revoke, page)).collect::<Vec<_>>();
-    view! {
-        <div class="card table-card">
-            <table role="table" class="table cards keys">
-                <thead role="rowgroup">
-                    <tr role="row">
-                        <th role="columnheader" scope="col">"Name"</th>
-                        <th role="columnheader" scope="col">"Environment"</th>
-                        <th role="columnheader" scope="col">"Scopes"</th>
-                        <th role="columnheader" scope="col">"Created"</th>
-                        <th role="columnheader" scope="col">"Last used"</th>
-                        <th role="columnheader" scope="col">"Expires"</th>
-                        <th role="columnheader" scope="col">"Status"</th>
-                        <th role="columnheader" scope="col"><span class="sr-only">"Action"</span></th>
-                    </tr>
-                </thead>
-                <tbody role="rowgroup">{rows}</tbody>
-            </table>
-        </div>
-    }
-}
-
-fn key_row(key: KeyRow, may_revoke: bool, page: u32) -> impl IntoView {
-    let ended = matches!(key.status, Status::Revoked | Status::Rotated | Status::Expired);
-    let revoke = (may_revoke && key.status != Status::Revoked)
-        .then(|| view! { <RevokeButton key=key.clone() page="/keys".to_owned() keep=("page", page.to_string()) /> });
-    let end_note = view! { <EndNote key=key.clone() /> };
-    view! {
-        <tr role="row" class:ended=ended>
-            <th role="rowheader" scope="row">
-                <a class="first" href=format!("/keys/{}", key.id)>
-                    {key.name}
-                </a>
-                <code class="second hint">{key.hint}</code>
-                {end_note}
-            </th>
-            <td role="cell" data-label="Environment">
-                <span class="tag">{key.environment}</span>
-            </td>
-            <td role="cell" data-label="Scopes">
-                <ScopeTags scopes=key.scopes />
-            </td>
-            <td role="cell" data-label="Created">
-                <Moment when=key.created />
-                <span class="second">{format!("by {}", key.created_by)}</span>
-            </td>
-            <td role="cell" data-label="Last used">
-                <LastUsed last_used=key.last_used />
-            </td>
-            <td role="cell" data-label="Expires">
-                {expiry(key.expires)}
-            </td>
-            <td role="cell" data-label="Status">
-                <StatusBadge status=key.status />
-            </td>
-            <td role="cell" class="action">
-                {revoke}
-            </td>
-        </tr>
-    }
-}
-
-fn expiry(expires: Option<When>) -> AnyView {
+pub(super) fn expiry(expires: Option<When>) -> AnyView {
     match expires {
         Some(when) => view! { <Moment when /> }.into_any(),
         None => view! { <span class="muted">"No expiry"</span> }.into_any(),
-    }
-}
-
-#[component]
-fn Pager(page: u32, pages: u32, total: u32) -> impl IntoView {
-    let keys = if total == 1 { "1 key".to_owned() } else { format!("{total} keys") };
-    let previous =
-        (page > 1).then(|| view! { <a class="button" href=page_address(page - 1) rel="prev">"Previous"</a> });
-    let next = (page < pages).then(|| view! { <a class="button" href=page_address(page + 1) rel="next">"Next"</a> });
-    view! {
-        <nav class="pager" aria-label="Pages">
-            <p class="muted">{keys} {(pages > 1).then(|| format!(" · Page {page} of {pages}"))}</p>
-            {previous}
-            {next}
-        </nav>
     }
 }
 

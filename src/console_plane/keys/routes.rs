@@ -1,4 +1,4 @@
-//! The keys pages, and the answers to their forms where there is no JavaScript.
+//! One key's page, and the answers to their forms where there is no JavaScript.
 
 use axum::{
     extract::{Path, Query},
@@ -9,8 +9,13 @@ use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::{
-    load::{self, Ask},
-    page::{KeyPage, KeysPage},
+    list::{
+        load::Ask,
+        routes::{draw_list, preview_again},
+        view::ListView,
+    },
+    load,
+    page::KeyPage,
 };
 use crate::{
     console_plane::{
@@ -24,44 +29,6 @@ use crate::{
     keys::model::KeyId,
     orgs::permit::ViewKeys,
 };
-
-/// What the page's address may say. What does not parse is as if it were not there.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub struct ListQuery {
-    page: Option<String>,
-    new: Option<String>,
-    revoke: Option<String>,
-    #[serde(rename = "revoke-all")]
-    revoke_all: Option<String>,
-}
-
-pub async fn list(visit: Visit, Query(query): Query<ListQuery>) -> Response {
-    let page = query.page.and_then(|page| page.parse().ok()).unwrap_or(1);
-    let ask = match query {
-        ListQuery { revoke: Some(id), .. } => Ask::Revoke(id, Refill::default()),
-        ListQuery { revoke_all: Some(_), .. } => Ask::RevokeAll(Refill::default()),
-        ListQuery { new: Some(_), .. } => Ask::Create(Refill::default()),
-        _ => Ask::Nothing,
-    };
-    match draw_list(&visit, StatusCode::OK, page, ask, None).await {
-        Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, "/keys").await,
-    }
-}
-
-async fn draw_list(
-    visit: &Visit,
-    status: StatusCode,
-    page: u32,
-    ask: Ask,
-    notice: Option<Notice>,
-) -> Result<Response, ConsoleError> {
-    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
-    let model = load::list(&entry, page, ask, notice).await?;
-    let place = Place::of(&entry.who, Section::Keys, "API keys");
-    Ok(draw::page(&visit.console, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
-}
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -96,15 +63,19 @@ async fn draw_one(
 
 /// The page that answers a form of this feature.
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+    let back = sent.value("back");
+    let view = ListView::parse(back.strip_prefix("/keys?").unwrap_or_default(), &visit.console.catalog);
     match outcome {
-        Ok(Done::Key(key)) => draw_list(visit, StatusCode::OK, 1, Ask::Show(KeysPanel::Issued(key)), None).await,
+        Ok(Done::Key(key)) => {
+            draw_list(visit, StatusCode::OK, ListView::default(), Ask::Show(KeysPanel::Issued(key)), None).await
+        }
         Ok(Done::Revoked(receipt)) => {
             let notice = Notice { text: receipt.text, detail: Some(receipt.receipt) };
-            if sent.name == "keys/revoke" && !sent.value("from_key").is_empty() {
+            if back.starts_with("/keys/") {
                 return draw_one(visit, StatusCode::OK, &sent.value("key_id"), false, Refill::default(), Some(notice))
                     .await;
             }
-            draw_list(visit, StatusCode::OK, 1, Ask::Nothing, Some(notice)).await
+            draw_list(visit, StatusCode::OK, view, Ask::Nothing, Some(notice)).await
         }
         Ok(_) => Err(ConsoleError::Unavailable),
         Err(error) => {
@@ -113,9 +84,10 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
                 "keys/issue" => Ask::Create(sent.refill(error)),
                 "keys/revoke-all" => Ask::RevokeAll(sent.refill(error)),
                 _ if matches!(error, ConsoleError::NotFound { .. }) => return Err(error),
+                "keys/revoke-some" => return preview_again(visit, status, view, sent, error).await,
                 _ => Ask::Revoke(sent.value("key_id"), sent.refill(error)),
             };
-            draw_list(visit, status, 1, ask, None).await
+            draw_list(visit, status, view, ask, None).await
         }
     }
 }

@@ -26,4 +26,4 @@ pub use message::{MessagePage, ResendPage};
 #[cfg(feature = "ssr")]
 pub use page_parts::{Empty, NoticeLine, PageHead, SecretField};
 #[cfg(feature = "ssr")]
-pub use revoke::{RevokeButton, RevokeForm, target_of};
+pub use revoke::{RevokeButton, RevokeForm, hidden, target_of};

@@ -25,7 +25,7 @@ pub fn RevokeButton(
     page: String,
     /// What the page's address needs besides.
     #[prop(optional)]
-    keep: Option<(&'static str, String)>,
+    keep: Vec<(&'static str, String)>,
     /// What `?revoke=` is to hold, if it is not the key's id.
     #[prop(optional)]
     ask: Option<&'static str>,
@@ -34,7 +34,7 @@ pub fn RevokeButton(
     view! {
         <form method="get" action=page>
             <input type="hidden" name="revoke" value=ask.map_or_else(|| target.id.clone(), str::to_owned) />
-            {keep.map(|(name, value)| view! { <input type="hidden" name=name value=value /> })}
+            {hidden(keep)}
             <button
                 class="button quiet-danger"
                 aria-label=format!("Revoke {}", target.name)
@@ -47,6 +47,11 @@ pub fn RevokeButton(
             </button>
         </form>
     }
+}
+
+/// What a form sends besides.
+pub fn hidden(pairs: Vec<(&'static str, String)>) -> Vec<impl IntoView> {
+    pairs.into_iter().map(|(name, value)| view! { <input type="hidden" name=name value=value /> }).collect()
 }
 
 /// `target` is the key the page's address asked for; for any other, the browser half fills in what its button says.
@@ -99,7 +104,7 @@ pub fn RevokeForm(
             <FormProblem refill=refill.clone() fields=&["reason", "ticket"] />
             <input type="hidden" name="key_id" value=id data-fill="revoke-id" />
             // Without JavaScript the answer is the page this was asked for on.
-            {back.starts_with("/keys/").then(|| view! { <input type="hidden" name="from_key" value="1" /> })}
+            <input type="hidden" name="back" value=back.clone() />
             <SelectField name="reason" label="Reason" choices=reasons refill />
             {ticket}
             <div class="dialog-actions">

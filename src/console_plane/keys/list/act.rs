@@ -1,0 +1,46 @@
+//! What revokes the keys that were chosen.
+
+use std::{collections::BTreeSet, time::Instant};
+
+use crate::{
+    catalog::grouped,
+    console_plane::{
+        door::{self, Entry},
+        error::ConsoleError,
+        keys::act::no_such_key,
+        model::RevokeReceipt,
+    },
+    database::{self, Reach},
+    keys::{
+        lifecycle,
+        model::{KeyId, Reason},
+    },
+    orgs::permit::RevokeKey,
+    revocation,
+};
+
+/// A page of the list is fewer.
+const MOST: usize = 200;
+
+pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<RevokeReceipt, ConsoleError> {
+    let begun = Instant::now();
+    let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
+    let console = &visit.console;
+    let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
+    let ids = key_ids.iter().map(|id| id.parse::<KeyId>()).collect::<Result<BTreeSet<_>, _>>();
+    let ids = ids.map_err(|_| no_such_key())?;
+    if ids.is_empty() || ids.len() > MOST {
+        let message = format!("Choose the keys to revoke: at least one, and at most {MOST} at once.");
+        return Err(ConsoleError::field("", message));
+    }
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let now = console.clock.now();
+    let count = lifecycle::revoke_some(&mut tx, &console.server_keys.audit, &permit, &ids, reason, now).await?;
+    let revision = revocation::commit(tx).await?;
+    let text = match count {
+        0 => "These keys were revoked already.".to_owned(),
+        1 => "Revoked 1 key.".to_owned(),
+        count => format!("Revoked {} keys.", grouped(count as u64)),
+    };
+    Ok(RevokeReceipt { text, receipt: console.receipt(revision, begun).await })
+}

@@ -1,0 +1,159 @@
+//! What the list shows, read from the domain.
+
+use std::collections::BTreeSet;
+
+use time::Duration;
+
+use super::view::{self, ListView};
+use crate::{
+    console_plane::{
+        door::Entry,
+        error::ConsoleError,
+        keys::load::{choice, key_row, options, target},
+        model::{Choice, CreateOptions, KeyRow, KeysPanel, Notice, Refill},
+    },
+    database::{self, Reach},
+    keys::{
+        list::{self, Creator},
+        model::{KeyId, Status},
+        store,
+    },
+    orgs::{
+        Action,
+        permit::{RevokeKey, ViewKeys},
+    },
+    usage,
+};
+
+pub const PER_PAGE: u32 = 50;
+
+/// What the page's address asks to be open.
+pub enum Ask {
+    Nothing,
+    Create(Refill),
+    Revoke(String, Refill),
+    RevokeAll(Refill),
+    /// A key just made, or what was just done.
+    Show(KeysPanel),
+}
+
+#[derive(Clone)]
+pub struct KeysPageModel {
+    pub org_name: String,
+    pub view: ListView,
+    pub rows: Vec<KeyRow>,
+    /// All keys of the org, whatever their state.
+    pub total: u32,
+    /// How many the filters let through.
+    pub hits: u32,
+    /// How many keys "Revoke all" would hit: every key that is not revoked.
+    pub revocable: u32,
+    pub pages: u32,
+    /// Everybody who made a key, by what an address calls them.
+    pub creators: Vec<Choice>,
+    pub may_create: bool,
+    pub may_revoke: bool,
+    pub may_revoke_all: bool,
+    pub options: CreateOptions,
+    pub form_id: String,
+    pub panel: KeysPanel,
+    pub notice: Option<Notice>,
+}
+
+pub async fn list(
+    entry: &Entry<ViewKeys>,
+    mut view: ListView,
+    ask: Ask,
+    notice: Option<Notice>,
+) -> Result<KeysPageModel, ConsoleError> {
+    let console = &entry.visit.console;
+    let org = entry.permit.org();
+    let now = console.clock.now();
+    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let (total, revocable) = store::counts(&mut tx, org).await?;
+    let creators = creators(list::store::creators(&mut tx, org).await?);
+    // Somebody who never made a key here is nobody to ask for.
+    view.filter.creator = view.filter.creator.filter(|id| creators.iter().any(|c| c.value == view::creator_word(*id)));
+    let hits = if view.is_filtered() { list::store::count(&mut tx, org, &view.filter, now).await? } else { total };
+    let [total, revocable, hits] = [total, revocable, hits].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let pages = hits.div_ceil(PER_PAGE).max(1);
+    // Past the end is the last page: keys may have gone since the link was made.
+    view.page = view.page.clamp(1, pages);
+    let offset = i64::from((view.page - 1) * PER_PAGE);
+    let ids = list::store::page(&mut tx, org, &view.filter, view.order, now, offset, i64::from(PER_PAGE)).await?;
+    let rows = store::these(&mut tx, org, &ids).await?;
+    let role = entry.who.role;
+    let (may_create, may_revoke) = (role.may(Action::IssueKey), role.may(Action::RevokeKey));
+    let panel = match ask {
+        Ask::Create(refill) if may_create => KeysPanel::Create(refill),
+        Ask::RevokeAll(refill) if role.may(Action::RevokeAllKeys) => KeysPanel::RevokeAll(refill),
+        Ask::Revoke(id, refill) if may_revoke => match target(&mut tx, entry, &id, now).await? {
+            Some(target) => KeysPanel::Revoke(target, refill),
+            None => KeysPanel::Closed,
+        },
+        Ask::Show(panel) => panel,
+        _ => KeysPanel::Closed,
+    };
+    tx.commit().await?;
+    Ok(KeysPageModel {
+        org_name: entry.who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default(),
+        view,
+        rows: rows.into_iter().map(|row| key_row(row, now)).collect(),
+        total,
+        hits,
+        revocable,
+        pages,
+        creators,
+        may_create,
+        may_revoke,
+        may_revoke_all: role.may(Action::RevokeAllKeys),
+        options: options(&console.catalog),
+        form_id: uuid::Uuid::new_v4().to_string(),
+        panel,
+        notice,
+    })
+}
+
+fn creators(people: Vec<(crate::accounts::UserId, String)>) -> Vec<Choice> {
+    let people = people.into_iter().map(|(user, name)| choice(&view::creator_word(Creator::Person(user)), &name, ""));
+    people.chain([choice(&view::creator_word(Creator::Operator), "Operator", "")]).collect()
+}
+
+/// Keys about to be revoked, and how often each was called in the last day.
+#[derive(Clone)]
+pub struct PreviewModel {
+    pub view: ListView,
+    pub keys: Vec<(KeyRow, i64)>,
+    pub refill: Refill,
+}
+
+/// The keys chosen, or, if none is named and all were, those on the page of the list. What is revoked already, or not
+/// there, is left out.
+pub async fn preview(
+    entry: &Entry<RevokeKey>,
+    view: ListView,
+    chosen: &BTreeSet<KeyId>,
+    all: bool,
+    refill: Refill,
+) -> Result<PreviewModel, ConsoleError> {
+    let console = &entry.visit.console;
+    let org = entry.permit.org();
+    let now = console.clock.now();
+    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let ids = if chosen.is_empty() && all {
+        let offset = i64::from(view.page.saturating_sub(1)) * i64::from(PER_PAGE);
+        list::store::page(&mut tx, org, &view.filter, view.order, now, offset, i64::from(PER_PAGE)).await?
+    } else {
+        chosen.iter().copied().collect()
+    };
+    let rows = store::these(&mut tx, org, &ids).await?;
+    let calls = usage::store::calls_since(&mut tx, org, &ids, now - Duration::DAY).await?;
+    tx.commit().await?;
+    let keys = rows
+        .into_iter()
+        .map(|row| (calls.get(&row.id).copied().unwrap_or_default(), key_row(row, now)))
+        .filter(|(_, key)| key.status != Status::Revoked)
+        .map(|(calls, key)| (key, calls))
+        .collect();
+    Ok(PreviewModel { view, keys, refill })
+}

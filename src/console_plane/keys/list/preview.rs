@@ -1,0 +1,94 @@
+//! What would be hit, before some keys are revoked.
+
+use leptos::prelude::*;
+
+use super::load::PreviewModel;
+use crate::{
+    catalog::grouped,
+    console_plane::{
+        keys::load::choice,
+        model::KeyRow,
+        ui::{FormProblem, LastUsed, PageHead, SelectField, StatusBadge},
+    },
+    keys::model::Reason,
+};
+
+#[component]
+pub fn RevokeSomePage(model: PreviewModel) -> impl IntoView {
+    let count = model.keys.len();
+    let (title, button) = match count {
+        1 => ("Revoke 1 key?".to_owned(), "Revoke 1 key".to_owned()),
+        _ => (format!("Revoke {count} keys?"), format!("Revoke {count} keys")),
+    };
+    let busy = model.keys.iter().filter(|(_, calls)| *calls > 0).count();
+    let warning = match busy {
+        0 => "None of them was called in the last day.".to_owned(),
+        1 if count == 1 => "It was called in the last day: whatever uses it will be refused.".to_owned(),
+        busy => format!("{busy} of {count} were called in the last day: whatever uses them will be refused."),
+    };
+    let back = model.view.address("/keys");
+    let reasons = Reason::ALL.into_iter().map(|reason| choice(reason.as_str(), reason.label(), "")).collect::<Vec<_>>();
+    let ids = model.keys.iter().map(|(key, _)| key.id.clone());
+    let ids = ids.map(|id| view! { <input type="hidden" name="key_ids[]" value=id /> }).collect::<Vec<_>>();
+    let rows = model.keys.into_iter().map(|(key, calls)| row(key, calls)).collect::<Vec<_>>();
+    view! {
+        <a class="back" href=back.clone()>
+            "API keys"
+        </a>
+        <PageHead title text="Every call with these keys will be refused. This cannot be undone." />
+        <p class="callout note" class:warn=(busy > 0)>
+            {warning}
+        </p>
+        <div class="card table-card">
+            <table role="table" class="table cards keys">
+                <thead role="rowgroup">
+                    <tr role="row">
+                        <th role="columnheader" scope="col">"Name"</th>
+                        <th role="columnheader" scope="col">"Environment"</th>
+                        <th role="columnheader" scope="col">"Status"</th>
+                        <th role="columnheader" scope="col">"Last used"</th>
+                        <th role="columnheader" scope="col" class="number">"Calls in the last day"</th>
+                    </tr>
+                </thead>
+                <tbody role="rowgroup">{rows}</tbody>
+            </table>
+        </div>
+        <form method="post" action="/console/fn/keys/revoke-some" class="card aside" novalidate>
+            <FormProblem refill=model.refill.clone() fields=&["reason"] />
+            {ids}
+            <input type="hidden" name="back" value=back.clone() />
+            <SelectField name="reason" label="Reason" choices=reasons refill=model.refill />
+            <div class="dialog-actions">
+                <a class="button" href=back>
+                    "Cancel"
+                </a>
+                <button class="button danger">{button}</button>
+            </div>
+        </form>
+    }
+}
+
+fn row(key: KeyRow, calls: i64) -> impl IntoView {
+    view! {
+        <tr role="row">
+            <th role="rowheader" scope="row">
+                <a class="first" href=format!("/keys/{}", key.id)>
+                    {key.name}
+                </a>
+                <code class="second hint">{key.hint}</code>
+            </th>
+            <td role="cell" data-label="Environment">
+                <span class="tag">{key.environment}</span>
+            </td>
+            <td role="cell" data-label="Status">
+                <StatusBadge status=key.status />
+            </td>
+            <td role="cell" data-label="Last used">
+                <LastUsed last_used=key.last_used />
+            </td>
+            <td role="cell" data-label="Calls, last day" class="number">
+                {grouped(u64::try_from(calls).unwrap_or_default())}
+            </td>
+        </tr>
+    }
+}

@@ -1,0 +1,149 @@
+//! The list, its file, and what is shown before some of its keys are revoked.
+
+use std::collections::BTreeSet;
+
+use axum::{
+    extract::RawQuery,
+    response::{IntoResponse, Redirect, Response},
+};
+use http::{StatusCode, header};
+use leptos::prelude::*;
+
+use super::{
+    csv,
+    load::{self, Ask},
+    page::KeysPage,
+    preview::RevokeSomePage,
+    view::{self, ListView},
+};
+use crate::{
+    catalog::grouped,
+    console_plane::{
+        door::{Entry, Visit},
+        draw::{self, Place},
+        error::ConsoleError,
+        forms::Sent,
+        model::{Notice, Refill},
+        shell::Section,
+    },
+    keys::model::KeyId,
+    orgs::permit::{RevokeKey, ViewKeys},
+};
+
+/// What an address says of `name`, as often as it says it.
+fn values(query: &str, name: &str) -> Vec<String> {
+    form_urlencoded::parse(query.as_bytes())
+        .filter(|(known, _)| known == name)
+        .map(|(_, value)| value.into_owned())
+        .collect()
+}
+
+pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    if let Some(tidy) = view::tidied(&query) {
+        let to = if tidy.is_empty() { "/keys".to_owned() } else { format!("/keys?{tidy}") };
+        return Redirect::to(&to).into_response();
+    }
+    let view = ListView::parse(&query, &visit.console.catalog);
+    let asked = |name| values(&query, name).pop();
+    let ask = match (asked("revoke"), asked("revoke-all"), asked("new")) {
+        (Some(id), ..) => Ask::Revoke(id, Refill::default()),
+        (_, Some(_), _) => Ask::RevokeAll(Refill::default()),
+        (.., Some(_)) => Ask::Create(Refill::default()),
+        _ => Ask::Nothing,
+    };
+    let back = view.address("/keys");
+    match draw_list(&visit, StatusCode::OK, view, ask, None).await {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, &back).await,
+    }
+}
+
+pub async fn draw_list(
+    visit: &Visit,
+    status: StatusCode,
+    view: ListView,
+    ask: Ask,
+    notice: Option<Notice>,
+) -> Result<Response, ConsoleError> {
+    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
+    let model = load::list(&entry, view, ask, notice).await?;
+    let place = Place::of(&entry.who, Section::Keys, "API keys");
+    Ok(draw::page(&visit.console, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
+}
+
+pub async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let view = ListView::parse(&query.unwrap_or_default(), &visit.console.catalog);
+    let file = async { csv::file(&visit.clone().enter().await?, &view).await };
+    match file.await {
+        Ok(Some(file)) => {
+            let headers = [
+                (header::CONTENT_TYPE, "text/csv; charset=utf-8"),
+                (header::CONTENT_DISPOSITION, "attachment; filename=\"keys.csv\""),
+            ];
+            (headers, file).into_response()
+        }
+        Ok(None) => {
+            let most = grouped(csv::MOST.into());
+            let text = format!(
+                "These are more than {most} keys. Set a filter, such as the environment, and take them in parts."
+            );
+            let back = view.address("/keys");
+            draw::message(
+                &visit,
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "Too many for one file",
+                text,
+                (&back, "Back to the list"),
+            )
+            .await
+        }
+        Err(error) => draw::refusal(&visit, &error, &view.address("/keys")).await,
+    }
+}
+
+pub async fn preview(visit: Visit, RawQuery(query): RawQuery) -> Response {
+    let query = query.unwrap_or_default();
+    let view = ListView::parse(&query, &visit.console.catalog);
+    let chosen = values(&query, "key").iter().filter_map(|id| id.parse().ok()).collect();
+    let all = !values(&query, "all").is_empty();
+    let back = view.address("/keys");
+    let drawn = draw_preview(&visit, StatusCode::OK, view, &chosen, all, Refill::default()).await;
+    match drawn {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, &back).await,
+    }
+}
+
+/// The same once more, with why it was not done.
+pub async fn preview_again(
+    visit: &Visit,
+    status: StatusCode,
+    view: ListView,
+    sent: &Sent,
+    error: ConsoleError,
+) -> Result<Response, ConsoleError> {
+    let chosen = sent.values.iter().filter(|(name, _)| name.starts_with("key_ids["));
+    let chosen = chosen.filter_map(|(_, id)| id.parse().ok()).collect();
+    draw_preview(visit, status, view, &chosen, false, sent.refill(error)).await
+}
+
+async fn draw_preview(
+    visit: &Visit,
+    status: StatusCode,
+    view: ListView,
+    chosen: &BTreeSet<KeyId>,
+    all: bool,
+    refill: Refill,
+) -> Result<Response, ConsoleError> {
+    let entry: Entry<RevokeKey> = visit.clone().enter().await?;
+    let model = load::preview(&entry, view, chosen, all, refill).await?;
+    if model.keys.is_empty() {
+        let text = "Tick the keys to revoke in the list, then choose “Revoke selected”. Keys that are revoked already \
+                    cannot be revoked again.";
+        let back = model.view.address("/keys");
+        return Ok(draw::message(visit, status, "No key is selected", text, (&back, "Back to the list")).await);
+    }
+    let place = Place::of(&entry.who, Section::Keys, "Revoke keys");
+    Ok(draw::page(&visit.console, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
+}

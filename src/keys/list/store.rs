@@ -1,0 +1,107 @@
+//! SQL that finds the keys of a list: ids only, so that what is shown of them is read for one page alone.
+//!
+//! What these statements name of a key is in the index `api_keys_list`: one organization's keys are looked at, there, and
+//! never the table from end to end (a test reads the plans). What is not in it, scopes and uses, is asked about in sets of
+//! ids: one look if a filter asks for it, none if not.
+
+use sqlx::PgConnection;
+use time::OffsetDateTime;
+
+use super::{Column, Filter, Order};
+use crate::{accounts::UserId, keys::model::KeyId, orgs::OrgId};
+
+/// A statement about the keys that a filter lets through.
+macro_rules! select_hits {
+    ($verb:literal, [$($rest:literal),*], $org:expr, $filter:expr, $now:expr, $($more:expr),*) => {
+        sqlx::query_scalar!(
+            $verb + r#" where k.org_id = $1
+                  and ($2::text is null or strpos(lower(k.name), lower($2)) > 0 or strpos(lower(k.hint), lower($2)) > 0)
+                  and ($3::text is null or k.environment = $3)
+                  and ($4::text is null or k.tier = $4)
+                  and ($5::text is null or $5 = case when k.revoked_at is not null then 'revoked'
+                                                     when k.retired or k.retire_at <= $6 then 'rotated'
+                                                     when k.expires_at <= $6 then 'expired'
+                                                     when k.disabled_at is not null then 'disabled'
+                                                     else 'active' end)
+                  and ($7::text is null or k.id in (select s.id from api_keys s where s.org_id = $1 and $7 = any (s.scopes)))
+                  and ($8::uuid is null or $8 = coalesce(k.created_by, '00000000-0000-0000-0000-000000000000'))
+                  and ($9::timestamptz is null or k.created_at < $9 and k.id not in (
+                          select u.key_id from key_last_used u where u.org_id = $1 and u.used_at >= $9)) "#
+                $(+ $rest)*,
+            $org.0,
+            $filter.text,
+            $filter.environment,
+            $filter.tier,
+            $filter.status.map(|status| status.as_str()),
+            $now,
+            $filter.scope,
+            $filter.creator.map(|creator| creator.id()),
+            $filter.unused_since($now),
+            $($more),*
+        )
+    };
+}
+
+/// How many keys of an organization a filter lets through.
+pub async fn count(db: &mut PgConnection, org: OrgId, filter: &Filter, now: OffsetDateTime) -> sqlx::Result<i64> {
+    select_hits!(r#"select count(*) as "hits!" from api_keys k"#, [], org, filter, now,).fetch_one(db).await
+}
+
+/// The ids of a page of them, in order.
+pub async fn page(
+    db: &mut PgConnection,
+    org: OrgId,
+    filter: &Filter,
+    order: Order,
+    now: OffsetDateTime,
+    offset: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<KeyId>> {
+    macro_rules! by {
+        ($order:literal) => {
+            by!("select k.id from api_keys k", $order)
+        };
+        ($from:literal, $order:literal) => {
+            select_hits!($from, ["order by ", $order, " offset $10 limit $11"], org, filter, now, offset, limit)
+                .fetch_all(db)
+                .await?
+        };
+    }
+    macro_rules! by_use {
+        ($order:literal) => {
+            by!(
+                "select k.id from api_keys k left join key_last_used l on l.key_id = k.id and l.org_id = k.org_id",
+                $order
+            )
+        };
+    }
+    let ids = match (order.by, order.descending) {
+        // Ids sort by creation.
+        (Column::Created, true) => by!("k.id desc"),
+        (Column::Created, false) => by!("k.id"),
+        (Column::Name, true) => by!("lower(k.name) desc, k.id desc"),
+        (Column::Name, false) => by!("lower(k.name), k.id"),
+        (Column::LastUsed, true) => by_use!("l.used_at desc nulls last, k.id desc"),
+        (Column::LastUsed, false) => by_use!("l.used_at nulls last, k.id"),
+        (Column::Expires, true) => by!("k.expires_at desc nulls last, k.id desc"),
+        (Column::Expires, false) => by!("k.expires_at nulls last, k.id"),
+    };
+    Ok(ids.into_iter().map(KeyId).collect())
+}
+
+/// Everybody who made a key of an organization, by name. Walks from one creator to the next, not over their keys.
+pub async fn creators(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<(UserId, String)>> {
+    let rows = sqlx::query!(
+        r#"with recursive creator (id) as (
+               (select created_by from api_keys where org_id = $1 and created_by is not null order by created_by limit 1)
+               union all
+               select (select k.created_by from api_keys k where k.org_id = $1 and k.created_by > c.id
+                       order by k.created_by limit 1)
+               from creator c where c.id is not null)
+           select u.id, u.name from creator c join users u on u.id = c.id order by lower(u.name), u.id"#,
+        org.0
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (UserId(row.id), row.name)).collect())
+}
