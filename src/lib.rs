@@ -11,6 +11,9 @@ pub mod console_plane;
 /// PLANE: programs ask whether a key is good.
 #[cfg(feature = "ssr")]
 pub mod key_plane;
+/// PLANE: a person's scripts, with an access token.
+#[cfg(feature = "ssr")]
+pub mod management_api;
 
 /// PLANE: the provider's back office, with a service key that may operate.
 #[cfg(feature = "ssr")]
@@ -23,7 +26,7 @@ pub mod keys;
 #[cfg(feature = "ssr")]
 pub mod orgs;
 
-/// DOMAIN: people, passwords, sign-in, sessions.
+/// DOMAIN: people, passwords, sign-in, sessions, access tokens.
 #[cfg(feature = "ssr")]
 pub mod accounts;
 

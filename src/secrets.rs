@@ -90,6 +90,12 @@ pub fn shown_once(secret: &SecretString) -> String {
     secret.expose_secret().to_owned()
 }
 
+/// The 32 bytes that a server key's text stands for; `None` if it stands for something else.
+pub fn seed(key: &SecretString) -> Option<zeroize::Zeroizing<[u8; 32]>> {
+    let bytes = zeroize::Zeroizing::new(URL_SAFE_NO_PAD.decode(key.expose_secret()).ok()?);
+    bytes.as_slice().try_into().ok().map(zeroize::Zeroizing::new)
+}
+
 /// HMAC-SHA256 of `parts`, one after the other.
 pub fn hmac_sha256(key: &SecretString, parts: &[&[u8]]) -> [u8; 32] {
     let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());

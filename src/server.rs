@@ -31,12 +31,13 @@ use crate::{
         assets::{Site, SiteError},
         door::Console,
     },
-    database::{Database, DatabaseError},
+    database::{self, Database, DatabaseError, Reach},
     key_plane::{
         self, KeyPlane,
         limiter::{Limiter, LimiterError},
         metrics, ready,
     },
+    management_api::{self, Management},
     operator_api::{self, Operator},
     revocation::{memory::Memory, node::Node},
     secrets::{self, Digest, NoRandomness},
@@ -98,6 +99,7 @@ pub struct Parts {
 
 /// What each listener serves.
 pub struct Planes {
+    /// The console and the management API.
     pub console: Router,
     pub keys: KeyPlane,
     /// Beside the key plane.
@@ -112,6 +114,14 @@ impl Planes {
 }
 
 pub fn planes(parts: Parts) -> Result<Planes, HashingFailed> {
+    let management = Management {
+        db: parts.console.clone(),
+        clock: parts.clock.clone(),
+        catalog: Arc::clone(&parts.catalog),
+        server_keys: Arc::clone(&parts.server_keys),
+        origin: parts.origin.clone(),
+        proxies: Arc::clone(&parts.proxies),
+    };
     let operator = Operator {
         db: parts.operator,
         memory: Arc::clone(&parts.memory),
@@ -141,7 +151,9 @@ pub fn planes(parts: Parts) -> Result<Planes, HashingFailed> {
         usage: parts.usage,
         refusals: parts.refusals,
     };
-    Ok(Planes { console: console_plane::router::router(Arc::new(console)), keys, operator })
+    let console = console_plane::router::router(Arc::new(console));
+    let console = management_api::router::router(Arc::new(management)).fallback_service(console);
+    Ok(Planes { console, keys, operator })
 }
 
 /// Which planes a process serves.
@@ -338,6 +350,10 @@ async fn chores(console: PgPool, keys: KeyPlane) {
         let forgotten = async {
             let mut db = console.acquire().await?;
             accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;
+            drop(db);
+            let mut tx = database::begin(&console, Reach::Operator).await?;
+            management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
+            tx.commit().await?;
             usage::store::prune(&keys.keys, now - usage::RETENTION).await?;
             usage::store::prune_refusals(&keys.keys, now - usage::refusals::RETENTION).await
         };

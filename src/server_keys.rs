@@ -1,4 +1,4 @@
-//! The server's own keys: for the audit chains and for sealing webhook secrets. In files of the data folder (0600), never
+//! The server's own keys: for the audit chains, for sealing webhook secrets and for signing access tokens. In files of the data folder (0600), never
 //! in the database. Generated on the first run.
 
 use std::{
@@ -10,6 +10,7 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
+    accounts::access_token::{DamagedKey, TokenKeys},
     audit::AuditKey,
     secrets,
     webhooks::seal::{Sealer, SealingFailed},
@@ -21,16 +22,26 @@ pub enum ServerKeysError {
     File(#[from] std::io::Error),
     #[error("webhook-seal.key in the data folder is damaged: {0}. Restore it from a backup.")]
     Seal(#[from] SealingFailed),
+    #[error("access-token.key or access-token.old.key in the data folder is damaged: {0}. Delete it, or restore it.")]
+    Token(#[from] DamagedKey),
 }
 
 pub struct ServerKeys {
     pub audit: AuditKey,
     pub sealer: Sealer,
+    pub tokens: TokenKeys,
 }
+
+/// To change the key that signs access tokens, its file is given the second name.
+const TOKEN_KEY: &str = "access-token.key";
+const OLD_TOKEN_KEY: &str = "access-token.old.key";
 
 impl ServerKeys {
     pub fn load(data_dir: &Path) -> Result<Self, ServerKeysError> {
+        let old_token_key =
+            data_dir.join(OLD_TOKEN_KEY).exists().then(|| load_or_generate(data_dir, OLD_TOKEN_KEY)).transpose()?;
         Ok(Self {
+            tokens: TokenKeys::new(&load_or_generate(data_dir, TOKEN_KEY)?, old_token_key.as_ref())?,
             audit: AuditKey(load_or_generate(data_dir, "audit.key")?),
             sealer: Sealer::new(&load_or_generate(data_dir, "webhook-seal.key")?)?,
         })

@@ -1,5 +1,7 @@
-//! DOMAIN: people: their names and addresses, passwords, sign-in with its growing delay, and browser sessions.
+//! DOMAIN: people: their names and addresses, passwords, sign-in with its growing delay, browser sessions, and the access
+//! tokens minted from them.
 
+pub mod access_token;
 pub mod password;
 pub mod session;
 pub mod sign_in;

@@ -227,6 +227,27 @@ pub async fn live_session(
     }))
 }
 
+/// Whether a session of a person who is not disabled lives, by its public id: used since `idle_since`, begun since
+/// `begun_since`.
+pub async fn session_lives(
+    db: &mut PgConnection,
+    user: UserId,
+    id: Uuid,
+    idle_since: OffsetDateTime,
+    begun_since: OffsetDateTime,
+) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(
+        r#"select exists (select from sessions s join users u on u.id = s.user_id and u.disabled_at is null
+                          where s.user_id = $1 and s.id = $2 and s.last_seen_at > $3 and s.created_at > $4) as "lives!""#,
+        user.0,
+        id,
+        idle_since,
+        begun_since
+    )
+    .fetch_one(db)
+    .await
+}
+
 /// Notes that a session is in use. An UPDATE, so a session that was ended stays ended.
 pub async fn touch_session(db: &mut PgConnection, digest: Digest, now: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(

@@ -10,7 +10,6 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{StatusCode, header, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
-use serde_json::json;
 use sqlx::PgPool;
 use tower_sessions::Session;
 use uuid::Uuid;
@@ -18,23 +17,30 @@ use uuid::Uuid;
 use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
-    model::{FoundKey, IssuedKey, IssuedWebhookSecret, RevokeReceipt},
+    model::{FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret, RevokeReceipt},
 };
 use crate::{
     accounts::{
-        self, UserId,
+        UserId,
+        access_token::MintError,
         password::{Hasher, HashingFailed},
         session::{ENTRY, SignedIn},
         sign_in::AttemptFailed,
     },
-    audit::{self, Chain, Event},
+    audit::Chain,
     catalog::Catalog,
     client::TrustedProxies,
     clock::Clock,
     config::Origin,
     database::{self, Reach},
     keys::error::KeyError,
-    orgs::{self, Actor, OrgId, Permit, Principal, Role, lifecycle::OrgError, permit::Act, store::Org},
+    orgs::{
+        Actor, OrgId, Permit, Principal, Role,
+        lifecycle::{OrgError, note_refusal},
+        permit::Act,
+        standing::{Standing, standing},
+        store::Org,
+    },
     revocation::{self, Revision},
     server_keys::ServerKeys,
     webhooks::WebhookError,
@@ -77,6 +83,7 @@ pub enum Done {
     Go(String),
     Key(IssuedKey),
     WebhookSecret(IssuedWebhookSecret),
+    AccessToken(IssuedAccessToken),
     Revoked(RevokeReceipt),
     Found(Found),
 }
@@ -108,6 +115,11 @@ impl From<IssuedKey> for Done {
 impl From<IssuedWebhookSecret> for Done {
     fn from(secret: IssuedWebhookSecret) -> Self {
         Self::WebhookSecret(secret)
+    }
+}
+impl From<IssuedAccessToken> for Done {
+    fn from(token: IssuedAccessToken) -> Self {
+        Self::AccessToken(token)
     }
 }
 impl From<RevokeReceipt> for Done {
@@ -212,19 +224,17 @@ impl Visit {
         let Some(entry) = entry else { return Ok(None) };
         let user = UserId(entry.user);
         let mut tx = database::begin(&self.console.db, Reach::Person(user)).await?;
-        let Some(person) = accounts::store::person(&mut tx, user).await? else { return Ok(None) };
-        let (principal, org, role) = if person.staff {
-            (Principal::Staff { user, name: person.name.clone() }, None, Role::Support)
-        } else {
-            let Some(membership) = orgs::store::memberships(&mut tx, user).await?.into_iter().next() else {
-                return Ok(None);
-            };
-            let (org, role) = (membership.org, membership.role);
-            (Principal::Member { user, name: person.name.clone(), org: org.id, role }, Some(org), role)
-        };
+        let standing = standing(&mut tx, user).await?;
         tx.commit().await?;
-        let actor = self.actor(principal);
-        Ok(Some(Who { actor, user, email: person.email, name: person.name, session_id: entry.session, org, role }))
+        Ok(standing.map(|Standing { person, org, role, principal }| Who {
+            actor: self.actor(principal),
+            user,
+            email: person.email,
+            name: person.name,
+            session_id: entry.session,
+            org,
+            role,
+        }))
     }
 
     pub fn actor(&self, principal: Principal) -> Actor {
@@ -262,21 +272,11 @@ impl Visit {
         match Permit::grant(&who.actor, org) {
             Ok(permit) => Ok(Entry { visit: self, who, permit }),
             Err(denied) => {
-                let words = denied.action.words();
                 let mut tx = database::begin(&self.console.db, who.reach()).await?;
-                let event = Event {
-                    action: "denied",
-                    subject: String::new(),
-                    summary: format!("Refused: {} may not {words}", denied.role.as_str()),
-                    details: json!({}),
-                    refused: true,
-                    actor: &who.actor,
-                    at: self.console.clock.now(),
-                };
-                audit::record(&mut tx, &self.console.server_keys.audit, who.chain(), event).await?;
+                let (key, now) = (&self.console.server_keys.audit, self.console.clock.now());
+                note_refusal(&mut tx, key, who.chain(), &who.actor, &denied, now).await?;
                 tx.commit().await?;
-                let message = format!("Your role, {}, may not {words}.", denied.role.as_str());
-                Err(ConsoleError::Forbidden { message })
+                Err(ConsoleError::Forbidden { message: denied.message() })
             }
         }
     }
@@ -371,7 +371,7 @@ impl From<KeyError> for ConsoleError {
             | KeyError::NotInCatalog
             | KeyError::NotReplaced
             | KeyError::Extended
-            | KeyError::EndsByItself) => Self::Conflict { message: sentence(&error.to_string()) },
+            | KeyError::EndsByItself) => Self::Conflict { message: error.sentence() },
             KeyError::Database(error) => error.into(),
             KeyError::Randomness(error) => {
                 tracing::error!(%error, "a key could not be made");
@@ -381,11 +381,19 @@ impl From<KeyError> for ConsoleError {
     }
 }
 
-/// With a capital and a full stop.
-fn sentence(text: &str) -> String {
-    let mut rest = text.chars();
-    let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    format!("{first}{}.", rest.as_str())
+impl From<MintError> for ConsoleError {
+    fn from(error: MintError) -> Self {
+        match error {
+            MintError::NotAMember => Self::Forbidden {
+                message: "Access tokens are for members of an organization; support staff have none.".to_owned(),
+            },
+            MintError::Database(error) => error.into(),
+            MintError::Signing => {
+                tracing::error!(%error, "an access token could not be minted");
+                Self::Unavailable
+            }
+        }
+    }
 }
 
 impl From<WebhookError> for ConsoleError {

@@ -189,6 +189,19 @@ pub struct IssuedWebhookSecret {
     pub env_line: String,
 }
 
+/// SECRET, like [`IssuedKey`].
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IssuedAccessToken {
+    pub token: String,
+    pub curl: String,
+}
+
+impl std::fmt::Debug for IssuedAccessToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("IssuedAccessToken").finish_non_exhaustive()
+    }
+}
+
 // Neither prints what it holds.
 impl std::fmt::Debug for IssuedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -286,6 +299,8 @@ pub struct SessionRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SettingsPageModel {
     pub sessions: Vec<SessionRow>,
+    /// A token just minted, shown once.
+    pub token: Option<IssuedAccessToken>,
     pub refill: Refill,
     pub notice: Option<Notice>,
 }

@@ -36,3 +36,13 @@ pub enum KeyError {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
+
+impl KeyError {
+    /// For people: with a capital and a full stop.
+    pub fn sentence(&self) -> String {
+        let text = self.to_string();
+        let mut rest = text.chars();
+        let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+        format!("{first}{}.", rest.as_str())
+    }
+}

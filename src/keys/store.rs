@@ -201,6 +201,15 @@ pub async fn all(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Listed>>
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
+/// An organization's keys made before one of them (all, if `None`), newest first.
+pub async fn before(db: &mut PgConnection, org: OrgId, key: Option<KeyId>, limit: i64) -> sqlx::Result<Vec<Listed>> {
+    let before = key.map_or(Uuid::max(), |key| key.0);
+    let rows = select_listed!("where k.org_id = $1 and k.id < $2 order by k.id desc limit $3", org.0, before, limit)
+        .fetch_all(db)
+        .await?;
+    Ok(rows.into_iter().map(Into::into).collect())
+}
+
 /// One key of an organization.
 pub async fn one(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<Listed>> {
     let row = select_listed!("where k.org_id = $1 and k.id = $2", org.0, id.0).fetch_optional(db).await?;

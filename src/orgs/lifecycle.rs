@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    OrgId, OrgName, Permit, Role, Slug,
+    Actor, Denied, OrgId, OrgName, Permit, Role, Slug,
     permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
     store,
 };
@@ -35,6 +35,27 @@ pub enum OrgError {
     LastOwner,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+/// Notes that somebody was refused what their role does not allow.
+pub async fn note_refusal(
+    db: &mut PgConnection,
+    audit_key: &AuditKey,
+    chain: Chain,
+    actor: &Actor,
+    denied: &Denied,
+    now: OffsetDateTime,
+) -> sqlx::Result<()> {
+    let event = Event {
+        action: "denied",
+        subject: String::new(),
+        summary: format!("Refused: {} may not {}", denied.role.as_str(), denied.action.words()),
+        details: json!({}),
+        refused: true,
+        actor,
+        at: now,
+    };
+    audit::record(db, audit_key, chain, event).await
 }
 
 /// A person to be added. The hash is a PHC string.

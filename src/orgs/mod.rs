@@ -3,6 +3,7 @@
 pub mod lifecycle;
 pub mod permit;
 pub mod role;
+pub mod standing;
 pub mod store;
 
 use uuid::Uuid;

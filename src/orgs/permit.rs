@@ -45,6 +45,13 @@ acts!(
     RevokeServiceKey
 );
 
+impl Denied {
+    /// For whoever was refused.
+    pub fn message(&self) -> String {
+        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
+    }
+}
+
 /// Proof that `actor` may do `A` in `org`.
 pub struct Permit<A> {
     actor: Actor,

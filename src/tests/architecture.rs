@@ -191,3 +191,27 @@ fn the_list_of_routes_is_the_router() {
         }
     }
 }
+
+/// Handlers of the management API are listed by the document they are described in; the few others are written out.
+#[test]
+fn every_route_of_the_management_api_is_in_its_document_and_the_reverse() {
+    let sources = sources();
+    let plane: Vec<&(String, String)> = sources.iter().filter(|(path, _)| home(path) == "management_api").collect();
+    let (_, router) = plane.iter().find(|(path, _)| path == "management_api/router.rs").unwrap();
+    let written: BTreeSet<&str> = plane
+        .iter()
+        .flat_map(|(_, code)| code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()))
+        .collect();
+    let mut undescribed: BTreeSet<&str> =
+        keydesk::management_api::router::UNDESCRIBED.iter().map(|(_, path)| *path).collect();
+    // What is nowhere else.
+    undescribed.extend(["/api", "/api/", "/api/{*rest}"]);
+    assert_eq!(written, undescribed);
+    // Each handler that is described is routed, once.
+    let document = serde_json::to_value(keydesk::management_api::router::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations: usize = paths.map(|item| item.as_object().unwrap().len()).sum();
+    let handlers: usize = plane.iter().map(|(_, code)| code.matches("#[utoipa::path(").count()).sum();
+    assert_eq!(operations, handlers);
+    assert!(!router.contains(".nest(") && !router.contains(".merge("));
+}

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use keydesk::{console_plane, key_plane, operator_api, orgs::Role};
+use keydesk::{console_plane, key_plane, management_api, operator_api, orgs::Role};
 use leptos::server_fn::axum::server_fn_paths;
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::world::{Account, Answer, Browser, Program, World};
@@ -78,7 +79,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
         "keys/revoke-all" => vec![("confirmation", "acme".into())],
         "webhooks/generate" | "webhooks/regenerate" => vec![("form_id", fresh), ("environment", "live".into())],
         "sessions/end" => vec![("session_id", fresh)],
-        "sessions/end-all" | "sign-out" => vec![],
+        "sessions/end-all" | "sign-out" | "account/access-token" => vec![],
         "account/password" => {
             vec![("current", "wrong, and long enough".into()), ("new", "another long pass phrase".into())]
         }
@@ -234,11 +235,93 @@ async fn every_door_of_the_key_plane() {
                 if name.ends_with("query") { format!("{path}?x-api-key={key}&key={key}") } else { path.to_owned() };
             let answer = match method {
                 "GET" => program.get(&path).await,
-                _ => program.post(&path, &serde_json::json!({ "key": key })).await,
+                _ => program.post(&path, &json!({ "key": key })).await,
             };
             answers.push(told(&answer));
         }
         table += &line(&format!("{method} {path}"), &answers);
     }
     insta::assert_snapshot!(table);
+}
+
+/// A body that would be taken from whoever may send it.
+fn body_for(operation: &str) -> serde_json::Value {
+    match operation {
+        "createKey" => json!({ "name": "CI" }),
+        "editKey" | "putKey" => json!({ "name": "Renamed" }),
+        "createWebhookSecret" | "regenerateWebhookSecret" => json!({ "environment": "live" }),
+        "createToken" | "listKeys" | "revokeAllKeys" | "readKey" | "deleteKey" | "disableKey" | "enableKey"
+        | "rotateKey" | "revokeKey" | "listMembers" | "listWebhookSecrets" | "listAudit" => serde_json::Value::Null,
+        other => panic!("{other} is not in the doors table: add a body for it"),
+    }
+}
+
+#[tokio::test]
+async fn every_door_of_the_management_api() {
+    let world = World::new().await;
+    let cast = Cast::of(&world).await;
+    let (verify, operate) = (world.service_key(&["verify"]).await, world.service_key(&["operate"]).await);
+    let session = world.browser(&cast.owner).await.cookie.unwrap();
+    let session_id = session.split_once('=').unwrap().1.to_owned();
+    let owner = world.script(&cast.owner).await;
+    let nobody = || world.nobodys_script();
+    let scripts = [
+        ("Anonymous", nobody()),
+        ("Session cookie", nobody().with("cookie", &format!("{session}; __Host-keydesk={session_id}"))),
+        ("Session as Bearer", nobody().bearer(&session_id)),
+        ("Token as cookie", nobody().with("cookie", &format!("access_token={}", owner.token()))),
+        ("Token as key", nobody().with("x-api-key", &owner.token())),
+        ("API key", nobody().bearer(&cast.api_key).with("x-api-key", &cast.api_key)),
+        ("Key, verify", nobody().bearer(&verify)),
+        ("Key, operate", nobody().bearer(&operate)),
+        ("Support", nobody().bearer(&crate::access_tokens::forged_for(&world, &cast.support).await)),
+        ("Viewer", world.script(&cast.viewer).await),
+        ("Developer", world.script(&cast.developer).await),
+        ("Admin", world.script(&cast.admin).await),
+        ("Owner", owner.clone()),
+    ];
+    let row = |door: &str, cells: &[String]| {
+        let cells: String = cells.iter().map(|cell| format!(" {cell:<18}")).collect();
+        format!("{door:<48}{}\n", cells.trim_end())
+    };
+    let mut table = row("", &scripts.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
+    let document = serde_json::to_value(management_api::router::document()).unwrap();
+    let described = document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
+        let operations = item.as_object().unwrap().iter();
+        operations.map(move |(method, operation)| {
+            (method.to_uppercase(), path.clone(), body_for(operation["operationId"].as_str().unwrap()))
+        })
+    });
+    let undescribed = management_api::router::UNDESCRIBED.iter();
+    let undescribed = undescribed.map(|(method, path)| ((*method).to_owned(), (*path).to_owned(), json!(null)));
+    for (method, path, body) in described.chain(undescribed) {
+        let mut answers = Vec::new();
+        for (_, script) in &scripts {
+            let path = path.replace("{id}", &world.key("acme", &[], "never").await.id.to_string());
+            let answer = match &body {
+                serde_json::Value::Null => script.request(&method, &path, Body::empty()).await,
+                body => script.send(&method, &path, body).await,
+            };
+            let problem = answer.header("content-type") == "application/problem+json";
+            let kind = if problem {
+                answer.json()["type"].as_str().unwrap().rsplit(':').next().unwrap().to_owned()
+            } else {
+                String::new()
+            };
+            answers.push(format!("{} {kind}", answer.status.as_u16()).trim_end().to_owned());
+        }
+        table += &row(&format!("{method} {path}"), &answers);
+    }
+    insta::assert_snapshot!(table);
+    // And a token opens no other door.
+    let token = owner.token();
+    for answer in [
+        world.program().bearer(&token).get("/v1/whoami").await,
+        world.program().with("x-api-key", &token).get("/v1/whoami").await,
+        world.program().bearer(&token).post("/v1/keys/verify", &json!({ "key": cast.api_key })).await,
+    ] {
+        answer.is(401);
+    }
+    let bearer = format!("Bearer {token}");
+    world.anonymous().request("GET", "/keys", Body::empty(), &[("authorization", &bearer)]).await.is(303);
 }

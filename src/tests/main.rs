@@ -1,5 +1,6 @@
 //! Integration tests: real routers, a real Postgres with a database for each test, and time as the test says.
 
+mod access_tokens;
 mod architecture;
 mod audit_log;
 mod browser_rules;
@@ -10,6 +11,7 @@ mod gates;
 mod key_plane;
 mod keys;
 mod keys_list;
+mod management_api;
 mod nodes;
 mod operator_api;
 mod process;

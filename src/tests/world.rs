@@ -95,6 +95,11 @@ pub async fn plain_owners_database() -> (String, PathBuf) {
     (format!("postgres://{name}:plain@localhost/{name}?host={host}"), cluster.folder.clone())
 }
 
+/// Where the server's own keys are.
+pub async fn data_folder() -> PathBuf {
+    cluster().await.folder.clone()
+}
+
 #[derive(Clone)]
 pub struct World {
     pub plane: KeyPlane,
@@ -329,6 +334,29 @@ impl World {
     }
     pub async fn support(&self) -> Browser {
         self.browser(&self.staff().await).await
+    }
+
+    /// A browser of somebody, and a script that holds an access token which they created there.
+    pub async fn browser_and_script(&self, account: &Account) -> (Browser, Script) {
+        let mut browser = self.browser(account).await;
+        let made = browser.clone().script().post("/console/fn/account/access-token", &[]).await;
+        let token = made.is(200).json()["token"].as_str().unwrap().to_owned();
+        // The cookie of this session, wherever it has moved.
+        browser.get("/settings").await.is(200);
+        (browser, self.nobodys_script().bearer(&token))
+    }
+
+    pub async fn script(&self, account: &Account) -> Script {
+        self.browser_and_script(account).await.1
+    }
+
+    /// A script of a member of an organization.
+    pub async fn script_of(&self, org: &str, role: Role) -> Script {
+        self.script(&self.member(org, role).await).await
+    }
+
+    pub fn nobodys_script(&self) -> Script {
+        Script { console: self.console.clone(), headers: HeaderMap::new() }
     }
 
     /// A browser of nobody in particular.
@@ -574,5 +602,46 @@ impl Program {
         let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
         *request.headers_mut() = self.headers.clone();
         call(&self.keys, self.address, request).await
+    }
+}
+
+/// Somebody's script at the management API.
+#[derive(Clone)]
+pub struct Script {
+    console: Router,
+    headers: HeaderMap,
+}
+
+impl Script {
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.headers.append(name, value.parse().unwrap());
+        self
+    }
+
+    pub fn bearer(self, token: &str) -> Self {
+        self.with("authorization", &format!("Bearer {token}"))
+    }
+
+    /// The token it holds.
+    pub fn token(&self) -> String {
+        self.headers["authorization"].to_str().unwrap()["Bearer ".len()..].to_owned()
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.request("GET", path, Body::empty()).await
+    }
+
+    pub async fn send(&self, method: &str, path: &str, body: &serde_json::Value) -> Answer {
+        self.clone().with("content-type", "application/json").request(method, path, body.to_string().into()).await
+    }
+
+    pub async fn post(&self, path: &str, body: &serde_json::Value) -> Answer {
+        self.send("POST", path, body).await
+    }
+
+    pub async fn request(&self, method: &str, path: &str, body: Body) -> Answer {
+        let mut request = Request::builder().method(method).uri(path).body(body).unwrap();
+        *request.headers_mut() = self.headers.clone();
+        call(&self.console, [192, 0, 2, 10].into(), request).await
     }
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
+        access_token,
         password::NewPassword,
         sign_in::{Attempt, attempt},
         store,
@@ -14,6 +15,7 @@ use crate::{
     console_plane::{
         door::{self, GoTo, Visit, Who},
         error::ConsoleError,
+        model::IssuedAccessToken,
     },
     database,
 };
@@ -94,4 +96,18 @@ pub async fn change_password(current: SecretString, new: SecretString) -> Result
     }
     visit.begin_session(who.user).await?;
     Ok(GoTo("/settings?done=password".to_owned()))
+}
+
+pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {
+    let (visit, who) = enter().await?;
+    let console = &visit.console;
+    let keys = &console.server_keys;
+    let mut tx = database::begin(&console.db, who.reach()).await?;
+    let (now, session) = (console.clock.now(), who.session_id);
+    let token =
+        access_token::mint(&mut tx, &keys.audit, &keys.tokens, &console.origin, &who.actor, session, now).await?;
+    tx.commit().await?;
+    let token = token.reveal();
+    let curl = format!("curl -H 'Authorization: Bearer {token}' {}/api/v1/api-keys", console.origin);
+    Ok(IssuedAccessToken { token, curl })
 }

@@ -1,10 +1,10 @@
-//! One's own sessions and password.
+//! One's own sessions, password and access tokens.
 
 use leptos::prelude::*;
 
-use crate::console_plane::error::ConsoleError;
 #[cfg(feature = "ssr")]
 use crate::console_plane::{door, settings::act};
+use crate::console_plane::{error::ConsoleError, model::IssuedAccessToken};
 
 /// Ends one of one's own sessions.
 #[server(prefix = "/console/fn", endpoint = "sessions/end")]
@@ -22,4 +22,10 @@ pub async fn end_all_sessions() -> Result<(), ConsoleError> {
 #[server(prefix = "/console/fn", endpoint = "account/password")]
 pub async fn change_password(current: String, new: String) -> Result<(), ConsoleError> {
     door::answer(act::change_password(current.into(), new.into())).await.map(drop)
+}
+
+/// Mints an access token from this session and answers it, this once.
+#[server(prefix = "/console/fn", endpoint = "account/access-token")]
+pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {
+    door::answer(act::create_access_token()).await
 }

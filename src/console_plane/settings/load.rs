@@ -31,7 +31,7 @@ pub async fn page(
             last_seen: When::at(session.last_seen_at, now),
         })
         .collect();
-    Ok(SettingsPageModel { sessions, refill, notice })
+    Ok(SettingsPageModel { sessions, token: None, refill, notice })
 }
 
 /// `Firefox on Linux` where it can be told; otherwise the beginning of what the browser said of itself.

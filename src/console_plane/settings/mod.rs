@@ -1,4 +1,4 @@
-//! One's own sessions and password.
+//! One's own sessions, password and access tokens.
 
 pub mod fns;
 

@@ -1,10 +1,10 @@
-//! One's own account: password and sessions.
+//! One's own account: sessions, access tokens, password.
 
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{SessionRow, SettingsPageModel, Viewer},
-    ui::{FormProblem, Moment, NoticeLine, PageHead, TextField},
+    model::{IssuedAccessToken, SessionRow, SettingsPageModel, Viewer},
+    ui::{FormProblem, Moment, NoticeLine, PageHead, SecretField, TextField},
 };
 
 #[component]
@@ -58,6 +58,7 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
                     </form>
                 </div>
             </section>
+            {(!viewer.staff).then(|| access_tokens(model.token))}
             <section class="section" aria-labelledby="password-title">
                 <div class="section-head">
                     <h2 id="password-title">"Password"</h2>
@@ -82,6 +83,33 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
                 </form>
             </section>
         </div>
+    }
+}
+
+fn access_tokens(issued: Option<IssuedAccessToken>) -> impl IntoView {
+    let issued = issued.map(|issued| {
+        view! {
+            <p class="callout warn">"This token is shown only once. Copy it now."</p>
+            <SecretField id="issued-token" label="Your access token" copy="Copy token" value=issued.token />
+            <SecretField id="issued-token-curl" label="Try it" copy="Copy command" value=issued.curl />
+        }
+    });
+    view! {
+        <section class="section" aria-labelledby="tokens-title">
+            <div class="section-head">
+                <h2 id="tokens-title">"Access tokens"</h2>
+                <p class="muted">
+                    "For scripts that call the " <a class="link" href="/api/v1/docs">"management API"</a>
+                    " as you. A token lives for 15 minutes, and ends at once when this session does."
+                </p>
+            </div>
+            <form class="card stack" method="post" action="/console/fn/account/access-token">
+                {issued}
+                <div>
+                    <button class="button">"Create access token"</button>
+                </div>
+            </form>
+        </section>
     }
 }
 

@@ -11,7 +11,7 @@ use crate::console_plane::{
     draw::{self, Place, viewer},
     error::ConsoleError,
     forms::Sent,
-    model::{Notice, Refill},
+    model::{IssuedAccessToken, Notice, Refill, SettingsPageModel},
     shell::Section,
 };
 
@@ -28,7 +28,7 @@ pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
         _ => None,
     };
     let notice = notice.map(|(text, detail)| Notice { text: text.to_owned(), detail: detail.map(str::to_owned) });
-    match draw_page(&visit, StatusCode::OK, Refill::default(), notice).await {
+    match draw_page(&visit, StatusCode::OK, Refill::default(), notice, None).await {
         Ok(response) => response,
         Err(error) => draw::refusal(&visit, &error, "/settings").await,
     }
@@ -39,17 +39,24 @@ async fn draw_page(
     status: StatusCode,
     refill: Refill,
     notice: Option<Notice>,
+    token: Option<IssuedAccessToken>,
 ) -> Result<Response, ConsoleError> {
     let who = visit.who().await?.ok_or(ConsoleError::SignedOut)?;
-    let model = load::page(visit, &who, refill, notice).await?;
+    let model = SettingsPageModel { token, ..load::page(visit, &who, refill, notice).await? };
     let place = Place::of(&who, Section::Settings, "Settings");
     let content = move || view! { <SettingsPage model=model.clone() viewer=viewer(&who) /> };
     Ok(draw::page(&visit.console, status, place, content).await)
 }
 
-/// The page that answers a form of this feature that could not be done.
+/// The page that answers a form of this feature: one that could not be done, or one that shows a token.
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
-    let error = outcome.err().unwrap_or(ConsoleError::Unavailable);
+    let error = match outcome {
+        Ok(Done::AccessToken(token)) => {
+            return draw_page(visit, StatusCode::OK, Refill::default(), None, Some(token)).await;
+        }
+        Ok(_) => ConsoleError::Unavailable,
+        Err(error) => error,
+    };
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    draw_page(visit, status, sent.refill(error), None).await
+    draw_page(visit, status, sent.refill(error), None, None).await
 }

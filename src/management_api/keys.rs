@@ -1,0 +1,542 @@
+//! API keys: the same life of a key as in the console, as JSON.
+
+use std::{sync::Arc, time::Instant};
+
+use axum::{
+    Json,
+    extract::State,
+    response::{IntoResponse, Response},
+};
+use http::{StatusCode, header};
+use serde::{Deserialize, Serialize};
+use sqlx::{PgConnection, Postgres, Transaction};
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::{
+    Management,
+    body::{Body, KeyPath, Listed, Nothing, Page},
+    door::Entry,
+    problem::{Problem, Refusals},
+    repeat,
+};
+use crate::{
+    catalog::Catalog,
+    database::{self, Reach},
+    keys::{
+        error::KeyError,
+        lifecycle::{self, Changed, Edit, NewKey, Rotation, Wish},
+        model::{KeyId, Reason, Status, Window},
+        store,
+    },
+    orgs::{
+        OrgId,
+        permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
+    },
+    revocation,
+};
+
+/// An API key. Its secret is told once, when it is made.
+#[derive(Serialize, ToSchema)]
+pub struct ApiKey {
+    id: Uuid,
+    name: String,
+    /// All of the secret that may be shown again.
+    #[schema(example = "kd_live_AbCd…WxYz")]
+    hint: String,
+    environment: String,
+    tier: String,
+    scopes: Vec<String>,
+    namespaces: Vec<String>,
+    /// Addresses and blocks it may be used from. Empty: from anywhere.
+    ip_whitelist: Vec<String>,
+    #[schema(value_type = String, example = "active")]
+    status: Status,
+    #[serde(with = "time::serde::rfc3339")]
+    created_at: OffsetDateTime,
+    /// Null: the operator.
+    created_by: Option<String>,
+    /// Null: it does not expire.
+    #[serde(with = "time::serde::rfc3339::option")]
+    expires_at: Option<OffsetDateTime>,
+    #[serde(with = "time::serde::rfc3339::option")]
+    disabled_at: Option<OffsetDateTime>,
+    revoked: Option<Revoked>,
+    /// The key that it replaced.
+    predecessor: Option<Uuid>,
+    /// The key that replaced it.
+    successor: Option<Uuid>,
+    /// When it ends, if it was replaced.
+    #[serde(with = "time::serde::rfc3339::option")]
+    retire_at: Option<OffsetDateTime>,
+    /// Null: never.
+    last_used: Option<LastUsed>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct Revoked {
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    by: String,
+    reason: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct LastUsed {
+    #[serde(with = "time::serde::rfc3339")]
+    at: OffsetDateTime,
+    address: String,
+    agent: String,
+    /// The service that asked on the client's behalf, if one did.
+    via: Option<String>,
+}
+
+impl ApiKey {
+    fn of(key: store::Listed, now: OffsetDateTime) -> Self {
+        Self {
+            status: key.status(now),
+            id: key.id.0,
+            name: key.name,
+            hint: key.hint,
+            environment: key.environment,
+            tier: key.tier,
+            scopes: key.scopes,
+            namespaces: key.namespaces,
+            ip_whitelist: key.addresses.iter().map(ToString::to_string).collect(),
+            created_at: key.created_at,
+            created_by: key.created_by,
+            expires_at: key.expires_at,
+            disabled_at: key.disabled_at,
+            revoked: key.revoked.map(|revoked| Revoked { at: revoked.at, by: revoked.by, reason: revoked.reason }),
+            predecessor: key.predecessor.map(|key| key.0),
+            successor: key.successor.map(|key| key.0),
+            retire_at: key.retire_at,
+            last_used: key.last_used.map(|last| LastUsed {
+                at: last.at,
+                address: last.address.addr().to_string(),
+                agent: last.agent,
+                via: last.via,
+            }),
+        }
+    }
+}
+
+/// A key just made. SECRET: in the answer that made it, and nowhere else.
+#[derive(Serialize, ToSchema)]
+pub struct NewApiKey {
+    #[serde(flatten)]
+    made: ApiKey,
+    /// The key itself.
+    key: String,
+}
+
+/// A key after a change.
+#[derive(Serialize, ToSchema)]
+pub struct ChangedApiKey {
+    #[serde(flatten)]
+    key: ApiKey,
+    /// Where the change holds, and how soon it did. Null for changes that take nothing away: they may take a moment.
+    #[schema(example = "Effective on 3 of 3 nodes after 41 ms.")]
+    receipt: Option<String>,
+}
+
+/// What a key is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyWish {
+    /// 1 to 80 visible characters.
+    name: String,
+    /// Left out: the catalog's first.
+    environment: Option<String>,
+    /// Left out: the catalog's first.
+    tier: Option<String>,
+    #[serde(default)]
+    scopes: Vec<String>,
+    #[serde(default)]
+    namespaces: Vec<String>,
+    /// Addresses or CIDR blocks. Empty: from anywhere.
+    #[serde(default)]
+    ip_whitelist: Vec<String>,
+    /// Days, as in `30d`, or `never`.
+    #[serde(default = "never")]
+    #[schema(default = "never")]
+    expires: String,
+}
+
+fn never() -> String {
+    "never".to_owned()
+}
+
+impl KeyWish {
+    fn parse(&self, catalog: &Catalog) -> Result<NewKey, Problem> {
+        let first = |name: Option<&String>| name.cloned().unwrap_or_default();
+        let environment = self.environment.clone();
+        let wish = Wish {
+            name: self.name.clone(),
+            environment: environment.unwrap_or_else(|| first(catalog.environments.first().map(|e| &e.name))),
+            tier: self.tier.clone().unwrap_or_else(|| first(catalog.tiers.first().map(|tier| &tier.name))),
+            scopes: self.scopes.clone(),
+            namespaces: self.namespaces.clone(),
+            addresses: self.ip_whitelist.clone(),
+            expires: self.expires.clone(),
+            form_id: None,
+        };
+        NewKey::parse(wish, catalog).map_err(Problem::fields)
+    }
+}
+
+/// What is to change. What is left out stays as it is.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEdit {
+    name: Option<String>,
+    scopes: Option<Vec<String>>,
+    namespaces: Option<Vec<String>>,
+    ip_whitelist: Option<Vec<String>>,
+    /// Days from now, as in `30d`, or `never`.
+    expires: Option<String>,
+}
+
+/// How a key is to be replaced.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RotationWish {
+    /// How long the old key goes on: `now` (not at all), `1h`, `24h` or `7d`.
+    #[serde(default)]
+    #[schema(value_type = String, default = "24h")]
+    window: Window,
+    /// With `key_compromise` the old key ends at once, whatever the window.
+    #[serde(default = "superseded")]
+    #[schema(value_type = String, default = "superseded")]
+    reason: Reason,
+}
+
+fn superseded() -> Reason {
+    Reason::Superseded
+}
+
+/// A key's successor. SECRET: in the answer that made it, and nowhere else.
+#[derive(Serialize, ToSchema)]
+pub struct RotatedApiKey {
+    #[serde(flatten)]
+    new: NewApiKey,
+    /// When the old key ends.
+    #[serde(with = "time::serde::rfc3339")]
+    old_key_ends_at: OffsetDateTime,
+    /// Where the end of the old key holds, if it has ended; null if it goes on.
+    receipt: Option<String>,
+}
+
+/// Why a key is revoked.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    #[serde(default)]
+    #[schema(value_type = String, example = "key_compromise", default = "no_longer_needed")]
+    reason: Reason,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RevokedAll {
+    /// How many that were.
+    revoked: usize,
+    receipt: String,
+}
+
+/// List the keys, newest first
+#[utoipa::path(
+    get, path = "/api/v1/api-keys", tag = "API keys", operation_id = "listKeys", params(Page),
+    responses((status = 200, description = "Part of the list.", body = Listed<ApiKey>), Refusals)
+)]
+pub async fn list(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<ViewKeys>,
+    page: Page,
+) -> Result<Json<Listed<ApiKey>>, Problem> {
+    let before = page.after::<KeyId>()?;
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let keys = store::before(&mut tx, permit.org(), before, page.limit + 1).await?;
+    tx.commit().await?;
+    let keys = keys.into_iter().map(|key| ApiKey::of(key, now)).collect();
+    Ok(Json(Listed::page(keys, page.limit, |key| key.id.to_string())))
+}
+
+/// Create a key
+#[utoipa::path(
+    post, path = "/api/v1/api-keys", tag = "API keys", operation_id = "createKey",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.")),
+    request_body = KeyWish,
+    responses(
+        (status = 201, description = "The key, shown once.", body = NewApiKey),
+        (status = 200, description = "A repeat: what was made, without its secret.", body = ApiKey),
+        Refusals
+    )
+)]
+pub async fn create(
+    State(management): State<Arc<Management>>,
+    Entry { caller, permit }: Entry<IssueKey>,
+    body: Body<KeyWish>,
+) -> Result<Response, Problem> {
+    let new = body.value.parse(&management.catalog)?;
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
+        return Ok(answer);
+    }
+    let issued = lifecycle::issue(&mut tx, &management.server_keys.audit, &permit, &new, now).await?;
+    let made = read(&mut tx, permit.org(), issued.id, now).await?;
+    repeat::keep(&mut tx, &caller, &body, &made).await?;
+    tx.commit().await?;
+    let place = format!("/api/v1/api-keys/{}", issued.id);
+    let answer = NewApiKey { made, key: issued.secret.reveal().to_owned() };
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(answer)).into_response())
+}
+
+/// Read a key
+#[utoipa::path(
+    get, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "readKey",
+    params(("id" = Uuid, Path, description = "The key's id.")),
+    responses((status = 200, description = "The key.", body = ApiKey), Refusals)
+)]
+pub async fn one(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<ViewKeys>,
+    KeyPath(id): KeyPath,
+) -> Result<Json<ApiKey>, Problem> {
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let key = read(&mut tx, permit.org(), id, management.clock.now()).await?;
+    tx.commit().await?;
+    Ok(Json(key))
+}
+
+/// Change a key: its name, scopes, namespaces, addresses or expiry
+#[utoipa::path(
+    patch, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "editKey",
+    params(("id" = Uuid, Path, description = "The key's id.")), request_body = KeyEdit,
+    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+)]
+pub async fn patch(
+    state: State<Arc<Management>>,
+    entry: Entry<EditKey>,
+    id: KeyPath,
+    body: Body<KeyEdit>,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    edit(state, entry, id, body).await
+}
+
+/// Change a key, as PATCH does
+#[utoipa::path(
+    put, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "putKey",
+    params(("id" = Uuid, Path, description = "The key's id.")), request_body = KeyEdit,
+    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+)]
+pub async fn put(
+    state: State<Arc<Management>>,
+    entry: Entry<EditKey>,
+    id: KeyPath,
+    body: Body<KeyEdit>,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    edit(state, entry, id, body).await
+}
+
+async fn edit(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<EditKey>,
+    KeyPath(id): KeyPath,
+    Body { value: wish, .. }: Body<KeyEdit>,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    let begun = Instant::now();
+    let KeyEdit { name, scopes, namespaces, ip_whitelist, expires } = wish;
+    let wish = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires };
+    let (key, now) = (&management.server_keys.audit, management.clock.now());
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let changed = lifecycle::edit(&mut tx, key, &permit, id, &wish, &management.catalog, now).await?;
+    management.settle(tx, permit.org(), id, &changed, begun, now).await
+}
+
+/// Disable a key, until it is enabled again
+#[utoipa::path(
+    post, path = "/api/v1/api-keys/{id}/disable", tag = "API keys", operation_id = "disableKey",
+    params(("id" = Uuid, Path, description = "The key's id.")),
+    request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
+    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+)]
+pub async fn disable(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<EditKey>,
+    KeyPath(id): KeyPath,
+    _: Body<Nothing>,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    let begun = Instant::now();
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let changed = lifecycle::disable(&mut tx, &management.server_keys.audit, &permit, id, now).await?;
+    management.settle(tx, permit.org(), id, &changed, begun, now).await
+}
+
+/// Enable a key that was disabled
+#[utoipa::path(
+    post, path = "/api/v1/api-keys/{id}/enable", tag = "API keys", operation_id = "enableKey",
+    params(("id" = Uuid, Path, description = "The key's id.")),
+    request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
+    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+)]
+pub async fn enable(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<EditKey>,
+    KeyPath(id): KeyPath,
+    _: Body<Nothing>,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    let begun = Instant::now();
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let changed = lifecycle::enable(&mut tx, &management.server_keys.audit, &permit, id, now).await?;
+    management.settle(tx, permit.org(), id, &changed, begun, now).await
+}
+
+/// Replace a key with a successor that inherits everything
+///
+/// The old key goes on for the window. Where it ends at once, no node accepts it any more when this answers.
+#[utoipa::path(
+    post, path = "/api/v1/api-keys/{id}/rotate", tag = "API keys", operation_id = "rotateKey",
+    params(
+        ("id" = Uuid, Path, description = "The key's id."),
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.")
+    ),
+    request_body = Option<RotationWish>,
+    responses(
+        (status = 201, description = "The successor, shown once.", body = RotatedApiKey),
+        (status = 200, description = "A repeat: what was made, without its secret.", body = ApiKey),
+        Refusals
+    )
+)]
+pub async fn rotate(
+    State(management): State<Arc<Management>>,
+    Entry { caller, permit }: Entry<RotateKey>,
+    KeyPath(id): KeyPath,
+    body: Body<RotationWish>,
+) -> Result<Response, Problem> {
+    let begun = Instant::now();
+    let (key, now) = (&management.server_keys.audit, management.clock.now());
+    let rotation = Rotation { window: body.value.window, reason: body.value.reason, form_id: None };
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
+        return Ok(answer);
+    }
+    let rotated = lifecycle::rotate(&mut tx, key, &permit, id, &rotation, &management.catalog, now).await?;
+    let made = read(&mut tx, permit.org(), rotated.issued.id, now).await?;
+    repeat::keep(&mut tx, &caller, &body, &made).await?;
+    let revision = revocation::commit(tx).await?;
+    let receipt = match rotated.narrows {
+        // The successor's secret has to be told, whether or not the end of the old key could be seen to hold.
+        true => Some(match revocation::wait(&management.db, revision, begun).await {
+            Ok(receipt) => receipt.to_string(),
+            Err(error) => Problem::from(error).detail,
+        }),
+        false => None,
+    };
+    let answer = RotatedApiKey {
+        new: NewApiKey { made, key: rotated.issued.secret.reveal().to_owned() },
+        old_key_ends_at: rotated.retire_at,
+        receipt,
+    };
+    let place = format!("/api/v1/api-keys/{}", rotated.issued.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(answer)).into_response())
+}
+
+/// Revoke a key, for good
+///
+/// When this answers, no node accepts the key any more. Revoking what is revoked already is fine.
+#[utoipa::path(
+    post, path = "/api/v1/api-keys/{id}/revoke", tag = "API keys", operation_id = "revokeKey",
+    params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<Revocation>,
+    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+)]
+pub async fn revoke(
+    State(management): State<Arc<Management>>,
+    entry: Entry<RevokeKey>,
+    KeyPath(id): KeyPath,
+    Body { value: Revocation { reason }, .. }: Body<Revocation>,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    end(&management, entry, id, reason).await
+}
+
+/// Revoke a key, for good: no longer needed
+///
+/// Like revoke, without a reason. The key stays in the list.
+#[utoipa::path(
+    delete, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "deleteKey",
+    params(("id" = Uuid, Path, description = "The key's id.")),
+    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+)]
+pub async fn delete(
+    State(management): State<Arc<Management>>,
+    entry: Entry<RevokeKey>,
+    KeyPath(id): KeyPath,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    end(&management, entry, id, Reason::default()).await
+}
+
+async fn end(
+    management: &Management,
+    Entry { permit, .. }: Entry<RevokeKey>,
+    id: KeyId,
+    reason: Reason,
+) -> Result<Json<ChangedApiKey>, Problem> {
+    let begun = Instant::now();
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let revoked = lifecycle::revoke(&mut tx, &management.server_keys.audit, &permit, id, reason, now).await?;
+    let changed = Changed { name: revoked.name, changed: !revoked.already, narrows: true };
+    management.settle(tx, permit.org(), id, &changed, begun, now).await
+}
+
+/// Revoke every key of the organization
+#[utoipa::path(
+    post, path = "/api/v1/api-keys/revoke-all", tag = "API keys", operation_id = "revokeAllKeys",
+    request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
+    responses((status = 200, description = "None is left.", body = RevokedAll), Refusals)
+)]
+pub async fn revoke_all(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<RevokeAllKeys>,
+    _: Body<Nothing>,
+) -> Result<Json<RevokedAll>, Problem> {
+    let begun = Instant::now();
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let revoked = lifecycle::revoke_all(&mut tx, &management.server_keys.audit, &permit, now).await?;
+    let revision = revocation::commit(tx).await?;
+    let receipt = revocation::wait(&management.db, revision, begun).await?.to_string();
+    Ok(Json(RevokedAll { revoked, receipt }))
+}
+
+async fn read(db: &mut PgConnection, org: OrgId, id: KeyId, now: OffsetDateTime) -> Result<ApiKey, Problem> {
+    let key = store::one(db, org, id).await?.ok_or(KeyError::NotFound)?;
+    Ok(ApiKey::of(key, now))
+}
+
+impl Management {
+    /// Commits a change of a key and answers the key as it is now: where the change narrows, only once it holds everywhere.
+    async fn settle(
+        &self,
+        mut tx: Transaction<'static, Postgres>,
+        org: OrgId,
+        id: KeyId,
+        changed: &Changed,
+        begun: Instant,
+        now: OffsetDateTime,
+    ) -> Result<Json<ChangedApiKey>, Problem> {
+        let key = read(&mut tx, org, id, now).await?;
+        let receipt = if changed.narrows {
+            let revision = revocation::commit(tx).await?;
+            Some(revocation::wait(&self.db, revision, begun).await?.to_string())
+        } else {
+            tx.commit().await?;
+            None
+        };
+        Ok(Json(ChangedApiKey { key, receipt }))
+    }
+}

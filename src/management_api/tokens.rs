@@ -1,0 +1,62 @@
+//! A valid token is exchanged for a fresh one of the same session, while the session lives.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+use http::StatusCode;
+use serde::Serialize;
+use time::OffsetDateTime;
+use utoipa::ToSchema;
+
+use super::{
+    Management,
+    body::{Body, Nothing},
+    door::Caller,
+    problem::{Problem, Refusals},
+};
+use crate::{
+    accounts::access_token,
+    database::{self, Reach},
+};
+
+/// SECRET: in the answer that made it, and nowhere else.
+#[derive(Serialize, ToSchema)]
+pub struct Token {
+    access_token: String,
+    #[schema(example = "Bearer")]
+    token_type: &'static str,
+    /// Seconds.
+    expires_in: i64,
+    #[serde(with = "time::serde::rfc3339")]
+    expires_at: OffsetDateTime,
+}
+
+/// Exchange the token for a fresh one
+///
+/// The fresh token belongs to the same console session, and ends with it. The one that was sent stays valid until it
+/// expires.
+#[utoipa::path(
+    post, path = "/api/v1/tokens", tag = "Access tokens", operation_id = "createToken",
+    request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
+    responses((status = 201, description = "A fresh token, shown once.", body = Token), Refusals)
+)]
+pub async fn create(
+    State(management): State<Arc<Management>>,
+    caller: Caller,
+    _: Body<Nothing>,
+) -> Result<(StatusCode, Json<Token>), Problem> {
+    let keys = &management.server_keys;
+    let now = management.clock.now();
+    let mut tx = database::begin(&management.db, Reach::Org(caller.org.id)).await?;
+    let token =
+        access_token::mint(&mut tx, &keys.audit, &keys.tokens, &management.origin, &caller.actor, caller.session, now)
+            .await?;
+    tx.commit().await?;
+    let answer = Token {
+        access_token: token.reveal(),
+        token_type: "Bearer",
+        expires_in: access_token::LIFETIME.whole_seconds(),
+        expires_at: token.expires_at,
+    };
+    Ok((StatusCode::CREATED, Json(answer)))
+}
