@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # Otherwise sqlx's macros would read a user's DATABASE_URL, meant for the server, while compiling.
 export SQLX_OFFLINE = true
 
-.PHONY: help run test build bench prove-revocation lint dev sqlx clean
+.PHONY: help run test build bench prove-revocation schemathesis lint dev sqlx clean
 
 help:
 	@cat <<-'END'
@@ -20,6 +20,8 @@ help:
 	make bench   figures, side by side
 	make prove-revocation
 	             minutes of revokes, faults and a million verifies; 0 keys accepted that were revoked
+	make schemathesis
+	             the management API against its own OpenAPI document: every check, as owner, viewer and nobody
 	make lint    formatting, clippy for both halves, stylesheet, scripts
 	make dev     serve, and build again on every change
 	make sqlx    regenerate .sqlx/ after a change to a query or a migration
@@ -57,6 +59,13 @@ prove-revocation:
 	@.ci/setup run
 	.ci/front target/release
 	.ci/with cargo test --locked --release --test integration a_million_calls -- --ignored --nocapture
+
+# Of the quick profile: what takes the time is not the server.
+schemathesis:
+	@.ci/setup run
+	.ci/front target/debug
+	.ci/with cargo build --locked --bin keydesk
+	.ci/with .ci/schemathesis
 
 lint:
 	@.ci/setup build

@@ -238,14 +238,13 @@ test('a long list is read page by page, forwards and back, and each key is on on
   const seen = async () => page.getByRole('rowheader').getByRole('link').evaluateAll(links => links.map(link => link.href));
   const all = new Set(await seen());
   await expect(page.getByRole('link', { name: 'Previous' })).toHaveCount(0);
-  const first = await page.getByRole('navigation', { name: 'Pages' }).textContent();
+  const total = Number.parseInt(await page.getByText(/^\d+ keys$/).textContent(), 10);
   let pages = 1;
   for (; await page.getByRole('link', { name: 'Next' }).count(); pages += 1) {
     await page.getByRole('link', { name: 'Next' }).click();
     await expect(page).toHaveURL(`/keys?page=${pages + 1}`);
     for (const href of await seen()) all.add(href);
   }
-  const total = Number(/(\d+) keys/.exec(first)[1]);
   expect(total).toBeGreaterThanOrEqual(120);
   expect(pages).toBe(Math.ceil(total / 50));
   expect(all.size).toBe(total);

@@ -12,13 +12,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Management, problem::Problem};
-use crate::{keys::model::KeyId, secrets::Digest};
+use crate::{keys::model::KeyId, programs, secrets::Digest};
 
-/// No request comes near it.
-const MAX_BODY: usize = 64 * 1024;
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
-/// A JSON body. Nothing at all is read as an object without fields.
+/// A JSON body. Nothing at all is read as null: what a body that may be left out is then.
 pub struct Body<T> {
     pub value: T,
     /// By what a repeat is known as one.
@@ -35,18 +33,20 @@ impl<T: DeserializeOwned> FromRequest<Arc<Management>> for Body<T> {
         let key = idempotency_key(&parts)?;
         let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Send a body of at most 64 KiB.");
         // What announces itself as too large is not waited for.
-        let announced =
-            parts.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        if programs::announces_too_much(&parts.headers) {
             return Err(too_large());
         }
-        let bytes = to_bytes(body, MAX_BODY).await.map_err(|_| too_large())?;
+        let bytes = to_bytes(body, programs::MAX_BODY as usize).await.map_err(|_| too_large())?;
         let json = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json);
         if !bytes.is_empty() && !json {
             let detail = "Send the body as Content-Type: application/json.";
             return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail));
         }
-        let text: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        let text: &[u8] = if bytes.is_empty() { b"null" } else { &bytes };
+        // Which would be read as an object's fields in their order.
+        if text.trim_ascii_start().starts_with(b"[") {
+            return Err(Problem::bad_request("The body is to be a JSON object."));
+        }
         let value = serde_json::from_slice(text).map_err(|error| {
             // Which field, and what was expected. Bodies hold no secrets here.
             Problem::bad_request(format!("The body cannot be taken: {error}."))
@@ -110,7 +110,8 @@ impl Page {
     /// Where to go on.
     pub fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
         let cursor = self.cursor.as_deref().map(str::parse).transpose();
-        cursor.map_err(|_| Problem::bad_request("\"cursor\" is the next_cursor of a list, as it was answered."))
+        let sentence = "Send the next_cursor of a list, as it was answered.";
+        cursor.map_err(|_| Problem::fields(vec![("cursor", sentence.to_owned())]))
     }
 }
 

@@ -19,11 +19,8 @@ use crate::{
         standing::{Standing, standing},
         store::Org,
     },
+    programs::RequestId,
 };
-
-/// The id that an answer carries and the log knows it by.
-#[derive(Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// Of a user agent, no more than this many characters are kept.
 const AGENT_CHARS: usize = 200;

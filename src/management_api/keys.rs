@@ -146,6 +146,7 @@ pub struct ChangedApiKey {
 #[serde(deny_unknown_fields)]
 pub struct KeyWish {
     /// 1 to 80 visible characters.
+    #[schema(min_length = 1, max_length = 80)]
     name: String,
     /// Left out: the catalog's first.
     environment: Option<String>,
@@ -160,7 +161,7 @@ pub struct KeyWish {
     ip_whitelist: Vec<String>,
     /// Days, as in `30d`, or `never`.
     #[serde(default = "never")]
-    #[schema(default = "never")]
+    #[schema(default = "never", pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
     expires: String,
 }
 
@@ -190,11 +191,14 @@ impl KeyWish {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyEdit {
+    /// 1 to 80 visible characters.
+    #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
     scopes: Option<Vec<String>>,
     namespaces: Option<Vec<String>>,
     ip_whitelist: Option<Vec<String>>,
     /// Days from now, as in `30d`, or `never`.
+    #[schema(pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
     expires: Option<String>,
 }
 
@@ -204,11 +208,11 @@ pub struct KeyEdit {
 pub struct RotationWish {
     /// How long the old key goes on: `now` (not at all), `1h`, `24h` or `7d`.
     #[serde(default)]
-    #[schema(value_type = String, default = "24h")]
+    #[schema(value_type = String, default = "24h", pattern = "^(now|1h|24h|7d)$")]
     window: Window,
     /// With `key_compromise` the old key ends at once, whatever the window.
     #[serde(default = "superseded")]
-    #[schema(value_type = String, default = "superseded")]
+    #[schema(value_type = String, default = "superseded", pattern = "^(no_longer_needed|superseded|key_compromise|affiliation_changed|other)$")]
     reason: Reason,
 }
 
@@ -233,7 +237,7 @@ pub struct RotatedApiKey {
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     #[serde(default)]
-    #[schema(value_type = String, example = "key_compromise", default = "no_longer_needed")]
+    #[schema(value_type = String, example = "key_compromise", default = "no_longer_needed", pattern = "^(no_longer_needed|superseded|key_compromise|affiliation_changed|other)$")]
     reason: Reason,
 }
 
@@ -266,7 +270,7 @@ pub async fn list(
 /// Create a key
 #[utoipa::path(
     post, path = "/api/v1/api-keys", tag = "API keys", operation_id = "createKey",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")),
     request_body = KeyWish,
     responses(
         (status = 201, description = "The key, shown once.", body = NewApiKey),
@@ -367,7 +371,7 @@ pub async fn disable(
     State(management): State<Arc<Management>>,
     Entry { permit, .. }: Entry<EditKey>,
     KeyPath(id): KeyPath,
-    _: Body<Nothing>,
+    _: Body<Option<Nothing>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
     let begun = Instant::now();
     let now = management.clock.now();
@@ -387,7 +391,7 @@ pub async fn enable(
     State(management): State<Arc<Management>>,
     Entry { permit, .. }: Entry<EditKey>,
     KeyPath(id): KeyPath,
-    _: Body<Nothing>,
+    _: Body<Option<Nothing>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
     let begun = Instant::now();
     let now = management.clock.now();
@@ -403,7 +407,7 @@ pub async fn enable(
     post, path = "/api/v1/api-keys/{id}/rotate", tag = "API keys", operation_id = "rotateKey",
     params(
         ("id" = Uuid, Path, description = "The key's id."),
-        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.")
+        ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")
     ),
     request_body = Option<RotationWish>,
     responses(
@@ -416,11 +420,13 @@ pub async fn rotate(
     State(management): State<Arc<Management>>,
     Entry { caller, permit }: Entry<RotateKey>,
     KeyPath(id): KeyPath,
-    body: Body<RotationWish>,
+    body: Body<Option<RotationWish>>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let rotation = Rotation { window: body.value.window, reason: body.value.reason, form_id: None };
+    let (window, reason) =
+        body.value.as_ref().map_or_else(|| (Window::default(), superseded()), |wish| (wish.window, wish.reason));
+    let rotation = Rotation { window, reason, form_id: None };
     let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
     if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
         return Ok(answer);
@@ -456,35 +462,11 @@ pub async fn rotate(
 )]
 pub async fn revoke(
     State(management): State<Arc<Management>>,
-    entry: Entry<RevokeKey>,
-    KeyPath(id): KeyPath,
-    Body { value: Revocation { reason }, .. }: Body<Revocation>,
-) -> Result<Json<ChangedApiKey>, Problem> {
-    end(&management, entry, id, reason).await
-}
-
-/// Revoke a key, for good: no longer needed
-///
-/// Like revoke, without a reason. The key stays in the list.
-#[utoipa::path(
-    delete, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "deleteKey",
-    params(("id" = Uuid, Path, description = "The key's id.")),
-    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
-)]
-pub async fn delete(
-    State(management): State<Arc<Management>>,
-    entry: Entry<RevokeKey>,
-    KeyPath(id): KeyPath,
-) -> Result<Json<ChangedApiKey>, Problem> {
-    end(&management, entry, id, Reason::default()).await
-}
-
-async fn end(
-    management: &Management,
     Entry { permit, .. }: Entry<RevokeKey>,
-    id: KeyId,
-    reason: Reason,
+    KeyPath(id): KeyPath,
+    Body { value, .. }: Body<Option<Revocation>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
+    let reason = value.map(|revocation| revocation.reason).unwrap_or_default();
     let begun = Instant::now();
     let now = management.clock.now();
     let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
@@ -502,7 +484,7 @@ async fn end(
 pub async fn revoke_all(
     State(management): State<Arc<Management>>,
     Entry { permit, .. }: Entry<RevokeAllKeys>,
-    _: Body<Nothing>,
+    _: Body<Option<Nothing>>,
 ) -> Result<Json<RevokedAll>, Problem> {
     let begun = Instant::now();
     let now = management.clock.now();

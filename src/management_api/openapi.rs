@@ -2,12 +2,14 @@
 
 use axum::response::{IntoResponse, Response};
 use http::header;
+use serde_json::{Value, json};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
 use super::problem::{FieldProblem, ProblemDocument};
+use crate::catalog::Catalog;
 
 /// What is said of the API as a whole.
 #[derive(OpenApi)]
@@ -35,8 +37,32 @@ impl Modify for AccessToken {
     }
 }
 
+/// Says in the document what there is to choose from in this deployment.
+pub fn fit(document: &mut Value, catalog: &Catalog) {
+    let environments: Vec<_> = catalog.environments.iter().map(|environment| json!(environment.name)).collect();
+    let tiers: Vec<_> = catalog.tiers.iter().map(|tier| json!(tier.name)).collect();
+    let scopes: Vec<_> = catalog.scopes.iter().map(|scope| json!(scope.name)).collect();
+    // Null, like nothing at all, is the first.
+    let or_null = |choices: &[Value]| json!([choices, &[Value::Null]].concat());
+    let mut say = |schema: &str, word: &str, value: Value| {
+        if let Some(Value::Object(schema)) = document.pointer_mut(&format!("/components/schemas/{schema}")) {
+            schema.insert(word.to_owned(), value);
+        }
+    };
+    say("KeyWish/properties/environment", "enum", or_null(&environments));
+    say("KeyWish/properties/tier", "enum", or_null(&tiers));
+    say("WebhookWish/properties/environment", "enum", json!(environments));
+    for wish in ["KeyWish", "KeyEdit"] {
+        // Where the catalog has wildcards, a scope may also be one of those.
+        if !catalog.wildcards {
+            say(&format!("{wish}/properties/scopes/items"), "enum", json!(scopes));
+        }
+        say(&format!("{wish}/properties/namespaces/items"), "pattern", json!("^[A-Za-z0-9._-]{1,64}$"));
+    }
+}
+
 /// The page's own policy: its script and its sheet, and the document.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; \
                       form-action 'none'; frame-ancestors 'none'";
 
 pub async fn page() -> Response {

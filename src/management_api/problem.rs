@@ -1,16 +1,14 @@
 //! Errors, as `application/problem+json` (RFC 9457): one closed list of how things are refused here.
 
-use axum::{
-    Json,
-    response::{IntoResponse, Response},
-};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use serde::Serialize;
+use serde_json::json;
 use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    accounts::access_token::MintError, keys::error::KeyError, revocation::Unconfirmed, webhooks::WebhookError,
+    accounts::access_token::MintError, keys::error::KeyError, programs, revocation::Unconfirmed, webhooks::WebhookError,
 };
 
 /// What is wrong with one field.
@@ -31,9 +29,10 @@ pub struct Problem {
     pub errors: Vec<FieldProblem>,
 }
 
-/// Any answer that is an error.
-#[derive(Serialize, ToSchema)]
+/// Any answer that is an error: a [`programs::Problem`], as the document describes it.
+#[derive(ToSchema)]
 #[schema(title = "Problem")]
+#[allow(dead_code, reason = "read by the document's generator alone")]
 pub struct ProblemDocument {
     /// Stable: what programs compare.
     #[schema(example = "urn:keydesk:problem:not-found")]
@@ -44,7 +43,6 @@ pub struct ProblemDocument {
     /// A sentence that says what to do.
     pub detail: String,
     /// Which fields need mending, where it is about fields.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schema(required = false)]
     pub errors: Vec<FieldProblem>,
     /// What the log knows the request by.
@@ -121,26 +119,18 @@ impl Problem {
 
     /// The whole answer, for a request.
     pub fn answer(self, request_id: Uuid) -> Response {
-        let document = ProblemDocument {
-            r#type: format!("urn:keydesk:problem:{}", self.kind),
-            title: self.status.canonical_reason().unwrap_or("Error"),
-            status: self.status.as_u16(),
-            detail: self.detail,
-            errors: self.errors,
-            request_id,
+        // RFC 6750 §3.1: no error code where no credential was sent.
+        let challenge = match (self.status, self.kind) {
+            (StatusCode::UNAUTHORIZED, "missing-token") => Some("Bearer realm=\"management\""),
+            (StatusCode::UNAUTHORIZED, _) => Some("Bearer realm=\"management\", error=\"invalid_token\""),
+            _ => None,
         };
-        let mut response = (self.status, Json(document)).into_response();
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        if self.status == StatusCode::UNAUTHORIZED {
-            // RFC 6750 §3.1: no error code where no credential was sent.
-            let challenge = match self.kind {
-                "missing-token" => "Bearer realm=\"management\"",
-                _ => "Bearer realm=\"management\", error=\"invalid_token\"",
-            };
-            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+        let mut problem = programs::Problem::new(self.status, self.kind, self.detail, request_id);
+        problem.challenge = challenge.map(str::to_owned);
+        if !self.errors.is_empty() {
+            problem = problem.with("errors", json!(self.errors));
         }
-        response
+        problem.into_response()
     }
 }
 

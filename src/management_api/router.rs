@@ -13,19 +13,19 @@ use axum::{
     routing::{any, get},
 };
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 use uuid::Uuid;
 
 use super::{
-    Management, audit_log,
-    door::RequestId,
-    keys, members,
+    Management, audit_log, keys, members,
     openapi::{self, Document},
     problem::Problem,
     tokens, webhooks,
 };
+use crate::{catalog::Catalog, programs::RequestId};
 
 /// The routes that the document does not describe: the document itself, its page, and the public keys.
 pub const UNDESCRIBED: [(&str, &str); 5] = [
@@ -46,7 +46,7 @@ fn described() -> OpenApiRouter<Arc<Management>> {
         .routes(routes!(tokens::create))
         .routes(routes!(keys::list, keys::create))
         .routes(routes!(keys::revoke_all))
-        .routes(routes!(keys::one, keys::patch, keys::put, keys::delete))
+        .routes(routes!(keys::one, keys::patch, keys::put))
         .routes(routes!(keys::disable))
         .routes(routes!(keys::enable))
         .routes(routes!(keys::rotate))
@@ -57,15 +57,18 @@ fn described() -> OpenApiRouter<Arc<Management>> {
         .routes(routes!(audit_log::list))
 }
 
-/// The document.
-pub fn document() -> utoipa::openapi::OpenApi {
-    described().split_for_parts().1
+/// The document, for a deployment with this catalog.
+pub fn document(catalog: &Catalog) -> Value {
+    // Not to be written out is no state a document can be in; without one the page says that there is none.
+    let mut document = serde_json::to_value(described().get_openapi()).unwrap_or_default();
+    openapi::fit(&mut document, catalog);
+    document
 }
 
 /// Everything under `/api`, and the public keys. Other paths are for whoever shares the listener.
 pub fn router(management: Arc<Management>) -> Router {
-    let (routes, document) = described().split_for_parts();
-    routes
+    let document = document(&management.catalog);
+    Router::from(described())
         .route("/.well-known/jwks.json", get(jwks))
         .route("/api/v1/openapi.json", get(async move || Json(document)))
         .route("/api/v1/docs", get(openapi::page))

@@ -43,7 +43,7 @@ pub struct Token {
 pub async fn create(
     State(management): State<Arc<Management>>,
     caller: Caller,
-    _: Body<Nothing>,
+    _: Body<Option<Nothing>>,
 ) -> Result<(StatusCode, Json<Token>), Problem> {
     let keys = &management.server_keys;
     let now = management.clock.now();

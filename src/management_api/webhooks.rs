@@ -77,7 +77,7 @@ pub async fn list(
 /// Generate an environment's first secret
 #[utoipa::path(
     post, path = "/api/v1/webhook-secrets", tag = "Webhook secrets", operation_id = "createWebhookSecret",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")),
     request_body = WebhookWish,
     responses(
         (status = 201, description = "The secret, shown once.", body = NewWebhookSecret),
@@ -98,7 +98,7 @@ pub async fn create(
 /// The old one is dead at the answer.
 #[utoipa::path(
     post, path = "/api/v1/webhook-secrets/regenerate", tag = "Webhook secrets", operation_id = "regenerateWebhookSecret",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.")),
+    params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")),
     request_body = WebhookWish,
     responses(
         (status = 201, description = "The secret, shown once.", body = NewWebhookSecret),

@@ -250,8 +250,8 @@ fn body_for(operation: &str) -> serde_json::Value {
         "createKey" => json!({ "name": "CI" }),
         "editKey" | "putKey" => json!({ "name": "Renamed" }),
         "createWebhookSecret" | "regenerateWebhookSecret" => json!({ "environment": "live" }),
-        "createToken" | "listKeys" | "revokeAllKeys" | "readKey" | "deleteKey" | "disableKey" | "enableKey"
-        | "rotateKey" | "revokeKey" | "listMembers" | "listWebhookSecrets" | "listAudit" => serde_json::Value::Null,
+        "createToken" | "listKeys" | "revokeAllKeys" | "readKey" | "disableKey" | "enableKey" | "rotateKey"
+        | "revokeKey" | "listMembers" | "listWebhookSecrets" | "listAudit" => serde_json::Value::Null,
         other => panic!("{other} is not in the doors table: add a body for it"),
     }
 }
@@ -285,7 +285,7 @@ async fn every_door_of_the_management_api() {
         format!("{door:<48}{}\n", cells.trim_end())
     };
     let mut table = row("", &scripts.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
-    let document = serde_json::to_value(management_api::router::document()).unwrap();
+    let document = management_api::router::document(&world.catalog);
     let described = document["paths"].as_object().unwrap().iter().flat_map(|(path, item)| {
         let operations = item.as_object().unwrap().iter();
         operations.map(move |(method, operation)| {
