@@ -57,6 +57,11 @@ impl Row {
         field(self.request_id.as_bytes());
         secrets::hmac_sha256(&key.0, &[previous, &canonical]).to_vec()
     }
+
+    /// As in an export: one JSON object on a line of its own.
+    pub fn to_line(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self).map(|line| line + "\n")
+    }
 }
 
 /// Where a chain is broken, and how.

@@ -79,6 +79,27 @@ pub async fn of_subject(db: &mut PgConnection, chain: Chain, subject: &str, limi
     .await
 }
 
+/// The number of a chain's last row; 0 if it has none.
+pub async fn last(db: &mut PgConnection, chain: Chain) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from audit_events where chain = $1"#, chain.id())
+        .fetch_one(db)
+        .await
+}
+
+/// The rows of a chain after `after` and up to `end`, in order.
+pub async fn between(db: &mut PgConnection, chain: Chain, after: i64, end: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        "select * from audit_events where chain = $1 and seq > $2 and seq <= $3 order by seq limit $4",
+        chain.id(),
+        after,
+        end,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// A whole chain in order, for an export.
 pub async fn whole(db: &mut PgConnection, chain: Chain) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain.id()).fetch_all(db).await

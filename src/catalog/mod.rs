@@ -24,6 +24,8 @@ pub struct Catalog {
     /// Whether a key does no more than who made it may today, and stops when they are disabled or no longer a member.
     /// Otherwise it belongs to the organization alone.
     pub bound_to_creator: bool,
+    /// The scope with which a key reads its organization's audit log on the key plane; `None`: no key does.
+    pub audit_scope: Option<String>,
     pub snippets: Snippets,
     /// The scopes that members of a role may use, for the roles that do not follow the rule of [`Catalog::role_allows`].
     roles: Vec<(Role, Vec<String>)>,

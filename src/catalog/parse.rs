@@ -39,6 +39,7 @@ struct RawCatalog {
     wildcards: bool,
     #[serde(default)]
     bound_to_creator: bool,
+    audit_scope: Option<Spanned<String>>,
     roles: Option<Spanned<RawRoles>>,
     environments: Spanned<Vec<RawEnvironment>>,
     tiers: Spanned<Vec<RawTier>>,
@@ -190,6 +191,7 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
         }
         Some(roles) => self::roles(&at, roles.into_inner(), &scopes)?,
     };
+    let audit_scope = raw.audit_scope.map(|scope| known_scope(&at, "audit_scope", scope, &scopes)).transpose()?;
     let catalog = Catalog {
         snippets: snippets(&at, raw.snippets, &brand)?,
         brand,
@@ -197,6 +199,7 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
         namespaces_required: raw.namespaces.required,
         wildcards: raw.wildcards,
         bound_to_creator: raw.bound_to_creator,
+        audit_scope,
         roles,
         service_prefix: raw.service_prefix.get_ref().clone(),
         environments,

@@ -28,6 +28,9 @@ impl Catalog {
         if self.bound_to_creator {
             rules.push("a key stops with its creator".to_owned());
         }
+        if let Some(scope) = &self.audit_scope {
+            rules.push(format!("a key with {scope} reads its organization's audit log"));
+        }
         vec![
             ("Brand", vec![self.brand.clone()]),
             ("Rules", rules),

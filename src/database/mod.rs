@@ -183,7 +183,7 @@ pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
     std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
-/// What a transaction on the console's or the operator's pool may touch: row-level security holds it to that.
+/// What a transaction may touch: row-level security holds it to that. (Verdicts need none: they begin at a digest.)
 #[derive(Clone, Copy, Debug)]
 pub enum Reach {
     /// The rows of one organization.

@@ -1,6 +1,9 @@
 //! Verify, whoami and healthz: skins of one decision.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use axum::{
     Extension, Json,
@@ -17,7 +20,7 @@ use super::{
 use crate::{
     catalog::Headers,
     database,
-    keys::verdict::{Asked, Verdict},
+    keys::verdict::{Asked, Record, Verdict},
     programs::{
         self, Problem, RequestId,
         credential::{self, Credential},
@@ -42,28 +45,14 @@ pub async fn whoami(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
 ) -> Response {
-    let shown = match shown(&headers, plane.catalog.headers, id) {
-        Ok(shown) => shown,
-        Err(refusal) => return *refusal,
-    };
-    let question = Question {
-        asked: Asked { address: plane.proxies.resolve(peer, &headers).known(), ..Asked::default() },
-        shown,
-        request_id: id.0,
-        agent: programs::agent(&headers),
-        via: None,
-        dry_run: false,
-        routed: true,
-        request: ("GET", "/v1/whoami"),
-    };
-    match plane.judge(question).await {
-        Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
+    match plane.ask_itself(id, peer, &headers, &[], "/v1/whoami").await {
+        Ok((record, metered)) => {
             let rate_limit = metered.as_ref().map(Into::into);
             let mut response = Json(Whoami { key: KeyFacts::from(&*record), rate_limit }).into_response();
             wire::put_rate(response.headers_mut(), metered.as_ref());
             response
         }
-        Judged { verdict, metered, .. } => plane.refusal(&verdict, id, metered.as_ref()),
+        Err(refusal) => *refusal,
     }
 }
 
@@ -132,6 +121,31 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
 }
 
 impl KeyPlane {
+    /// Judges a key that comes itself, for a `GET` of a path of ours that needs these scopes.
+    pub async fn ask_itself(
+        &self,
+        id: RequestId,
+        peer: SocketAddr,
+        headers: &HeaderMap,
+        scopes: &[String],
+        path: &str,
+    ) -> Result<(Arc<Record>, Option<Metered>), Box<Response>> {
+        let question = Question {
+            asked: Asked { address: self.proxies.resolve(peer, headers).known(), scopes, ..Asked::default() },
+            shown: shown(headers, self.catalog.headers, id)?,
+            request_id: id.0,
+            agent: programs::agent(headers),
+            via: None,
+            dry_run: false,
+            routed: true,
+            request: ("GET", path),
+        };
+        match self.judge(question).await {
+            Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => Ok((record, metered)),
+            Judged { verdict, metered, .. } => Err(Box::new(self.refusal(&verdict, id, metered.as_ref()))),
+        }
+    }
+
     pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered>) -> Response {
         let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
         wire::put_rate(response.headers_mut(), metered);

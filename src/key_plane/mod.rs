@@ -1,6 +1,7 @@
 //! PLANE: programs ask whether a key is good. API keys and service keys come in here; cookies and access tokens are
 //! nothing here.
 
+mod audit_chain;
 pub mod forward_auth;
 pub mod handlers;
 mod judge;

@@ -13,15 +13,16 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
-use super::{KeyPlane, forward_auth, handlers, metrics, ready};
+use super::{KeyPlane, audit_chain, forward_auth, handlers, metrics, ready};
 use crate::programs::{MAX_BODY, Problem, RequestId};
 
 /// Every route, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 5] = [
+pub const ROUTES: [(&str, &str); 6] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/v1/whoami"),
     ("GET", "/v1/forward-auth"),
+    ("GET", "/v1/audit/chain"),
     ("POST", "/v1/keys/verify"),
 ];
 
@@ -35,6 +36,11 @@ pub fn router(plane: KeyPlane) -> Router {
 
 /// The same listener, with other routes for programs beside: whatever is answered here carries the same headers.
 pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
+    // Where the catalog does not offer it, there is nothing at this path.
+    let audit_chain = match plane.catalog.audit_scope {
+        Some(_) => Router::new().route("/v1/audit/chain", get(audit_chain::audit_chain)),
+        None => Router::new(),
+    };
     Router::new()
         .route("/healthz", get(handlers::healthz))
         .route("/readyz", get(ready::readyz))
@@ -42,6 +48,7 @@ pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
         // Envoy asks with the client's method; only headers are read.
         .route("/v1/forward-auth", any(forward_auth::forward_auth))
         .route("/v1/keys/verify", post(handlers::verify))
+        .merge(audit_chain)
         .with_state(plane)
         .merge(others)
         .fallback(handlers::not_found)

@@ -1,15 +1,24 @@
 //! The audit log: no row, no effect; no change unnoticed.
 
+use std::net::SocketAddr;
+
+use axum::{body::Body, extract::ConnectInfo};
+use http::Request;
+use http_body_util::BodyExt;
 use keydesk::{
     audit::{
-        self, Chain, Row,
+        self, Chain, Event, Row,
         chain::{Broken, Checker},
     },
+    catalog::Catalog,
     database::Reach,
+    keys::lifecycle::Wish,
+    orgs::Actor,
 };
+use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::world::World;
+use crate::world::{Answer, TestKey, World};
 
 async fn check(world: &World) -> Result<(u64, i64), Broken> {
     let mut tx = world.begin(Reach::Operator).await;
@@ -191,4 +200,116 @@ async fn a_refused_act_of_staff_is_in_the_deployments_log() {
     world.support().await.get("/keys").await.is(403);
     let log = world.log_of(Chain::Deployment).await;
     assert_eq!(log.last().unwrap(), "denied: Refused: support may not see API keys");
+}
+
+/// A wish for a key of the catalog's first environment and tier.
+fn wish(world: &World, scope: &str) -> Wish {
+    Wish {
+        name: "Auditor".to_owned(),
+        environment: world.catalog.environments[0].name.clone(),
+        tier: world.catalog.tiers[0].name.clone(),
+        scopes: vec![scope.to_owned()],
+        expires: "never".to_owned(),
+        ..Wish::default()
+    }
+}
+
+#[tokio::test]
+async fn a_key_reads_its_organizations_chain_page_by_page() {
+    let world = World::of(Catalog::load("heso").unwrap(), "").await;
+    let key = world.make("acme", wish(&world, "audit:read")).await;
+    let theirs = world.make("other", wish(&world, "audit:read")).await;
+    let lines = |answer: &Answer| -> Vec<Row> {
+        assert_eq!(answer.is(200).header("content-type"), "application/jsonl; charset=utf-8");
+        assert_eq!(answer.header("cache-control"), "no-store");
+        answer.body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let whole = |rows: &[Row]| {
+        let mut checker = Checker::new(&world.server_keys.audit, rows[0].chain);
+        rows.iter().try_for_each(|row| checker.row(row)).unwrap();
+        checker.rows()
+    };
+    assert_eq!(whole(&lines(&world.program().bearer(&key.secret).get("/v1/audit/chain").await)), 2);
+    // Longer than a page, exactly two, and more than two.
+    let org = world.org("acme").await;
+    for rows in [101, 200, 201] {
+        let mut tx = world.begin(Reach::Org(org)).await;
+        let actor = Actor::operator();
+        while audit::store::last(&mut tx, Chain::Org(org)).await.unwrap() < rows {
+            let event = Event {
+                action: "test",
+                subject: String::new(),
+                summary: "A line\nbreak".to_owned(),
+                details: serde_json::json!({}),
+                refused: false,
+                actor: &actor,
+                at: world.clock.now(),
+            };
+            audit::record(&mut tx, &world.server_keys.audit, Chain::Org(org), event).await.unwrap();
+        }
+        tx.commit().await.unwrap();
+        let [bearer, header] = [
+            world.program().bearer(&key.secret).get("/v1/audit/chain").await,
+            world.program().with("x-api-key", &key.secret).get("/v1/audit/chain").await,
+        ];
+        assert_eq!(bearer.body, header.body);
+        let read = lines(&header);
+        assert!(whole(&read) == rows && read[0].chain == org.0, "{rows}");
+    }
+    let read = lines(&world.program().bearer(&theirs.secret).get("/v1/audit/chain").await);
+    assert!(whole(&read) == 2 && read[0].chain == world.org("other").await.0);
+}
+
+#[tokio::test]
+async fn a_chain_is_told_as_it_was_when_the_key_was_judged() {
+    let world = World::of(Catalog::load("heso").unwrap(), "").await;
+    let key = world.make("acme", wish(&world, "audit:read")).await.secret;
+    let mut request = Request::get("/v1/audit/chain").header("x-api-key", key).body(Body::empty()).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1))));
+    let response = world.keys.clone().oneshot(request).await.unwrap();
+    let before = world.log("acme").await.len();
+    world.make("acme", wish(&world, "audit:read")).await;
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert_eq!(body.iter().filter(|byte| **byte == b'\n').count(), before);
+}
+
+#[tokio::test]
+async fn a_chain_is_read_through_every_gate_and_only_where_the_catalog_offers_it() {
+    let default = include_str!("../catalog/presets/default.toml");
+    let catalog = format!("audit_scope = \"read\"\n{}", default.replacen("limit = 1000", "limit = 3", 1));
+    let world = World::of(Catalog::parse(&catalog).unwrap(), "").await;
+    let key = world.make("acme", wish(&world, "read")).await;
+    let ask = async |key: &TestKey| world.program().bearer(&key.secret).get("/v1/audit/chain").await;
+    let told = |answer: &Answer| (answer.status.as_u16(), answer.json()["code"].as_str().unwrap_or("").to_owned());
+    let other = world.make("acme", wish(&world, "write")).await;
+    assert_eq!(told(&ask(&other).await), (403, "INSUFFICIENT_SCOPE".to_owned()));
+    assert!(ask(&other).await.header("www-authenticate").ends_with("scope=\"read\""));
+    let elsewhere = Wish { addresses: vec!["203.0.113.7".to_owned()], ..wish(&world, "read") };
+    let elsewhere = world.make("acme", elsewhere).await;
+    assert_eq!(told(&ask(&elsewhere).await), (403, "IP_NOT_ALLOWED".to_owned()));
+    for left in [2, 1, 0] {
+        assert!(ask(&key).await.is(200).header("ratelimit").starts_with(&format!("\"standard\";r={left};")));
+    }
+    let answer = ask(&key).await;
+    assert_eq!(told(&answer), (429, "RATE_LIMITED".to_owned()));
+    assert!(!answer.header("retry-after").is_empty());
+    world.clock.advance(time::Duration::minutes(15));
+    world.settle().await;
+    let form = [("key_id", key.id.to_string()), ("reason", "other".to_owned())];
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    world.owner_of("acme").await.post("/console/fn/keys/revoke", &form).await.is(200);
+    assert_eq!(told(&ask(&key).await), (401, "REVOKED".to_owned()));
+    world.usage.flush(&world.keys_db).await.unwrap();
+    let used: (i64, i64) = sqlx::query_as(
+        "select sum(calls) filter (where code = 'VALID')::bigint, sum(calls) filter (where code <> 'VALID')::bigint
+         from key_usage where key_id = $1",
+    )
+    .bind(key.id.0)
+    .fetch_one(&world.owner)
+    .await
+    .unwrap();
+    assert_eq!(used, (3, 2));
+    let plain = World::new().await;
+    let key = plain.key("acme", &["read", "write", "admin"], "never").await;
+    plain.program().bearer(&key.secret).get("/v1/audit/chain").await.is(404).says("There is nothing at this path.");
 }

@@ -1,7 +1,8 @@
 //! One organization's rows are nothing to another: by the application's own queries, and by the database alone.
 
-use keydesk::database::Reach;
+use keydesk::{catalog::Catalog, database::Reach, keys::lifecycle::Wish};
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 use crate::world::World;
 
@@ -123,6 +124,47 @@ async fn the_database_alone_keeps_organizations_apart() {
     assert!(planted.unwrap_err().to_string().contains("row-level security"));
 }
 
+/// HESO's catalog, whose keys read the audit log on the key plane.
+async fn heso() -> (World, String) {
+    let world = World::of(Catalog::load("heso").unwrap(), "").await;
+    let wish = || Wish {
+        name: "Auditor".to_owned(),
+        environment: "live".to_owned(),
+        tier: "standard".to_owned(),
+        scopes: vec!["audit:read".to_owned()],
+        expires: "never".to_owned(),
+        ..Wish::default()
+    };
+    world.make("other", wish()).await;
+    let key = world.make("acme", wish()).await.secret;
+    (world, key)
+}
+
+#[tokio::test]
+async fn the_database_alone_keeps_the_key_plane_to_one_organizations_audit_log() {
+    let (world, _) = heso().await;
+    let (acme, other) = (world.org("acme").await, world.org("other").await);
+    for (reach, seen) in
+        [(Reach::Org(acme), vec![acme.0]), (Reach::Org(other), vec![other.0]), (Reach::Nothing, vec![])]
+    {
+        let mut tx = keydesk::database::begin(&world.keys_db, reach).await.unwrap();
+        // No WHERE.
+        let chains: Vec<Uuid> =
+            sqlx::query_scalar("select distinct chain from audit_events").fetch_all(&mut *tx).await.unwrap();
+        assert_eq!(chains, seen, "{reach:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_key_planes_query_alone_keeps_it_to_one_organizations_audit_log() {
+    let (world, key) = heso().await;
+    let acme = world.org("acme").await;
+    world.change("alter table audit_events no force row level security, disable row level security").await;
+    let answer = world.program().bearer(&key).get("/v1/audit/chain").await;
+    assert_eq!(answer.is(200).body.lines().count(), world.log("acme").await.len());
+    assert!(answer.body.lines().all(|line| line.starts_with(&format!("{{\"chain\":\"{acme}\""))), "{}", answer.body);
+}
+
 /// Runs a statement as a plane's role and expects Postgres to refuse it.
 async fn refused(world: &World, plane: &sqlx::PgPool, statement: &'static str) {
     let mut tx = plane.begin().await.unwrap();
@@ -140,7 +182,10 @@ async fn the_key_plane_cannot_read_what_it_does_not_need() {
         "select * from users",
         "select digest from sessions",
         "select ciphertext from webhook_secrets",
-        "select * from audit_events",
+        "select * from audit_heads",
+        "insert into audit_events select * from audit_events",
+        "update audit_events set summary = ''",
+        "delete from audit_events",
         "select * from members",
         "select * from setup_links",
         "select hint from api_keys",

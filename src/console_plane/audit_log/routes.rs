@@ -76,11 +76,10 @@ async fn lines(visit: &Visit) -> Result<String, ConsoleError> {
     tx.commit().await?;
     let mut lines = String::new();
     for row in rows {
-        lines += &serde_json::to_string(&row).map_err(|error| {
+        lines += &row.to_line().map_err(|error| {
             tracing::error!(%error, "an audit row could not be written as JSON");
             ConsoleError::Unavailable
         })?;
-        lines.push('\n');
     }
     Ok(lines)
 }

@@ -1,0 +1,73 @@
+//! `GET /v1/audit/chain`: a key reads the audit log of its organization, where the catalog names a scope for that.
+
+use std::net::SocketAddr;
+
+use axum::{
+    BoxError, Extension,
+    body::Body,
+    extract::{ConnectInfo, State},
+    response::{IntoResponse, Response},
+};
+use futures::{Stream, stream};
+use http::{HeaderMap, header};
+use sqlx::PgPool;
+
+use super::{KeyPlane, wire};
+use crate::{
+    audit::{self, Chain},
+    database::{self, Reach},
+    keys::verdict::Verdict,
+    orgs::OrgId,
+    programs::RequestId,
+};
+
+/// So many rows are read at once. Between two reads neither a connection nor anything but these rows is held, however
+/// slowly they are taken.
+const PAGE: i64 = 100;
+
+/// The chain as it is when the key is judged, one JSON object a line: what `keydesk audit verify` reads.
+pub async fn audit_chain(
+    State(plane): State<KeyPlane>,
+    Extension(id): Extension<RequestId>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    headers: HeaderMap,
+) -> Response {
+    let scopes = plane.catalog.audit_scope.as_slice();
+    let (record, metered) = match plane.ask_itself(id, peer, &headers, scopes, "/v1/audit/chain").await {
+        Ok(good) => good,
+        Err(refusal) => return *refusal,
+    };
+    let mut response = match end(&plane.keys, record.org_id).await {
+        Ok(end) => {
+            let lines = lines(plane.keys.clone(), record.org_id, end);
+            ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], Body::from_stream(lines)).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "an audit chain could not be read");
+            plane.refusal(&Verdict::Unavailable, id, None)
+        }
+    };
+    wire::put_rate(response.headers_mut(), metered.as_ref());
+    response
+}
+
+async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {
+    let mut tx = database::begin(keys, Reach::Org(org)).await?;
+    audit::store::last(&mut tx, Chain::Org(org)).await
+}
+
+/// Up to the row that was the last when the key was judged: later ones are told to whoever may still ask then. An error
+/// in the middle cuts the connection off, so that a part is not taken for the whole.
+fn lines(keys: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
+    stream::try_unfold((keys, 0), move |(keys, after)| async move {
+        let mut tx = database::begin(&keys, Reach::Org(org)).await?;
+        let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE).await?;
+        drop(tx);
+        let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
+        let mut lines = String::new();
+        for row in rows {
+            lines += &row.to_line()?;
+        }
+        Ok(Some((lines, (keys, last))))
+    })
+}
