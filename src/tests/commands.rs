@@ -281,10 +281,10 @@ fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_
 
 #[tokio::test]
 async fn a_given_postgres_is_used_by_an_owner_who_is_no_superuser() {
-    let (url, data) = crate::world::plain_owners_database().await;
+    let (database, data) = crate::world::plain_owners_database().await;
     let own = Folder::new();
     let run = |arguments: &[&str], input: &str| {
-        ran(own.command(arguments).env("KEYDESK_DATA_DIR", &data).env("DATABASE_URL", &url), input)
+        ran(own.command(arguments).env("KEYDESK_DATA_DIR", &data).env("DATABASE_URL", &database.url), input)
     };
     assert_eq!(run(&["migrate"], "").ok(), "The database is up to date.");
     assert_eq!(run(&["migrate"], "").ok(), "The database is up to date.");

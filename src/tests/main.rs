@@ -5,6 +5,7 @@ mod architecture;
 mod audit_log;
 mod browser_rules;
 mod commands;
+mod conformance;
 mod doors;
 mod edits;
 mod gates;

@@ -142,10 +142,10 @@ impl Drop for Server {
 
 /// The head of a request or an answer, and what came behind it.
 #[derive(Clone, Debug)]
-struct Message {
+pub struct Message {
     first: String,
     headers: Vec<(String, String)>,
-    body: String,
+    pub body: String,
 }
 
 impl Message {
@@ -182,7 +182,7 @@ impl Message {
     }
 
     /// The values of a header; several are joined, so that none hides.
-    fn all(&self, name: &str) -> Vec<&str> {
+    pub fn all(&self, name: &str) -> Vec<&str> {
         self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
@@ -208,8 +208,8 @@ impl Message {
 }
 
 /// An HTTP server that keeps what it was sent, and gives the same answer to all. Its thread ends with the tests.
-struct Stub {
-    address: SocketAddr,
+pub struct Stub {
+    pub address: SocketAddr,
     seen: Arc<Mutex<Vec<Message>>>,
 }
 
@@ -233,27 +233,27 @@ impl Stub {
     }
 
     /// An API that is glad about everything.
-    fn api() -> Self {
+    pub fn api() -> Self {
         Self::start("HTTP/1.1 200 OK\r\ncontent-length: 8\r\nconnection: close\r\n\r\nupstream")
     }
 
     /// What came since the last time it was asked.
-    fn take(&self) -> Vec<Message> {
+    pub fn take(&self) -> Vec<Message> {
         std::mem::take(&mut self.seen.lock().unwrap())
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub enum Kind {
     Nginx,
     Caddy,
     HAProxy,
 }
 
 /// A real proxy with the documentation's configuration; killed at the end.
-struct Proxy {
+pub struct Proxy {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     log: PathBuf,
     _folder: Folder,
 }
@@ -274,15 +274,45 @@ fn replace(text: &str, from: &str, to: &str) -> String {
 }
 
 impl Kind {
+    pub const ALL: [Self; 3] = [Self::Nginx, Self::Caddy, Self::HAProxy];
+
+    /// The documentation's file with those lines in it that let Keydesk answer for its audit chain.
+    pub fn answering_the_audit_chain(text: &str) -> String {
+        let mut inside = false;
+        let mut lines = 0;
+        let text: Vec<String> = text
+            .lines()
+            .map(|line| {
+                let comment = line.trim_start().strip_prefix('#');
+                inside = comment.is_some_and(|comment| inside || comment.contains("To let keys read the audit log"));
+                match comment.filter(|comment| inside && !comment.contains("To let keys")) {
+                    Some(comment) => {
+                        lines += 1;
+                        comment.strip_prefix(' ').unwrap_or(comment).to_owned()
+                    }
+                    None => line.to_owned(),
+                }
+            })
+            .collect();
+        assert!(lines > 0, "the documentation's file does not say how keys read the audit log");
+        text.join("\n") + "\n"
+    }
+
     /// From the documentation, with these addresses in it.
-    fn configuration(self, listen: SocketAddr, keydesk: SocketAddr, api: SocketAddr) -> String {
+    fn configuration(
+        self,
+        listen: SocketAddr,
+        keydesk: SocketAddr,
+        api: SocketAddr,
+        change: impl Fn(&str) -> String,
+    ) -> String {
         let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/proxies");
         let (file, from, to) = match self {
             Self::Nginx => ("nginx.conf", "listen 8000;", format!("listen {listen};")),
             Self::Caddy => ("Caddyfile", "\n:8000 {", format!("\n:{} {{", listen.port())),
             Self::HAProxy => ("haproxy.cfg", "bind :8000", format!("bind {listen}")),
         };
-        let text = std::fs::read_to_string(docs.join(file)).unwrap();
+        let text = change(&std::fs::read_to_string(docs.join(file)).unwrap());
         let text = replace(&text, from, &to);
         let text = replace(&text, "127.0.0.1:3001", &keydesk.to_string());
         let text = replace(&text, "127.0.0.1:8080", &api.to_string());
@@ -331,7 +361,12 @@ impl Kind {
         }
     }
 
-    fn start(self, keydesk: SocketAddr, api: SocketAddr) -> Proxy {
+    pub fn start(self, keydesk: SocketAddr, api: SocketAddr) -> Proxy {
+        self.start_with(keydesk, api, str::to_owned)
+    }
+
+    /// With lines of the documentation's file changed as an operator would.
+    pub fn start_with(self, keydesk: SocketAddr, api: SocketAddr, change: impl Fn(&str) -> String) -> Proxy {
         // Somebody else may take the port between its being found free and its being used.
         for _ in 0..3 {
             let folder = Folder::new();
@@ -339,7 +374,7 @@ impl Kind {
             let log = folder.0.join("log");
             let file = std::fs::File::create(&log).unwrap();
             let mut child = self
-                .command(&folder.0, &self.configuration(address, keydesk, api))
+                .command(&folder.0, &self.configuration(address, keydesk, api, &change))
                 .stdin(Stdio::null())
                 .stdout(file.try_clone().unwrap())
                 .stderr(file)

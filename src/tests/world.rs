@@ -77,9 +77,16 @@ async fn cluster() -> &'static Cluster {
         .await
 }
 
-/// A database of its own for somebody who is no superuser, as most given databases are. Answers its URL, and the data
-/// folder that knows the roles' passwords.
-pub async fn plain_owners_database() -> (String, PathBuf) {
+/// A database of its own for somebody who is no superuser, as most given databases are.
+pub struct TestDatabase {
+    /// As its owner.
+    pub url: String,
+    /// As the superuser, whom no rule binds.
+    pub all_seeing: PgConnectOptions,
+}
+
+/// Answers the data folder that knows the roles' passwords, too.
+pub async fn plain_owners_database() -> (TestDatabase, PathBuf) {
     let cluster = cluster().await;
     let options = cluster.embedded.options("postgres");
     let socket = options.get_socket().map_or_else(|| options.get_host().to_owned(), |path| path.display().to_string());
@@ -92,7 +99,8 @@ pub async fn plain_owners_database() -> (String, PathBuf) {
         sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut db).await.unwrap();
     }
     let host: String = form_urlencoded::byte_serialize(socket.as_bytes()).collect();
-    (format!("postgres://{name}:plain@localhost/{name}?host={host}"), cluster.folder.clone())
+    let url = format!("postgres://{name}:plain@localhost/{name}?host={host}");
+    (TestDatabase { url, all_seeing: cluster.embedded.options(&name) }, cluster.folder.clone())
 }
 
 /// Where the server's own keys are.
