@@ -8,6 +8,7 @@ mod commands;
 mod conformance;
 mod doors;
 mod edits;
+mod example;
 mod gates;
 mod key_plane;
 mod keys;
