@@ -65,7 +65,10 @@ async fn cluster() -> &'static Cluster {
                     .await
                     .unwrap();
             for name in old {
-                let _ = sqlx::raw_sql(AssertSqlSafe(format!("drop database if exists {name}"))).execute(&mut db).await;
+                for what in ["database", "role"] {
+                    let drop = format!("drop {what} if exists {name}");
+                    let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await;
+                }
             }
             sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
             database::prepare(embedded.options(TEMPLATE), &folder, database::Given::default()).await.unwrap();
