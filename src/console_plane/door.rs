@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
-    model::{FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret, RevokeReceipt},
+    model::{FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret, KeyChange, RevokeReceipt},
 };
 use crate::{
     accounts::{
@@ -85,6 +85,7 @@ pub enum Done {
     WebhookSecret(IssuedWebhookSecret),
     AccessToken(IssuedAccessToken),
     Revoked(RevokeReceipt),
+    Changed(KeyChange),
     Found(Found),
 }
 
@@ -125,6 +126,11 @@ impl From<IssuedAccessToken> for Done {
 impl From<RevokeReceipt> for Done {
     fn from(receipt: RevokeReceipt) -> Self {
         Self::Revoked(receipt)
+    }
+}
+impl From<KeyChange> for Done {
+    fn from(change: KeyChange) -> Self {
+        Self::Changed(change)
     }
 }
 impl From<Found> for Done {
@@ -362,7 +368,8 @@ impl From<KeyError> for ConsoleError {
                     .map(|(field, message)| FieldError { field: field.to_owned(), message })
                     .collect(),
             },
-            error @ (KeyError::Revoked
+            error @ (KeyError::ChangedMeanwhile
+            | KeyError::Revoked
             | KeyError::Replaced
             | KeyError::Expired
             | KeyError::Disabled

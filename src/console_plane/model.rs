@@ -141,20 +141,13 @@ pub enum KeysPanel {
     Issued(IssuedKey),
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeyPageModel {
-    pub key: KeyRow,
-    /// What the tier admits: `1,000 per 15 min`; empty for no limit.
-    pub limit: String,
-    /// Empty: all.
-    pub namespaces: Vec<String>,
-    /// Addresses and blocks; empty: from anywhere.
-    pub addresses: Vec<String>,
-    pub may_revoke: bool,
-    /// Newest first; what the audit log knows of this key. `None` for a role that may not read it.
-    pub history: Option<Vec<AuditRow>>,
-    pub panel: KeysPanel,
-    pub notice: Option<Notice>,
+/// What was changed of a key, and, where the change takes something away, since when that holds where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyChange {
+    /// `Changed “CI deploys”.`
+    pub text: String,
+    /// `Effective on 3 of 3 nodes after 41 ms.`
+    pub receipt: Option<String>,
 }
 
 /// SECRET. In exactly one response: the answer to the POST that made it.

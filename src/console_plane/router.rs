@@ -73,7 +73,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/keys", get(keys::list::routes::list))
         .route("/keys.csv", get(keys::list::routes::csv))
         .route("/keys/revoke", get(keys::list::routes::preview))
-        .route("/keys/{id}", get(keys::routes::one))
+        .route("/keys/{id}", get(keys::one::routes::show))
         .route("/webhooks", get(webhooks::routes::show))
         .route("/audit", get(audit_log::routes::show))
         .route("/audit/export", get(audit_log::routes::export))

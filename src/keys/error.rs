@@ -11,6 +11,9 @@ pub enum KeyError {
     /// Which field, and what to do.
     #[error("{}", .0.iter().map(|(field, message)| format!("{field}: {message}")).collect::<Vec<_>>().join(" "))]
     Fields(Vec<(&'static str, String)>),
+    /// Since whoever asks for a change looked at it.
+    #[error("somebody else has changed the key meanwhile: look at it as it is now, then change it")]
+    ChangedMeanwhile,
     #[error("the key is revoked, which is for good: create a new one")]
     Revoked,
     #[error("the key has been replaced by another, and its time is over")]

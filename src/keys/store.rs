@@ -81,6 +81,17 @@ pub struct LastUsed {
 }
 
 impl Listed {
+    /// What can be edited of it.
+    pub fn parts(&self) -> Parts {
+        Parts {
+            name: self.name.clone(),
+            scopes: self.scopes.clone(),
+            namespaces: self.namespaces.clone(),
+            addresses: self.addresses.clone(),
+            expires_at: self.expires_at,
+        }
+    }
+
     pub fn status(&self, now: OffsetDateTime) -> Status {
         if self.revoked.is_some() {
             Status::Revoked
@@ -367,6 +378,13 @@ pub struct Parts {
     pub namespaces: Vec<String>,
     pub addresses: Vec<IpNet>,
     pub expires_at: Option<OffsetDateTime>,
+}
+
+impl Parts {
+    /// Tells whether two moments saw the same.
+    pub fn mark(&self) -> String {
+        Digest::of(format!("{self:?}").as_bytes()).to_hex()
+    }
 }
 
 /// Locks a key and answers all that a change of it depends on. Whoever only refers to the row (the usage that is being

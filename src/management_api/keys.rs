@@ -353,7 +353,7 @@ async fn edit(
 ) -> Result<Json<ChangedApiKey>, Problem> {
     let begun = Instant::now();
     let KeyEdit { name, scopes, namespaces, ip_whitelist, expires } = wish;
-    let wish = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires };
+    let wish = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires, seen: None };
     let (key, now) = (&management.server_keys.audit, management.clock.now());
     let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
     let changed = lifecycle::edit(&mut tx, key, &permit, id, &wish, &management.catalog, now).await?;

@@ -174,7 +174,8 @@ impl From<KeyError> for Problem {
             KeyError::AlreadyIssued { name, hint } => {
                 Self::conflict(format!("The key “{name}” ({hint}) was created already."))
             }
-            KeyError::Revoked
+            KeyError::ChangedMeanwhile
+            | KeyError::Revoked
             | KeyError::Replaced
             | KeyError::Expired
             | KeyError::Disabled

@@ -72,6 +72,22 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
             let key = world.key("acme", &[], "never").await;
             vec![("key_id", key.id.to_string()), ("reason", "other".into())]
         }
+        "keys/edit" => {
+            let key = world.key("acme", &["read"], "never").await;
+            vec![
+                ("key_id", key.id.to_string()),
+                ("seen", String::new()),
+                ("overwrite", "true".into()),
+                ("name", "Renamed".into()),
+                ("namespaces", String::new()),
+                ("addresses", String::new()),
+                ("expires", String::new()),
+            ]
+        }
+        "keys/disable" | "keys/enable" => {
+            let key = world.key("acme", &[], "never").await;
+            vec![("key_id", key.id.to_string())]
+        }
         "keys/revoke-some" => {
             let key = world.key("acme", &[], "never").await;
             vec![("key_ids[]", key.id.to_string()), ("reason", "other".into())]

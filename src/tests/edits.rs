@@ -77,6 +77,7 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
         namespaces: owned(&["default"]),
         addresses: owned(&["10.1.2.3/8"]),
         expires: Some("7d".to_owned()),
+        seen: None,
     };
     let done = edit(&world, "acme", key.id, wish).await.unwrap();
     assert_eq!(done, Changed { name: "Nightly".to_owned(), changed: true, narrows: true });
@@ -127,6 +128,7 @@ async fn what_is_so_already_is_no_change_and_no_row() {
             namespaces: owned(&["b", "a"]),
             addresses: owned(&["::1", "10.9.9.9/8"]),
             expires: Some("never".to_owned()),
+            seen: None,
         },
     ] {
         let done = edit(&world, "acme", key.id, wish).await.unwrap();
@@ -148,6 +150,7 @@ async fn an_edit_is_held_to_the_rules_of_a_new_key() {
         namespaces: owned(&["a b"]),
         addresses: owned(&["10.0.0"]),
         expires: Some("0d".to_owned()),
+        seen: None,
     };
     let Err(KeyError::Fields(fields)) = edit(&world, "acme", key.id, wish).await else { panic!("it was let through") };
     let named: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();

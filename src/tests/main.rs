@@ -10,6 +10,7 @@ mod doors;
 mod edits;
 mod example;
 mod gates;
+mod key_page;
 mod key_plane;
 mod keys;
 mod keys_list;

@@ -5,11 +5,11 @@ use leptos::prelude::*;
 #[cfg(feature = "ssr")]
 use crate::console_plane::{
     door,
-    keys::{act, list},
+    keys::{act, list, one},
 };
 use crate::console_plane::{
     error::ConsoleError,
-    model::{IssuedKey, RevokeReceipt},
+    model::{IssuedKey, KeyChange, RevokeReceipt},
 };
 
 /// Makes a key and answers its secret, this once. `form_id` makes a second click answer "already created".
@@ -44,4 +44,36 @@ pub async fn revoke_some_keys(
 #[server(prefix = "/console/fn", endpoint = "keys/revoke-all")]
 pub async fn revoke_all_keys(confirmation: String) -> Result<RevokeReceipt, ConsoleError> {
     door::answer(act::revoke_all(confirmation)).await
+}
+
+/// Changes a key to what its form says. `seen` is the mark of what the form was drawn from: whoever did not see the key as
+/// it is now changes nothing, unless they say `overwrite`.
+#[server(prefix = "/console/fn", endpoint = "keys/edit")]
+#[allow(clippy::too_many_arguments, reason = "the fields of a form")]
+pub async fn edit_key(
+    key_id: String,
+    seen: String,
+    #[server(default)] overwrite: bool,
+    name: String,
+    #[server(default)] asks_scopes: bool,
+    #[server(default)] scopes: Vec<String>,
+    namespaces: String,
+    addresses: String,
+    expires: String,
+) -> Result<KeyChange, ConsoleError> {
+    let scopes = asks_scopes.then_some(scopes);
+    let typed = one::act::Typed { key_id, seen, overwrite, name, scopes, namespaces, addresses, expires };
+    door::answer(one::act::edit(typed)).await
+}
+
+/// Stops a key until it is enabled again.
+#[server(prefix = "/console/fn", endpoint = "keys/disable")]
+pub async fn disable_key(key_id: String) -> Result<KeyChange, ConsoleError> {
+    door::answer(one::act::disable(key_id)).await
+}
+
+/// Lets a disabled key go on.
+#[server(prefix = "/console/fn", endpoint = "keys/enable")]
+pub async fn enable_key(key_id: String) -> Result<KeyChange, ConsoleError> {
+    door::answer(one::act::enable(key_id)).await
 }

@@ -2,9 +2,9 @@
 
 use leptos::prelude::*;
 
-use super::fns::{issue_key, revoke_all_keys, revoke_key};
+use super::fns::{edit_key, issue_key, revoke_all_keys, revoke_key};
 use crate::{
-    console_plane::ui::dialog::{Answer, Asks, dialog, sent, text},
+    console_plane::ui::dialog::{Answer, Asks, dialog, sent, text, texts},
     keys::model::KeyName,
 };
 
@@ -16,7 +16,7 @@ pub fn CreateKey(drawn_open: bool, children: Children) -> impl IntoView {
         title: "create-title",
         check: Some(("name", |name| KeyName::parse(name).map(|_| ()))),
         send: |form| {
-            let scopes = form.get_all("scopes[]").iter().filter_map(|scope| scope.as_string()).collect();
+            let scopes = texts(form, "scopes[]");
             let [form_id, name, environment, tier, expires] =
                 ["form_id", "name", "environment", "tier", "expires"].map(|field| text(form, field));
             sent(issue_key(form_id, name, environment, tier, scopes, expires), Answer::Issued)
@@ -47,4 +47,24 @@ pub fn RevokeAllKeys(drawn_open: bool, children: Children) -> impl IntoView {
         send: |form| sent(revoke_all_keys(text(form, "confirmation")), Answer::Receipt),
     };
     dialog(asks, drawn_open, "/keys".to_owned(), children)
+}
+
+/// The dialog behind a key's "Edit".
+#[island]
+pub fn EditKey(drawn_open: bool, back: String, children: Children) -> impl IntoView {
+    let asks = Asks {
+        opener: "[data-edit-key]",
+        title: "edit-title",
+        check: Some(("name", |name| KeyName::parse(name).map(|_| ()))),
+        send: |form| {
+            let [key_id, seen, name, namespaces, addresses, expires] =
+                ["key_id", "seen", "name", "namespaces", "addresses", "expires"].map(|field| text(form, field));
+            let (overwrite, asks_scopes) = (form.has("overwrite"), form.has("asks_scopes"));
+            let scopes = texts(form, "scopes[]");
+            let edit =
+                edit_key(key_id, seen, overwrite, name, asks_scopes, scopes, namespaces, addresses, expires);
+            sent(edit, Answer::Changed)
+        },
+    };
+    dialog(asks, drawn_open, back, children)
 }

@@ -3,29 +3,19 @@
 use time::OffsetDateTime;
 
 use crate::{
-    audit::{self, Chain},
     catalog::{Catalog, Tier},
     console_plane::{
-        audit_log::load::audit_row,
         door::Entry,
         error::ConsoleError,
-        model::{
-            Choice, CreateOptions, KeyPageModel, KeyRow, KeysPanel, LastUse, Notice, Refill, RevokeTarget, Revoked,
-            When,
-        },
+        model::{Choice, CreateOptions, KeyRow, LastUse, RevokeTarget, Revoked, When},
         ui::target_of,
     },
-    database::{self, Reach},
     keys::{
-        lifecycle::subject,
         model::{KeyId, Lifetime, Reason, Status},
         store::{self, Listed},
     },
-    orgs::{Action, permit::ViewKeys},
+    orgs::permit::ViewKeys,
 };
-
-/// Of a key's history, no more rows are shown on its page.
-const HISTORY: i64 = 50;
 
 /// The key a revoke dialog is about, if it is there and not revoked yet.
 pub async fn target(
@@ -37,40 +27,6 @@ pub async fn target(
     let Ok(id) = id.parse::<KeyId>() else { return Ok(None) };
     let key = store::one(db, entry.permit.org(), id).await?.map(|key| key_row(key, now));
     Ok(key.filter(|key| key.status != Status::Revoked).map(|key| target_of(&key)))
-}
-
-/// One key of the organization; `None` if there is no such.
-pub async fn one(
-    entry: &Entry<ViewKeys>,
-    id: KeyId,
-    asks_revoke: bool,
-    refill: Refill,
-    notice: Option<Notice>,
-) -> Result<Option<KeyPageModel>, ConsoleError> {
-    let console = &entry.visit.console;
-    let org = entry.permit.org();
-    let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
-    let Some(key) = store::one(&mut tx, org, id).await? else { return Ok(None) };
-    let history = if entry.who.role.may(Action::ViewAudit) {
-        let rows = audit::store::of_subject(&mut tx, Chain::Org(org), &subject(id), HISTORY).await?;
-        Some(rows.into_iter().map(|row| audit_row(row, now)).collect())
-    } else {
-        None
-    };
-    tx.commit().await?;
-    let limit =
-        console.catalog.tier(&key.tier).and_then(|tier| tier.limit).map(|limit| limit.words()).unwrap_or_default();
-    let namespaces = key.namespaces.clone();
-    let addresses = key.addresses.iter().map(ToString::to_string).collect();
-    let key = key_row(key, now);
-    let may_revoke = entry.who.role.may(Action::RevokeKey);
-    let panel = if asks_revoke && may_revoke && key.status != Status::Revoked {
-        KeysPanel::Revoke(target_of(&key), refill)
-    } else {
-        KeysPanel::Closed
-    };
-    Ok(Some(KeyPageModel { key, limit, namespaces, addresses, may_revoke, history, panel, notice }))
 }
 
 pub fn key_row(key: Listed, now: OffsetDateTime) -> KeyRow {

@@ -1,4 +1,4 @@
-//! API keys: the list, one key's page, create, revoke, revoke some, revoke all.
+//! API keys: the list, one key's page, create, edit, revoke, revoke some, revoke all.
 
 pub mod fns;
 pub mod islands;
@@ -9,6 +9,8 @@ pub(super) mod act;
 pub mod list;
 #[cfg(feature = "ssr")]
 pub mod load;
+#[cfg(feature = "ssr")]
+pub mod one;
 #[cfg(feature = "ssr")]
 pub mod page;
 #[cfg(feature = "ssr")]

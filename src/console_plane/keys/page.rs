@@ -1,18 +1,14 @@
-//! One key's page, and the forms in the dialogs.
+//! The forms in the dialogs, and a key just made.
 
 use leptos::prelude::*;
 
 use super::islands::RevokeKey;
-use crate::{
-    console_plane::{
-        model::{AuditRow, Choice, CreateOptions, IssuedKey, KeyPageModel, KeysPanel, Refill, RevokeTarget, When},
-        ui::{
-            EndNote, FieldNote, FormProblem, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm,
-            ScopeTags, SecretField, SelectField, StatusBadge, TextField, copy::CopyButton, dialog::ONCE,
-            snippets::snippets,
-        },
+use crate::console_plane::{
+    model::{Choice, CreateOptions, IssuedKey, Refill, RevokeTarget, When},
+    ui::{
+        FieldNote, FormProblem, Moment, RevokeForm, SecretField, SelectField, TextField, copy::CopyButton, dialog::ONCE,
+        snippets::snippets,
     },
-    keys::model::Status,
 };
 
 pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl IntoView {
@@ -79,7 +75,7 @@ pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill
     }
 }
 
-fn scope_box(scope: Choice, ticked: bool) -> impl IntoView {
+pub(super) fn scope_box(scope: Choice, ticked: bool) -> impl IntoView {
     let id = format!("scope-{}", scope.value);
     let note = (!scope.note.is_empty()).then(|| format!("{id}-note"));
     view! {
@@ -141,114 +137,5 @@ pub(super) fn expiry(expires: Option<When>) -> AnyView {
     match expires {
         Some(when) => view! { <Moment when /> }.into_any(),
         None => view! { <span class="muted">"No expiry"</span> }.into_any(),
-    }
-}
-
-/// One key: what is known of it, and what happened to it.
-#[component]
-pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
-    let key = model.key;
-    let here = format!("/keys/{}", key.id);
-    let asked = match model.panel {
-        KeysPanel::Revoke(target, refill) => Some((target, refill)),
-        _ => None,
-    };
-    let revocable = model.may_revoke && key.status != Status::Revoked;
-    let history = model.history.map(|rows| {
-        let rows = rows.into_iter().map(history_row).collect::<Vec<_>>();
-        view! {
-            <section aria-labelledby="history-title">
-                <h2 id="history-title" class="section-title">
-                    "History"
-                </h2>
-                <ul class="card rows">{rows}</ul>
-            </section>
-        }
-    });
-    let revoke = revocable.then(|| view! { <RevokeButton key=key.clone() page=here.clone() ask="1" /> });
-    view! {
-        <a class="back" href="/keys">
-            "API keys"
-        </a>
-        <PageHead title=key.name.clone()>
-            {revoke}
-        </PageHead>
-        <NoticeLine notice=model.notice />
-        {model.may_revoke.then(|| revoke_dialog(asked, here))}
-        <dl class="card facts">
-            <div>
-                <dt>"Status"</dt>
-                <dd>
-                    <StatusBadge status=key.status />
-                    <EndNote key=key.clone() />
-                </dd>
-            </div>
-            <div>
-                <dt>"Hint"</dt>
-                <dd>
-                    <code class="hint">{key.hint}</code>
-                </dd>
-            </div>
-            <div>
-                <dt>"Environment"</dt>
-                <dd>{key.environment}</dd>
-            </div>
-            <div>
-                <dt>"Tier"</dt>
-                <dd>
-                    {key.tier}
-                    {(!model.limit.is_empty()).then(|| view! { <span class="second">{model.limit}</span> })}
-                </dd>
-            </div>
-            <div>
-                <dt>"Scopes"</dt>
-                <dd>
-                    <ScopeTags scopes=key.scopes />
-                </dd>
-            </div>
-            <div>
-                <dt>"Namespaces"</dt>
-                <dd>{only(model.namespaces, "All")}</dd>
-            </div>
-            <div>
-                <dt>"Addresses"</dt>
-                <dd>{only(model.addresses, "Any")}</dd>
-            </div>
-            <div>
-                <dt>"Created"</dt>
-                <dd>
-                    <Moment when=key.created />
-                    {format!(" by {}", key.created_by)}
-                </dd>
-            </div>
-            <div>
-                <dt>"Expires"</dt>
-                <dd>{expiry(key.expires)}</dd>
-            </div>
-            <div>
-                <dt>"Last used"</dt>
-                <dd>
-                    <LastUsed last_used=key.last_used />
-                </dd>
-            </div>
-        </dl>
-        {history}
-    }
-}
-
-/// What a key is held to; `all` is said where it is held to nothing.
-fn only(these: Vec<String>, all: &'static str) -> AnyView {
-    if these.is_empty() { view! { <span class="muted">{all}</span> }.into_any() } else { these.join(", ").into_any() }
-}
-
-fn history_row(row: AuditRow) -> impl IntoView {
-    view! {
-        <li>
-            <div>
-                <span class="first">{row.summary}</span>
-                <span class="second">{row.actor}</span>
-            </div>
-            <Moment when=row.when />
-        </li>
     }
 }

@@ -12,7 +12,7 @@ use leptos::{
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, FormData, HtmlDialogElement, HtmlFormElement, HtmlInputElement, SubmitEvent};
 
-pub use super::form::text;
+pub use super::form::{text, texts};
 use super::{
     copy::copy_button,
     form::{each, first, focus, reset, show_field, show_problem},
@@ -20,13 +20,14 @@ use super::{
 };
 use crate::console_plane::{
     error::ConsoleError,
-    model::{IssuedKey, RevokeReceipt},
+    model::{IssuedKey, KeyChange, RevokeReceipt},
 };
 
 /// What a dialog shows when its form was accepted.
 pub enum Answer {
     Issued(IssuedKey),
     Receipt(RevokeReceipt),
+    Changed(KeyChange),
 }
 
 /// A request under way.
@@ -248,14 +249,8 @@ impl State {
                 </div>
             }
             .into_any(),
-            Answer::Receipt(receipt) => view! {
-                <div class="dialog-body" role="status">
-                    <h2 id=title>{receipt.text.clone()}</h2>
-                    <p class="muted">{receipt.receipt.clone()}</p>
-                    {done()}
-                </div>
-            }
-            .into_any(),
+            Answer::Receipt(RevokeReceipt { text, receipt }) => said(title, text, Some(receipt)),
+            Answer::Changed(KeyChange { text, receipt }) => said(title, text, receipt.as_ref()),
         }
     }
 }
@@ -278,6 +273,17 @@ fn secret_field(id: &'static str, label: &'static str, copy: &'static str, value
                 <input id=id class="input mono" readonly value=value.to_owned() data-answer="" />
                 {copy_button(id.to_owned(), copy.to_owned())}
             </div>
+        </div>
+    }
+    .into_any()
+}
+
+fn said(title: &'static str, text: &str, receipt: Option<&String>) -> AnyView {
+    view! {
+        <div class="dialog-body" role="status">
+            <h2 id=title>{text.to_owned()}</h2>
+            {receipt.map(|receipt| view! { <p class="muted">{receipt.clone()}</p> })}
+            {done()}
         </div>
     }
     .into_any()

@@ -42,6 +42,36 @@ pub fn TextField(
     }
 }
 
+/// A labelled list, one entry on each line.
+#[component]
+pub fn LinesField(
+    /// Its name in the form, and its id.
+    name: &'static str,
+    label: &'static str,
+    refill: Refill,
+    #[prop(default = "")] hint: &'static str,
+) -> impl IntoView {
+    view! {
+        <div class="field">
+            <label for=name>{label}</label>
+            <textarea
+                id=name
+                name=name
+                class="input mono lines"
+                rows="3"
+                autocapitalize="off"
+                autocomplete="off"
+                spellcheck="false"
+                aria-describedby=format!("{name}-note")
+                aria-invalid=refill.field_error(name).map(|_| "true")
+            >
+                {refill.value(name).unwrap_or_default()}
+            </textarea>
+            <FieldNote name hint refill />
+        </div>
+    }
+}
+
 /// A labelled select; the first choice is its default.
 #[component]
 pub fn SelectField(

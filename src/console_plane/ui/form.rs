@@ -11,6 +11,11 @@ pub fn text(form: &FormData, name: &str) -> String {
     form.get(name).as_string().unwrap_or_default()
 }
 
+/// All values of one name, such as of ticked boxes.
+pub fn texts(form: &FormData, name: &str) -> Vec<String> {
+    form.get_all(name).iter().filter_map(|value| value.as_string()).collect()
+}
+
 /// All elements under `root` that match.
 pub fn each(root: &Element, selector: &str, mut visit: impl FnMut(Element)) {
     let Ok(found) = root.query_selector_all(selector) else { return };

@@ -20,7 +20,7 @@ mod revoke;
 #[cfg(feature = "ssr")]
 pub use facts::{EndNote, LastUsed, Moment, ScopeTags, StatusBadge};
 #[cfg(feature = "ssr")]
-pub use field::{FieldNote, FormProblem, SelectField, TextField};
+pub use field::{FieldNote, FormProblem, LinesField, SelectField, TextField};
 #[cfg(feature = "ssr")]
 pub use message::{MessagePage, ResendPage};
 #[cfg(feature = "ssr")]

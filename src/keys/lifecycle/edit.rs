@@ -26,6 +26,8 @@ pub struct Edit {
     pub addresses: Option<Vec<String>>,
     /// Counted from now, as at [`super::issue`].
     pub expires: Option<String>,
+    /// The [`Parts::mark`] of the key that was looked at: another one is not changed.
+    pub seen: Option<String>,
 }
 
 /// A key as a change left it.
@@ -51,6 +53,9 @@ pub async fn edit(
 ) -> Result<Changed, KeyError> {
     let held = editable(db, permit, id, now).await?;
     let before = &held.parts;
+    if wish.seen.as_ref().is_some_and(|seen| *seen != before.mark()) {
+        return Err(KeyError::ChangedMeanwhile);
+    }
     let after = parse(wish, &held, catalog, now).map_err(KeyError::Fields)?;
     let Some(difference) = Difference::between(before, &after) else {
         return Ok(Changed { name: after.name, changed: false, narrows: false });

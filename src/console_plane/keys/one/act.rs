@@ -1,0 +1,143 @@
+//! What the server functions on a key's own page do.
+
+use std::time::Instant;
+
+use sqlx::{PgConnection, Postgres, Transaction};
+
+use crate::{
+    audit::{self, Chain},
+    console_plane::{
+        door::{self, Console, Entry},
+        error::ConsoleError,
+        keys::act::no_such_key,
+        model::KeyChange,
+    },
+    database::{self, Reach},
+    keys::{
+        error::KeyError,
+        lifecycle::{self, Changed, Edit, subject},
+        model::KeyId,
+    },
+    orgs::{OrgId, permit::EditKey},
+    revocation,
+};
+
+/// A key as somebody wants it, as its form has it.
+pub struct Typed {
+    pub key_id: String,
+    pub seen: String,
+    /// To be saved whatever somebody else did meanwhile.
+    pub overwrite: bool,
+    pub name: String,
+    /// `None`: the form did not ask.
+    pub scopes: Option<Vec<String>>,
+    pub namespaces: String,
+    pub addresses: String,
+    /// Empty: as it is.
+    pub expires: String,
+}
+
+pub async fn edit(typed: Typed) -> Result<KeyChange, ConsoleError> {
+    let begun = Instant::now();
+    let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
+    let console = &visit.console;
+    let id: KeyId = typed.key_id.parse().map_err(|_| no_such_key())?;
+    let wish = Edit {
+        name: Some(typed.name),
+        scopes: typed.scopes,
+        namespaces: Some(entries(&typed.namespaces)),
+        addresses: Some(entries(&typed.addresses)),
+        expires: (!typed.expires.is_empty()).then_some(typed.expires),
+        seen: (!typed.overwrite).then_some(typed.seen),
+    };
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let (key, now) = (&console.server_keys.audit, console.clock.now());
+    let changed = match lifecycle::edit(&mut tx, key, &permit, id, &wish, &console.catalog, now).await {
+        Err(KeyError::ChangedMeanwhile) => return Err(changed_meanwhile(&mut tx, permit.org(), id).await?),
+        changed => changed?,
+    };
+    let text = if changed.changed {
+        format!("Changed “{}”.", changed.name)
+    } else {
+        format!("“{}” is as it was: there was nothing to change.", changed.name)
+    };
+    settle(console, tx, &changed, text, begun).await
+}
+
+/// What somebody typed into a list: one entry on each line, or with commas or spaces between them.
+fn entries(text: &str) -> Vec<String> {
+    text.split(|c: char| c.is_whitespace() || c == ',').filter(|entry| !entry.is_empty()).map(str::to_owned).collect()
+}
+
+/// Says who did what, beside the box that has it undone.
+async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<ConsoleError, ConsoleError> {
+    let rows = audit::store::of_subject(db, Chain::Org(org), &subject(id), 20).await?;
+    let edit = rows.into_iter().find(|row| row.action == "key.edit");
+    let what = edit.map_or_else(
+        || "Somebody else has changed this key since you opened it.".to_owned(),
+        |row| format!("{} has changed this key since you opened it. {}.", row.actor_name, row.summary),
+    );
+    let message = format!("{what} Tick this box to save yours over that; cancel to see the key as it is now.");
+    Ok(ConsoleError::field("overwrite", message))
+}
+
+pub async fn disable(key_id: String) -> Result<KeyChange, ConsoleError> {
+    let begun = Instant::now();
+    let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
+    let console = &visit.console;
+    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let now = console.clock.now();
+    let changed = lifecycle::disable(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
+    let text = if changed.changed {
+        format!("Disabled “{}”: it is refused until somebody enables it.", changed.name)
+    } else {
+        format!("“{}” was disabled already.", changed.name)
+    };
+    settle(console, tx, &changed, text, begun).await
+}
+
+pub async fn enable(key_id: String) -> Result<KeyChange, ConsoleError> {
+    let begun = Instant::now();
+    let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
+    let console = &visit.console;
+    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let now = console.clock.now();
+    let changed = lifecycle::enable(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
+    let text = if changed.changed {
+        format!("Enabled “{}”.", changed.name)
+    } else {
+        format!("“{}” was enabled already.", changed.name)
+    };
+    settle(console, tx, &changed, text, begun).await
+}
+
+/// Commits a change; where it takes something away, only what holds everywhere is said to be done.
+async fn settle(
+    console: &Console,
+    tx: Transaction<'static, Postgres>,
+    changed: &Changed,
+    text: String,
+    begun: Instant,
+) -> Result<KeyChange, ConsoleError> {
+    let receipt = if changed.narrows {
+        let revision = revocation::commit(tx).await?;
+        Some(console.receipt(revision, begun).await)
+    } else {
+        tx.commit().await?;
+        None
+    };
+    Ok(KeyChange { text, receipt })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_is_typed_in_lines_or_with_commas() {
+        assert_eq!(entries(" 10.0.0.0/8,\n\r\n ::1 ; "), ["10.0.0.0/8", "::1", ";"]);
+        assert!(entries(" \n,").is_empty());
+    }
+}

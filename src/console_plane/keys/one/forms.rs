@@ -1,0 +1,107 @@
+//! The forms on a key's own page.
+
+use leptos::prelude::*;
+
+use super::view::EditModel;
+use crate::console_plane::{
+    keys::{islands::EditKey, page::scope_box},
+    ui::{FieldNote, FormProblem, LinesField, SelectField, TextField},
+};
+
+const EDIT_FIELDS: &[&str] = &["name", "scopes", "namespaces", "addresses", "expires", "overwrite"];
+
+/// What can be changed of a key, in a dialog.
+#[component]
+pub fn EditDialog(
+    key_id: String,
+    model: EditModel,
+    /// The page without the dialog.
+    back: String,
+) -> impl IntoView {
+    let EditModel { scopes, refill, expiry, namespaces_hint, address, open } = model;
+    let scopes = scopes.into_iter().map(|scope| {
+        let ticked = refill.ticked("scopes", &scope.value);
+        scope_box(scope, ticked)
+    });
+    let scopes = scopes.collect::<Vec<_>>();
+    let scopes = (!scopes.is_empty()).then(|| {
+        view! {
+            <fieldset class="field" aria-describedby="scopes-note">
+                <legend>"Scopes"</legend>
+                <input type="hidden" name="asks_scopes" value="true" />
+                <div class="scopes">{scopes}</div>
+                <FieldNote name="scopes" hint="" refill=refill.clone() />
+            </fieldset>
+        }
+    });
+    view! {
+        <EditKey drawn_open=open back=back.clone()>
+            <form method="post" action="/console/fn/keys/edit" class="dialog-body" novalidate>
+                <h2 id="edit-title">"Edit key"</h2>
+                <FormProblem refill=refill.clone() fields=EDIT_FIELDS />
+                <input type="hidden" name="key_id" value=key_id />
+                <input type="hidden" name="seen" value=refill.value("seen") />
+                <div class="field meanwhile">
+                    <div class="check">
+                        <input
+                            type="checkbox"
+                            id="overwrite"
+                            name="overwrite"
+                            value="true"
+                            aria-describedby="overwrite-note"
+                        />
+                        <label for="overwrite">"Save mine over theirs"</label>
+                    </div>
+                    <FieldNote name="overwrite" hint="" refill=refill.clone() />
+                </div>
+                <TextField name="name" label="Name" autofocus=true refill=refill.clone() />
+                {scopes}
+                <div class="field-pair">
+                    <LinesField
+                        name="addresses"
+                        label="Addresses"
+                        hint="One on each line, or blocks as in 10.0.0.0/8. None: from anywhere."
+                        refill=refill.clone()
+                    />
+                    <LinesField
+                        name="namespaces"
+                        label="Namespaces"
+                        hint=namespaces_hint
+                        refill=refill.clone()
+                    />
+                </div>
+                <p class="here">
+                    "Your own address is " <code class="mono">{address.clone()}</code>
+                    <button type="button" class="button quiet" data-add-address=address hidden>
+                        "Add it"
+                    </button>
+                </p>
+                <SelectField name="expires" label="Expires" choices=expiry refill />
+                <div class="dialog-actions">
+                    <a class="button" href=back data-close="">
+                        "Cancel"
+                    </a>
+                    <button class="button primary" data-pending="Saving…">
+                        "Save changes"
+                    </button>
+                </div>
+            </form>
+        </EditKey>
+    }
+}
+
+/// A button that is a form of its own.
+#[component]
+pub fn PostButton(
+    action: &'static str,
+    key_id: String,
+    label: &'static str,
+    #[prop(default = "button")] class: &'static str,
+) -> impl IntoView {
+    view! {
+        <form method="post" action=action>
+            <input type="hidden" name="key_id" value=key_id />
+            <button class=class>{label}</button>
+        </form>
+    }
+}

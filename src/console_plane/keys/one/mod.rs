@@ -1,0 +1,9 @@
+//! One key's page: what is known of it, what can be changed of it, and what happened to it.
+
+pub mod act;
+pub mod load;
+pub mod page;
+pub mod routes;
+pub mod view;
+
+mod forms;

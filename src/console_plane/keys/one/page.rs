@@ -1,0 +1,161 @@
+//! How a key's own page is drawn.
+
+use leptos::{nonce::use_nonce, prelude::*};
+
+use super::{
+    forms::{EditDialog, PostButton},
+    view::KeyPageModel,
+};
+use crate::{
+    console_plane::{
+        keys::page::{expiry, revoke_dialog},
+        model::{AuditRow, KeyRow, Refill},
+        ui::{EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, target_of},
+    },
+    keys::model::Status,
+};
+
+const SCRIPT: &str = include_str!("page.js");
+
+/// One key: what is known of it, and what happened to it.
+#[component]
+pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
+    let key = model.key;
+    let here = format!("/keys/{}", key.id);
+    let asked = model.revoke_open.then(|| (target_of(&key), Refill::default()));
+    let actions = actions(&key, &here, model.edit.is_some(), model.may_revoke);
+    let edit = model.edit.map(|edit| view! { <EditDialog key_id=key.id.clone() model=edit back=here.clone() /> });
+    view! {
+        <a class="back" href="/keys">
+            "API keys"
+        </a>
+        <PageHead title=key.name.clone()>{actions}</PageHead>
+        <NoticeLine notice=model.notice />
+        {model.problem.map(|problem| view! { <p class="callout note warn" role="alert">{problem}</p> })}
+        {model.unused_days.map(unused)}
+        {edit}
+        {model.may_revoke.then(|| revoke_dialog(asked, here))}
+        <dl class="card facts">
+            <div>
+                <dt>"Status"</dt>
+                <dd>
+                    <StatusBadge status=key.status />
+                    <EndNote key=key.clone() />
+                </dd>
+            </div>
+            <div>
+                <dt>"Hint"</dt>
+                <dd>
+                    <code class="hint">{key.hint}</code>
+                </dd>
+            </div>
+            <div>
+                <dt>"Environment"</dt>
+                <dd>{key.environment}</dd>
+            </div>
+            <div>
+                <dt>"Tier"</dt>
+                <dd>
+                    {key.tier}
+                    {(!model.limit.is_empty()).then(|| view! { <span class="second">{model.limit}</span> })}
+                </dd>
+            </div>
+            <div>
+                <dt>"Scopes"</dt>
+                <dd>
+                    <ScopeTags scopes=key.scopes />
+                </dd>
+            </div>
+            <div>
+                <dt>"Namespaces"</dt>
+                <dd>{only(model.namespaces, "All")}</dd>
+            </div>
+            <div>
+                <dt>"Addresses"</dt>
+                <dd>{only(model.addresses, "Any")}</dd>
+            </div>
+            <div>
+                <dt>"Created"</dt>
+                <dd>
+                    <Moment when=key.created />
+                    {format!(" by {}", key.created_by)}
+                </dd>
+            </div>
+            <div>
+                <dt>"Expires"</dt>
+                <dd>{expiry(key.expires)}</dd>
+            </div>
+            <div>
+                <dt>"Last used"</dt>
+                <dd>
+                    <LastUsed last_used=key.last_used />
+                </dd>
+            </div>
+        </dl>
+        {model.history.map(history)}
+        <script nonce=use_nonce() inner_html=SCRIPT></script>
+    }
+}
+
+fn history(rows: Vec<AuditRow>) -> impl IntoView {
+    let rows = rows.into_iter().map(history_row).collect::<Vec<_>>();
+    view! {
+        <section aria-labelledby="history-title">
+            <h2 id="history-title" class="section-title">
+                "History"
+            </h2>
+            <ul class="card rows">{rows}</ul>
+        </section>
+    }
+}
+
+/// What can be done with the key.
+fn actions(key: &KeyRow, here: &str, may_edit: bool, may_revoke: bool) -> impl IntoView + use<> {
+    let id = key.id.clone();
+    let edit = may_edit.then(|| {
+        let switch = match key.status {
+            Status::Disabled => ("/console/fn/keys/enable", "Enable"),
+            _ => ("/console/fn/keys/disable", "Disable"),
+        };
+        view! {
+            <form method="get" action=here.to_owned()>
+                <input type="hidden" name="edit" value="1" />
+                <button class="button" data-edit-key="">
+                    "Edit"
+                </button>
+            </form>
+            <PostButton action=switch.0 key_id=id label=switch.1 />
+        }
+    });
+    let revoke = may_revoke.then(|| view! { <RevokeButton key=key.clone() page=here.to_owned() ask="1" /> });
+    view! {
+        {edit}
+        {revoke}
+    }
+}
+
+/// A key that may have been made for nothing.
+fn unused(days: i64) -> impl IntoView {
+    view! {
+        <p class="callout note warn">
+            {format!("Never used since it was created {days} days ago. If nothing is going to use it, revoke it.")}
+        </p>
+    }
+}
+
+/// What a key is held to; `all` is said where it is held to nothing.
+fn only(these: Vec<String>, all: &'static str) -> AnyView {
+    if these.is_empty() { view! { <span class="muted">{all}</span> }.into_any() } else { these.join(", ").into_any() }
+}
+
+fn history_row(row: AuditRow) -> impl IntoView {
+    view! {
+        <li>
+            <div>
+                <span class="first">{row.summary}</span>
+                <span class="second">{row.actor}</span>
+            </div>
+            <Moment when=row.when />
+        </li>
+    }
+}

@@ -1,0 +1,83 @@
+//! A key's own page, and the answers to its forms where there is no JavaScript.
+
+use axum::{
+    extract::{Path, Query},
+    response::Response,
+};
+use http::StatusCode;
+use leptos::prelude::*;
+use serde::Deserialize;
+
+use super::{load, page::KeyPage, view::Panel};
+use crate::{
+    console_plane::{
+        door::{Done, Entry, Visit},
+        draw::{self, Place},
+        error::ConsoleError,
+        forms::Sent,
+        model::{Notice, Refill},
+        shell::Section,
+    },
+    keys::model::KeyId,
+    orgs::permit::ViewKeys,
+};
+
+/// The forms that are answered with the page they were sent from.
+pub const ANSWERED: [&str; 3] = ["keys/edit", "keys/disable", "keys/enable"];
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct ShowQuery {
+    edit: Option<String>,
+    revoke: Option<String>,
+}
+
+pub async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Response {
+    let panel = match query {
+        ShowQuery { revoke: Some(_), .. } => Panel::Revoke,
+        ShowQuery { edit: Some(_), .. } => Panel::Edit(Refill::default()),
+        _ => Panel::Closed,
+    };
+    match draw(&visit, StatusCode::OK, &id, panel, None).await {
+        Ok(response) => response,
+        Err(error) => draw::refusal(&visit, &error, &format!("/keys/{id}")).await,
+    }
+}
+
+pub async fn draw(
+    visit: &Visit,
+    status: StatusCode,
+    id: &str,
+    panel: Panel,
+    notice: Option<Notice>,
+) -> Result<Response, ConsoleError> {
+    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
+    let model = match id.parse::<KeyId>() {
+        Ok(id) => load::page(&entry, id, panel, notice).await?,
+        Err(_) => None,
+    };
+    let Some(model) = model else { return Ok(draw::not_found(visit).await) };
+    let place = Place::of(&entry.who, Section::Keys, &model.key.name);
+    Ok(draw::page(&visit.console, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
+}
+
+pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+    let id = sent.value("key_id");
+    match outcome {
+        Ok(Done::Changed(change)) => {
+            let notice = Notice { text: change.text, detail: change.receipt };
+            draw(visit, StatusCode::OK, &id, Panel::Closed, Some(notice)).await
+        }
+        Ok(_) => Err(ConsoleError::Unavailable),
+        Err(error @ (ConsoleError::NotFound { .. } | ConsoleError::Unavailable)) => Err(error),
+        Err(error) => {
+            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            let refill = sent.refill(error);
+            let panel = match sent.name.as_str() {
+                "keys/edit" => Panel::Edit(refill),
+                _ => Panel::Refused(refill),
+            };
+            draw(visit, status, &id, panel, None).await
+        }
+    }
+}
