@@ -164,6 +164,8 @@ pub struct IssuedKey {
     pub env_line: String,
     /// Not secret: they read the key from the environment.
     pub snippets: Vec<Snippet>,
+    /// What becomes of the key that it replaces, if it replaces one. Not secret.
+    pub old_key: Option<String>,
 }
 
 /// How a program calls the provider's API with a key.

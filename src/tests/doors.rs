@@ -88,6 +88,19 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
             let key = world.key("acme", &[], "never").await;
             vec![("key_id", key.id.to_string())]
         }
+        "keys/rotate" => {
+            let key = world.key("acme", &[], "never").await;
+            vec![
+                ("form_id", fresh),
+                ("key_id", key.id.to_string()),
+                ("window", "24h".into()),
+                ("why", "superseded".into()),
+            ]
+        }
+        "keys/extend" | "keys/finish" => {
+            let key = world.replaced_key("acme").await;
+            vec![("key_id", key.id.to_string())]
+        }
         "keys/revoke-some" => {
             let key = world.key("acme", &[], "never").await;
             vec![("key_ids[]", key.id.to_string()), ("reason", "other".into())]

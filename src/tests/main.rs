@@ -22,6 +22,7 @@ mod prove;
 mod proxies;
 mod revocation;
 mod rotation;
+mod rotation_page;
 mod sign_in;
 mod support;
 mod systems;

@@ -19,8 +19,8 @@ use keydesk::{
     database::{self, Reach, embedded::Embedded},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
-        lifecycle::{self, NewKey, Wish},
-        model::{KeyId, KeyName},
+        lifecycle::{self, NewKey, Rotation, Wish},
+        model::{KeyId, KeyName, Reason, Window},
     },
     orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
@@ -408,6 +408,19 @@ impl World {
         let issued = lifecycle::issue(&mut tx, &self.server_keys.audit, &permit, &new, now).await.unwrap();
         tx.commit().await.unwrap();
         TestKey { id: issued.id, secret: issued.secret.reveal().to_owned(), hint: issued.secret.hint.clone() }
+    }
+
+    /// A key that was replaced an instant ago, and has a day left.
+    pub async fn replaced_key(&self, org: &str) -> TestKey {
+        let key = self.key(org, &["read"], "never").await;
+        let org = self.org(org).await;
+        let mut tx = self.begin(Reach::Org(org)).await;
+        let permit = Permit::grant(&Actor::operator(), org).unwrap();
+        let rotation = Rotation { window: Window::Day, reason: Reason::Superseded, form_id: None };
+        let (audit_key, now) = (&self.server_keys.audit, self.clock.now());
+        lifecycle::rotate(&mut tx, audit_key, &permit, key.id, &rotation, &self.catalog, now).await.unwrap();
+        self.commit(tx).await;
+        key
     }
 
     pub async fn service_key(&self, capabilities: &[&str]) -> String {

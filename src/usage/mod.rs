@@ -1,6 +1,7 @@
 //! DOMAIN: when, from where and by what each key was used and refused. Rolled up in memory, written in batches.
 
 mod agent;
+pub mod callers;
 pub mod refusals;
 pub mod store;
 

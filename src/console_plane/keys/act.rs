@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use crate::{
     console_plane::{
-        door::{self, Entry},
+        door::{self, Console, Entry},
         error::{ConsoleError, FieldError},
         keys::snippets,
         model::{IssuedKey, RevokeReceipt},
     },
     database::{self, Reach},
     keys::{
-        lifecycle::{self, NewKey, Wish},
+        lifecycle::{self, Issued, NewKey, Wish},
         model::{KeyId, Reason},
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
@@ -40,18 +40,30 @@ pub async fn issue(
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, console.clock.now()).await?;
     tx.commit().await?;
+    Ok(shown_once(console, &issued, new.name(), new.environment(), None))
+}
+
+/// A key just made, as it is shown to whoever made it.
+pub fn shown_once(
+    console: &Console,
+    issued: &Issued,
+    name: &str,
+    environment: &str,
+    old_key: Option<String>,
+) -> IssuedKey {
     let secret = issued.secret.reveal().to_owned();
     let catalog = &console.catalog;
-    Ok(IssuedKey {
+    IssuedKey {
         id: issued.id.to_string(),
-        name: new.name().to_owned(),
+        name: name.to_owned(),
         hint: issued.secret.hint.clone(),
-        environment: new.environment().to_owned(),
+        environment: environment.to_owned(),
         curl: format!("curl -H '{}: {secret}' {}/v1/whoami", catalog.snippets.header, console.keys_url),
         env_line: format!("{}_API_KEY={secret}", catalog.snippets.env_prefix),
         snippets: snippets::of(&catalog.snippets, &console.keys_url),
         secret,
-    })
+        old_key,
+    }
 }
 
 pub async fn revoke(key_id: String, reason: String) -> Result<RevokeReceipt, ConsoleError> {

@@ -77,3 +77,27 @@ pub async fn disable_key(key_id: String) -> Result<KeyChange, ConsoleError> {
 pub async fn enable_key(key_id: String) -> Result<KeyChange, ConsoleError> {
     door::answer(one::act::enable(key_id)).await
 }
+
+/// Replaces a key by a successor and answers its secret, this once. The old key goes on for a while, unless somebody else
+/// has it.
+#[server(prefix = "/console/fn", endpoint = "keys/rotate")]
+pub async fn rotate_key(
+    form_id: String,
+    key_id: String,
+    window: String,
+    why: String,
+) -> Result<IssuedKey, ConsoleError> {
+    door::answer(one::rotate::rotate(form_id, key_id, window, why)).await
+}
+
+/// Gives whoever holds a replaced key as much time again, once.
+#[server(prefix = "/console/fn", endpoint = "keys/extend")]
+pub async fn extend_rotation(key_id: String) -> Result<KeyChange, ConsoleError> {
+    door::answer(one::rotate::extend(key_id)).await
+}
+
+/// Ends a replaced key before its time. While somebody still calls with it, only if `cutting` says that this is meant.
+#[server(prefix = "/console/fn", endpoint = "keys/finish")]
+pub async fn finish_rotation(key_id: String, #[server(default)] cutting: bool) -> Result<KeyChange, ConsoleError> {
+    door::answer(one::rotate::finish(key_id, cutting)).await
+}

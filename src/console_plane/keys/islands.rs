@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use super::fns::{edit_key, issue_key, revoke_all_keys, revoke_key};
+use super::fns::{edit_key, finish_rotation, issue_key, revoke_all_keys, revoke_key, rotate_key};
 use crate::{
     console_plane::ui::dialog::{Answer, Asks, dialog, sent, text, texts},
     keys::model::KeyName,
@@ -61,10 +61,36 @@ pub fn EditKey(drawn_open: bool, back: String, children: Children) -> impl IntoV
                 ["key_id", "seen", "name", "namespaces", "addresses", "expires"].map(|field| text(form, field));
             let (overwrite, asks_scopes) = (form.has("overwrite"), form.has("asks_scopes"));
             let scopes = texts(form, "scopes[]");
-            let edit =
-                edit_key(key_id, seen, overwrite, name, asks_scopes, scopes, namespaces, addresses, expires);
+            let edit = edit_key(key_id, seen, overwrite, name, asks_scopes, scopes, namespaces, addresses, expires);
             sent(edit, Answer::Changed)
         },
+    };
+    dialog(asks, drawn_open, back, children)
+}
+
+/// The dialog behind a key's "Rotate".
+#[island]
+pub fn RotateKey(drawn_open: bool, back: String, children: Children) -> impl IntoView {
+    let asks = Asks {
+        opener: "[data-rotate-key]",
+        title: "rotate-title",
+        check: None,
+        send: |form| {
+            let [form_id, key_id, window, why] = ["form_id", "key_id", "window", "why"].map(|field| text(form, field));
+            sent(rotate_key(form_id, key_id, window, why), Answer::Issued)
+        },
+    };
+    dialog(asks, drawn_open, back, children)
+}
+
+/// The dialog behind "End the old key".
+#[island]
+pub fn FinishRotation(drawn_open: bool, back: String, children: Children) -> impl IntoView {
+    let asks = Asks {
+        opener: "[data-finish-rotation]",
+        title: "finish-title",
+        check: None,
+        send: |form| sent(finish_rotation(text(form, "key_id"), form.has("cutting")), Answer::Changed),
     };
     dialog(asks, drawn_open, back, children)
 }

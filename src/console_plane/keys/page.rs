@@ -6,8 +6,8 @@ use super::islands::RevokeKey;
 use crate::console_plane::{
     model::{Choice, CreateOptions, IssuedKey, Refill, RevokeTarget, When},
     ui::{
-        FieldNote, FormProblem, Moment, RevokeForm, SecretField, SelectField, TextField, copy::CopyButton, dialog::ONCE,
-        snippets::snippets,
+        FieldNote, FormProblem, Moment, RevokeForm, SecretField, SelectField, TextField, copy::CopyButton,
+        dialog::ONCE, snippets::snippets,
     },
 };
 
@@ -115,17 +115,18 @@ pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> imp
 }
 
 /// The answer to a form that the browser sent by itself.
-pub(super) fn issued_panel(key: IssuedKey) -> impl IntoView {
+pub(super) fn issued_panel(key: IssuedKey, back: String) -> impl IntoView {
     view! {
         <section class="card panel" aria-labelledby="issued-title">
             <h2 id="issued-title">{format!("“{}” is ready", key.name)}</h2>
             <p class="callout warn">{ONCE}</p>
+            {key.old_key.map(|old_key| view! { <p>{old_key}</p> })}
             <SecretField id="issued-secret" label="Your new key" copy="Copy key" value=key.secret />
             <SecretField id="issued-curl" label="Try it" copy="Copy curl command" value=key.curl />
             <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=key.env_line />
             {snippets(&key.snippets, |input, label| view! { <CopyButton input label /> }.into_any())}
             <div class="dialog-actions">
-                <form method="get" action="/keys">
+                <form method="get" action=back>
                     <button class="button primary">"Done"</button>
                 </form>
             </div>

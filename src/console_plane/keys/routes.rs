@@ -32,7 +32,8 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
         Ok(Done::Revoked(receipt)) => {
             let notice = Notice { text: receipt.text, detail: Some(receipt.receipt) };
             if back.starts_with("/keys/") {
-                return one::routes::draw(visit, StatusCode::OK, &sent.value("key_id"), Panel::Closed, Some(notice)).await;
+                return one::routes::draw(visit, StatusCode::OK, &sent.value("key_id"), Panel::Closed, Some(notice))
+                    .await;
             }
             draw_list(visit, StatusCode::OK, view, Ask::Nothing, Some(notice)).await
         }

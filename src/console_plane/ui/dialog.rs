@@ -241,6 +241,7 @@ impl State {
                 <div class="dialog-body">
                     <h2 id=title>{format!("“{}” is ready", key.name)}</h2>
                     <p class="callout warn">{ONCE}</p>
+                    {key.old_key.clone().map(|old_key| view! { <p>{old_key}</p> })}
                     {secret_field("issued-secret", "Your new key", "Copy key", &key.secret)}
                     {secret_field("issued-curl", "Try it", "Copy curl command", &key.curl)}
                     {secret_field("issued-env", "For your .env file", "Copy .env line", &key.env_line)}

@@ -38,7 +38,7 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
         KeysPanel::Create(refill) => create = Some(refill),
         KeysPanel::Revoke(target, refill) => revoke = Some((target, refill)),
         KeysPanel::RevokeAll(refill) => revoke_all = Some(refill),
-        KeysPanel::Issued(key) => issued = Some(issued_panel(key)),
+        KeysPanel::Issued(key) => issued = Some(issued_panel(key, "/keys".to_owned())),
     }
     let dialogs = (
         model.may_create.then(|| {

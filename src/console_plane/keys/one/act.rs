@@ -114,7 +114,7 @@ pub async fn enable(key_id: String) -> Result<KeyChange, ConsoleError> {
 }
 
 /// Commits a change; where it takes something away, only what holds everywhere is said to be done.
-async fn settle(
+pub async fn settle(
     console: &Console,
     tx: Transaction<'static, Postgres>,
     changed: &Changed,

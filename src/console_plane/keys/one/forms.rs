@@ -2,9 +2,12 @@
 
 use leptos::prelude::*;
 
-use super::view::EditModel;
+use super::view::{EditModel, RotateModel};
 use crate::console_plane::{
-    keys::{islands::EditKey, page::scope_box},
+    keys::{
+        islands::{EditKey, RotateKey},
+        page::scope_box,
+    },
     ui::{FieldNote, FormProblem, LinesField, SelectField, TextField},
 };
 
@@ -90,18 +93,59 @@ pub fn EditDialog(
     }
 }
 
+/// How a key is to be replaced, in a dialog.
+#[component]
+pub fn RotateDialog(
+    key_id: String,
+    name: String,
+    model: RotateModel,
+    /// The page without the dialog.
+    back: String,
+) -> impl IntoView {
+    let RotateModel { form_id, windows, reasons, refill, open } = model;
+    view! {
+        <RotateKey drawn_open=open back=back.clone()>
+            <form method="post" action="/console/fn/keys/rotate" class="dialog-body" novalidate>
+                <h2 id="rotate-title">{format!("Rotate “{name}”?")}</h2>
+                <p>
+                    "A new key takes its place, with the same name, scopes and limits. You see it once. Until the old one ends, \
+                    both work, and this page shows who has changed over."
+                </p>
+                <FormProblem refill=refill.clone() fields=&["window", "why"] />
+                <input type="hidden" name="form_id" value=form_id />
+                <input type="hidden" name="key_id" value=key_id />
+                <div class="field-pair">
+                    <SelectField name="window" label="The old key goes on for" choices=windows refill=refill.clone() />
+                    <SelectField name="why" label="Why" choices=reasons refill />
+                </div>
+                <p class="muted">"If it has leaked, the old key ends at once, whatever is chosen for it."</p>
+                <div class="dialog-actions">
+                    <a class="button" href=back data-close="">
+                        "Cancel"
+                    </a>
+                    <button class="button primary" data-pending="Rotating…">
+                        "Rotate key"
+                    </button>
+                </div>
+            </form>
+        </RotateKey>
+    }
+}
+
 /// A button that is a form of its own.
 #[component]
 pub fn PostButton(
     action: &'static str,
     key_id: String,
     label: &'static str,
-    #[prop(default = "button")] class: &'static str,
+    /// The page that answers.
+    back: String,
 ) -> impl IntoView {
     view! {
         <form method="post" action=action>
             <input type="hidden" name="key_id" value=key_id />
-            <button class=class>{label}</button>
+            <input type="hidden" name="back" value=back />
+            <button class="button">{label}</button>
         </form>
     }
 }

@@ -2,7 +2,12 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::view::{EditModel, KeyPageModel, Panel};
+use sqlx::PgConnection;
+
+use super::{
+    rotate::callers,
+    view::{EditModel, KeyPageModel, Panel, RotateModel, RotationModel},
+};
 use crate::{
     audit::{self, Chain},
     catalog::Catalog,
@@ -16,7 +21,7 @@ use crate::{
     database::{self, Reach},
     keys::{
         lifecycle::subject,
-        model::{KeyId, Lifetime, Status},
+        model::{KeyId, Lifetime, Reason, Status, Window},
         store::{self, Listed},
     },
     orgs::{Action, permit::ViewKeys},
@@ -45,8 +50,13 @@ pub async fn page(
     } else {
         None
     };
-    tx.commit().await?;
     let status = listed.status(now);
+    let may_rotate = role.may(Action::RotateKey);
+    let rotation = rotation(&mut tx, &listed, &panel, may_rotate, now).await?;
+    tx.commit().await?;
+    // Of a name there are two good keys at a time, not a chain of them.
+    let pair_lives = rotation.as_ref().is_some_and(|rotation| rotation.lives);
+    let rotatable = may_rotate && status == Status::Active && listed.successor.is_none() && !pair_lives;
     let editable = role.may(Action::EditKey) && !matches!(status, Status::Revoked | Status::Rotated);
     let address = entry.visit.address.to_canonical().to_string();
     let edit = editable.then(|| edit_form(&listed, &console.catalog, &panel, address, now));
@@ -61,12 +71,23 @@ pub async fn page(
         addresses: listed.addresses.iter().map(ToString::to_string).collect(),
         unused_days: unused.then(|| age.whole_days()),
         edit,
+        rotate: rotatable.then(|| rotate_form(&panel)),
+        ends: listed.retire_at.filter(|_| pair_lives && listed.successor.is_some()).map(|at| When::at(at, now)),
+        rotation,
         may_revoke,
         revoke_open: may_revoke && matches!(panel, Panel::Revoke),
-        problem: match panel {
-            Panel::Refused(refill) => refill.message(),
-            // The form that could say it is not there any more.
-            Panel::Edit(refill) if !editable => refill.message(),
+        // Of a form that is not there any more, too.
+        problem: match &panel {
+            Panel::Edit(_) if editable => None,
+            Panel::Rotate(_) if rotatable => None,
+            Panel::Finish(_) if pair_lives => None,
+            Panel::Refused(refill) | Panel::Edit(refill) | Panel::Rotate(refill) | Panel::Finish(refill) => {
+                refill.message()
+            }
+            _ => None,
+        },
+        issued: match panel {
+            Panel::Issued(key) => Some(key),
             _ => None,
         },
         key: key_row(listed, now),
@@ -116,4 +137,78 @@ fn as_it_is(key: &Listed) -> Refill {
 /// One address without the length of its prefix, as people write it.
 fn bare(net: &str) -> String {
     net.strip_suffix("/32").or(net.strip_suffix("/128")).unwrap_or(net).to_owned()
+}
+
+fn rotate_form(panel: &Panel) -> RotateModel {
+    let windows = Window::ALL.map(|window| match window {
+        Window::Now => choice(window.as_str(), "no time: it ends at once", ""),
+        _ => choice(window.as_str(), window.label(), ""),
+    });
+    // What is no longer needed is not rotated.
+    let reasons = [Reason::Superseded, Reason::KeyCompromise, Reason::AffiliationChanged, Reason::Other];
+    let reasons = reasons.map(|reason| match reason {
+        Reason::Superseded => choice(reason.as_str(), "Routine", ""),
+        _ => choice(reason.as_str(), reason.label(), ""),
+    });
+    let (typed, open) = match panel {
+        Panel::Rotate(refill) => (refill.clone(), true),
+        _ => (Refill::default(), false),
+    };
+    let refill = if typed.values.is_empty() {
+        Refill { values: vec![("window".to_owned(), Window::default().as_str().to_owned())], error: None }
+    } else {
+        typed
+    };
+    RotateModel {
+        // The form's own, if it was sent: it makes one key, however often it is sent.
+        form_id: refill.value("form_id").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        windows: windows.to_vec(),
+        reasons: reasons.to_vec(),
+        refill,
+        open,
+    }
+}
+
+/// The rotation that a key is part of: as the old key, or else as the new one.
+async fn rotation(
+    db: &mut PgConnection,
+    key: &Listed,
+    panel: &Panel,
+    may_rotate: bool,
+    now: OffsetDateTime,
+) -> Result<Option<RotationModel>, ConsoleError> {
+    let pair = match (key.successor, key.predecessor) {
+        (Some(new), _) => (key.id, new),
+        (None, Some(old)) => (old, key.id),
+        (None, None) => return Ok(None),
+    };
+    let (Some(old), Some(new)) = (store::one(db, key.org, pair.0).await?, store::one(db, key.org, pair.1).await?)
+    else {
+        return Ok(None);
+    };
+    let Some(retire_at) = old.retire_at else { return Ok(None) };
+    let callers = callers(db, key.org, pair, new.created_at, now).await?;
+    let lives = matches!(old.status(now), Status::Active | Status::Disabled);
+    let with_its_expiry = old.expires_at.is_some_and(|at| at <= retire_at);
+    let may_act = may_rotate && lives;
+    let (finish_refill, finish_open) = match panel {
+        Panel::Finish(refill) => (refill.clone(), may_act),
+        _ => (Refill::default(), false),
+    };
+    Ok(Some(RotationModel {
+        lives,
+        ends: When::at(retire_at, now),
+        callers,
+        may_act,
+        may_extend: may_act && !old.retire_extended && !with_its_expiry,
+        extend_words: match (old.retire_extended, with_its_expiry) {
+            (true, _) => "It was given more time once already.",
+            (false, true) => "It ends with its own expiry.",
+            (false, false) => "More time is as long again as it was given, once.",
+        },
+        finish_refill,
+        finish_open,
+        old: key_row(old, now),
+        new: key_row(new, now),
+    }))
 }

@@ -3,7 +3,9 @@
 pub mod act;
 pub mod load;
 pub mod page;
+pub mod rotate;
 pub mod routes;
 pub mod view;
 
 mod forms;
+mod rotation;

@@ -3,12 +3,13 @@
 use leptos::{nonce::use_nonce, prelude::*};
 
 use super::{
-    forms::{EditDialog, PostButton},
+    forms::{EditDialog, PostButton, RotateDialog},
+    rotation::RotationSection,
     view::KeyPageModel,
 };
 use crate::{
     console_plane::{
-        keys::page::{expiry, revoke_dialog},
+        keys::page::{expiry, issued_panel, revoke_dialog},
         model::{AuditRow, KeyRow, Refill},
         ui::{EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, target_of},
     },
@@ -20,27 +21,53 @@ const SCRIPT: &str = include_str!("page.js");
 /// One key: what is known of it, and what happened to it.
 #[component]
 pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
-    let key = model.key;
+    let key = model.key.clone();
     let here = format!("/keys/{}", key.id);
+    let facts = facts(&model);
     let asked = model.revoke_open.then(|| (target_of(&key), Refill::default()));
-    let actions = actions(&key, &here, model.edit.is_some(), model.may_revoke);
-    let edit = model.edit.map(|edit| view! { <EditDialog key_id=key.id.clone() model=edit back=here.clone() /> });
+    let actions = actions(&key, &here, model.edit.is_some(), model.rotate.is_some(), model.may_revoke);
+    let edit =
+        model.edit.map(|edit| view! { <EditDialog key_id=key.id.clone() model=edit back=here.clone() /> }.into_any());
+    let rotate = model.rotate.map(|rotate| {
+        view! { <RotateDialog key_id=key.id.clone() name=key.name.clone() model=rotate back=here.clone() /> }.into_any()
+    });
+    let rotation = model.rotation.map(|rotation| {
+        view! { <RotationSection model=rotation key_id=key.id.clone() back=here.clone() /> }.into_any()
+    });
+    let said = view! {
+        <NoticeLine notice=model.notice />
+        {model.problem.map(|problem| view! { <p class="callout note warn" role="alert">{problem}</p> })}
+        {model.unused_days.map(unused)}
+        {model.issued.map(|key| issued_panel(key, here.clone()))}
+    }
+    .into_any();
     view! {
         <a class="back" href="/keys">
             "API keys"
         </a>
-        <PageHead title=key.name.clone()>{actions}</PageHead>
-        <NoticeLine notice=model.notice />
-        {model.problem.map(|problem| view! { <p class="callout note warn" role="alert">{problem}</p> })}
-        {model.unused_days.map(unused)}
+        <PageHead title=key.name>{actions}</PageHead>
+        {said}
         {edit}
-        {model.may_revoke.then(|| revoke_dialog(asked, here))}
+        {rotate}
+        {model.may_revoke.then(|| revoke_dialog(asked, here).into_any())}
+        {facts}
+        {rotation}
+        {model.history.map(history)}
+        <script nonce=use_nonce() inner_html=SCRIPT></script>
+    }
+}
+
+/// What is known of the key.
+fn facts(model: &KeyPageModel) -> AnyView {
+    let (key, limit) = (model.key.clone(), model.limit.clone());
+    view! {
         <dl class="card facts">
             <div>
                 <dt>"Status"</dt>
                 <dd>
                     <StatusBadge status=key.status />
                     <EndNote key=key.clone() />
+                    {model.ends.clone().map(|when| view! { <span class="second">"Replaced, ends " <Moment when /></span> })}
                 </dd>
             </div>
             <div>
@@ -57,7 +84,7 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
                 <dt>"Tier"</dt>
                 <dd>
                     {key.tier}
-                    {(!model.limit.is_empty()).then(|| view! { <span class="second">{model.limit}</span> })}
+                    {(!limit.is_empty()).then(|| view! { <span class="second">{limit}</span> })}
                 </dd>
             </div>
             <div>
@@ -68,11 +95,11 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
             </div>
             <div>
                 <dt>"Namespaces"</dt>
-                <dd>{only(model.namespaces, "All")}</dd>
+                <dd>{only(model.namespaces.clone(), "All")}</dd>
             </div>
             <div>
                 <dt>"Addresses"</dt>
-                <dd>{only(model.addresses, "Any")}</dd>
+                <dd>{only(model.addresses.clone(), "Any")}</dd>
             </div>
             <div>
                 <dt>"Created"</dt>
@@ -92,9 +119,8 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
                 </dd>
             </div>
         </dl>
-        {model.history.map(history)}
-        <script nonce=use_nonce() inner_html=SCRIPT></script>
     }
+    .into_any()
 }
 
 fn history(rows: Vec<AuditRow>) -> impl IntoView {
@@ -110,8 +136,18 @@ fn history(rows: Vec<AuditRow>) -> impl IntoView {
 }
 
 /// What can be done with the key.
-fn actions(key: &KeyRow, here: &str, may_edit: bool, may_revoke: bool) -> impl IntoView + use<> {
-    let id = key.id.clone();
+fn actions(key: &KeyRow, here: &str, may_edit: bool, may_rotate: bool, may_revoke: bool) -> impl IntoView + use<> {
+    let (id, back) = (key.id.clone(), here.to_owned());
+    let rotate = may_rotate.then(|| {
+        view! {
+            <form method="get" action=here.to_owned()>
+                <input type="hidden" name="rotate" value="1" />
+                <button class="button" data-rotate-key="">
+                    "Rotate"
+                </button>
+            </form>
+        }
+    });
     let edit = may_edit.then(|| {
         let switch = match key.status {
             Status::Disabled => ("/console/fn/keys/enable", "Enable"),
@@ -124,7 +160,8 @@ fn actions(key: &KeyRow, here: &str, may_edit: bool, may_revoke: bool) -> impl I
                     "Edit"
                 </button>
             </form>
-            <PostButton action=switch.0 key_id=id label=switch.1 />
+            {rotate}
+            <PostButton action=switch.0 key_id=id label=switch.1 back />
         }
     });
     let revoke = may_revoke.then(|| view! { <RevokeButton key=key.clone() page=here.to_owned() ask="1" /> });

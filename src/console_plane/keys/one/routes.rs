@@ -23,19 +23,24 @@ use crate::{
 };
 
 /// The forms that are answered with the page they were sent from.
-pub const ANSWERED: [&str; 3] = ["keys/edit", "keys/disable", "keys/enable"];
+pub const ANSWERED: [&str; 6] =
+    ["keys/edit", "keys/disable", "keys/enable", "keys/rotate", "keys/extend", "keys/finish"];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct ShowQuery {
     edit: Option<String>,
     revoke: Option<String>,
+    rotate: Option<String>,
+    finish: Option<String>,
 }
 
 pub async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Response {
     let panel = match query {
         ShowQuery { revoke: Some(_), .. } => Panel::Revoke,
         ShowQuery { edit: Some(_), .. } => Panel::Edit(Refill::default()),
+        ShowQuery { rotate: Some(_), .. } => Panel::Rotate(Refill::default()),
+        ShowQuery { finish: Some(_), .. } => Panel::Finish(Refill::default()),
         _ => Panel::Closed,
     };
     match draw(&visit, StatusCode::OK, &id, panel, None).await {
@@ -62,12 +67,15 @@ pub async fn draw(
 }
 
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
-    let id = sent.value("key_id");
+    let back = sent.value("back");
+    // A rotation is ended from the page of either key.
+    let id = back.strip_prefix("/keys/").map_or_else(|| sent.value("key_id"), str::to_owned);
     match outcome {
         Ok(Done::Changed(change)) => {
             let notice = Notice { text: change.text, detail: change.receipt };
             draw(visit, StatusCode::OK, &id, Panel::Closed, Some(notice)).await
         }
+        Ok(Done::Key(key)) => draw(visit, StatusCode::OK, &id, Panel::Issued(key), None).await,
         Ok(_) => Err(ConsoleError::Unavailable),
         Err(error @ (ConsoleError::NotFound { .. } | ConsoleError::Unavailable)) => Err(error),
         Err(error) => {
@@ -75,6 +83,8 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
             let refill = sent.refill(error);
             let panel = match sent.name.as_str() {
                 "keys/edit" => Panel::Edit(refill),
+                "keys/rotate" => Panel::Rotate(refill),
+                "keys/finish" => Panel::Finish(refill),
                 _ => Panel::Refused(refill),
             };
             draw(visit, status, &id, panel, None).await
