@@ -27,5 +27,6 @@ mod sign_in;
 mod support;
 mod systems;
 mod tenancy;
+mod usage_page;
 mod webhooks;
 mod world;

@@ -116,6 +116,144 @@ fn known(address: IpNet) -> Option<IpAddr> {
     Some(address.addr()).filter(|address| !address.is_unspecified())
 }
 
+/// How often a key was let in and refused in a stretch of time that began at a moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    pub at: OffsetDateTime,
+    pub good: i64,
+    pub refused: i64,
+}
+
+/// A key's calls since a time, in stretches of some seconds; those without a call are left out.
+pub async fn series(
+    db: &mut PgConnection,
+    org: OrgId,
+    key: KeyId,
+    since: OffsetDateTime,
+    step: i64,
+) -> sqlx::Result<Vec<Point>> {
+    sqlx::query_as!(
+        Point,
+        r#"select date_bin(make_interval(secs => $4), minute, $3) as "at!",
+                  coalesce(sum(calls) filter (where code = 'VALID'), 0)::bigint as "good!",
+                  coalesce(sum(calls) filter (where code <> 'VALID'), 0)::bigint as "refused!"
+           from key_usage where org_id = $1 and key_id = $2 and minute >= $3 group by 1 order by 1"#,
+        org.0,
+        key.0,
+        since,
+        step as f64
+    )
+    .fetch_all(db)
+    .await
+}
+
+/// What one caller did with a key.
+pub struct Share {
+    /// `None`: not known.
+    pub address: Option<IpAddr>,
+    pub agent: String,
+    pub good: i64,
+    pub refused: i64,
+    /// The minute of the last call.
+    pub last: OffsetDateTime,
+}
+
+/// Who called with a key since a time, whoever called most first, and how many that were in all.
+pub async fn by_caller(
+    db: &mut PgConnection,
+    org: OrgId,
+    key: KeyId,
+    since: OffsetDateTime,
+    limit: i64,
+) -> sqlx::Result<(Vec<Share>, i64)> {
+    let rows = sqlx::query!(
+        r#"select address as "address: IpNet", agent, max(minute) as "last!", count(*) over () as "all!",
+                  coalesce(sum(calls) filter (where code = 'VALID'), 0)::bigint as "good!",
+                  coalesce(sum(calls) filter (where code <> 'VALID'), 0)::bigint as "refused!"
+           from key_usage where org_id = $1 and key_id = $2 and minute >= $3
+           group by address, agent order by sum(calls) desc, address, agent limit $4"#,
+        org.0,
+        key.0,
+        since,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    let all = rows.first().map_or(0, |row| row.all);
+    let shares = rows.into_iter().map(|row| Share {
+        address: known(row.address),
+        agent: row.agent,
+        good: row.good,
+        refused: row.refused,
+        last: row.last,
+    });
+    Ok((shares.collect(), all))
+}
+
+/// A key's calls since a time by verdict, the most frequent first.
+pub async fn by_code(
+    db: &mut PgConnection,
+    org: OrgId,
+    key: KeyId,
+    since: OffsetDateTime,
+) -> sqlx::Result<Vec<(String, i64)>> {
+    let rows = sqlx::query!(
+        r#"select code, sum(calls)::bigint as "calls!" from key_usage
+           where org_id = $1 and key_id = $2 and minute >= $3 group by code order by 2 desc, 1"#,
+        org.0,
+        key.0,
+        since
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.code, row.calls)).collect())
+}
+
+/// A refused request with a key of an organization, as the organization may know it.
+pub struct Explained {
+    pub request_id: Uuid,
+    pub at: OffsetDateTime,
+    pub code: String,
+    pub key: KeyId,
+    pub address: Option<IpAddr>,
+    pub agent: String,
+    /// What was asked of the key, and what each gate said.
+    pub asked: serde_json::Value,
+    pub gates: serde_json::Value,
+}
+
+macro_rules! explained {
+    ($rest:literal, $($bind:expr),*) => {
+        sqlx::query!(
+            r#"select request_id, at, code, key_id as "key_id!", address as "address: IpNet", agent, asked, gates
+               from refusals "# + $rest,
+            $($bind),*
+        )
+        .map(|row| Explained {
+            request_id: row.request_id,
+            at: row.at,
+            code: row.code,
+            key: KeyId(row.key_id),
+            address: row.address.map(|net| net.addr()),
+            agent: row.agent,
+            asked: row.asked,
+            gates: row.gates,
+        })
+    };
+}
+
+/// The newest refused requests with a key.
+pub async fn refusals_of(db: &mut PgConnection, org: OrgId, key: KeyId, limit: i64) -> sqlx::Result<Vec<Explained>> {
+    explained!("where org_id = $1 and key_id = $2 order by at desc limit $3", org.0, key.0, limit).fetch_all(db).await
+}
+
+/// A refused request with some key of an organization.
+pub async fn refusal(db: &mut PgConnection, org: OrgId, request_id: Uuid) -> sqlx::Result<Option<Explained>> {
+    explained!("where org_id = $1 and request_id = $2 and key_id is not null", org.0, request_id)
+        .fetch_optional(db)
+        .await
+}
+
 /// Forgets rollups from before a time. Answers how many.
 pub async fn prune(keys: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> {
     Ok(sqlx::query!("delete from key_usage where minute < $1", before).execute(keys).await?.rows_affected())

@@ -60,12 +60,20 @@ pub fn EditDialog(
                 <TextField name="name" label="Name" autofocus=true refill=refill.clone() />
                 {scopes}
                 <div class="field-pair">
+                    <div>
                     <LinesField
                         name="addresses"
                         label="Addresses"
                         hint="One on each line, or blocks as in 10.0.0.0/8. None: from anywhere."
                         refill=refill.clone()
                     />
+                <p class="here">
+                    "Your own address is " <code class="mono">{address.clone()}</code>
+                    <button type="button" class="button quiet" data-add-address=address hidden>
+                        "Add it"
+                    </button>
+                </p>
+                    </div>
                     <LinesField
                         name="namespaces"
                         label="Namespaces"
@@ -73,12 +81,6 @@ pub fn EditDialog(
                         refill=refill.clone()
                     />
                 </div>
-                <p class="here">
-                    "Your own address is " <code class="mono">{address.clone()}</code>
-                    <button type="button" class="button quiet" data-add-address=address hidden>
-                        "Add it"
-                    </button>
-                </p>
                 <SelectField name="expires" label="Expires" choices=expiry refill />
                 <div class="dialog-actions">
                     <a class="button" href=back data-close="">

@@ -5,8 +5,9 @@ use time::{Duration, OffsetDateTime};
 use sqlx::PgConnection;
 
 use super::{
+    explain, figures,
     rotate::callers,
-    view::{EditModel, KeyPageModel, Panel, RotateModel, RotationModel},
+    view::{EditModel, KeyPageModel, Looks, Panel, RotateModel, RotationModel},
 };
 use crate::{
     audit::{self, Chain},
@@ -37,6 +38,7 @@ pub async fn page(
     entry: &Entry<ViewKeys>,
     id: KeyId,
     panel: Panel,
+    looks: &Looks,
     notice: Option<Notice>,
 ) -> Result<Option<KeyPageModel>, ConsoleError> {
     let console = &entry.visit.console;
@@ -53,6 +55,8 @@ pub async fn page(
     let status = listed.status(now);
     let may_rotate = role.may(Action::RotateKey);
     let rotation = rotation(&mut tx, &listed, &panel, may_rotate, now).await?;
+    let usage = figures::usage(&mut tx, org, id, looks.span, now).await?;
+    let refused = explain::refused(&mut tx, org, id, looks.request.as_deref(), now).await?;
     tx.commit().await?;
     // Of a name there are two good keys at a time, not a chain of them.
     let pair_lives = rotation.as_ref().is_some_and(|rotation| rotation.lives);
@@ -74,6 +78,8 @@ pub async fn page(
         rotate: rotatable.then(|| rotate_form(&panel)),
         ends: listed.retire_at.filter(|_| pair_lives && listed.successor.is_some()).map(|at| When::at(at, now)),
         rotation,
+        usage,
+        refused,
         may_revoke,
         revoke_open: may_revoke && matches!(panel, Panel::Revoke),
         // Of a form that is not there any more, too.

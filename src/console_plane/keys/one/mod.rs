@@ -7,5 +7,9 @@ pub mod rotate;
 pub mod routes;
 pub mod view;
 
+mod explain;
+mod figures;
 mod forms;
+mod refused;
 mod rotation;
+mod usage;

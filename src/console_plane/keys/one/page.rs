@@ -4,7 +4,9 @@ use leptos::{nonce::use_nonce, prelude::*};
 
 use super::{
     forms::{EditDialog, PostButton, RotateDialog},
+    refused::RefusedSection,
     rotation::RotationSection,
+    usage::UsageSection,
     view::KeyPageModel,
 };
 use crate::{
@@ -34,6 +36,9 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
     let rotation = model.rotation.map(|rotation| {
         view! { <RotationSection model=rotation key_id=key.id.clone() back=here.clone() /> }.into_any()
     });
+    let span = model.usage.span;
+    let usage = view! { <UsageSection model=model.usage here=here.clone() /> }.into_any();
+    let refused = view! { <RefusedSection model=model.refused here=here.clone() span /> }.into_any();
     let said = view! {
         <NoticeLine notice=model.notice />
         {model.problem.map(|problem| view! { <p class="callout note warn" role="alert">{problem}</p> })}
@@ -52,6 +57,8 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
         {model.may_revoke.then(|| revoke_dialog(asked, here).into_any())}
         {facts}
         {rotation}
+        {usage}
+        {refused}
         {model.history.map(history)}
         <script nonce=use_nonce() inner_html=SCRIPT></script>
     }

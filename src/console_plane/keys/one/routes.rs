@@ -8,7 +8,11 @@ use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
 
-use super::{load, page::KeyPage, view::Panel};
+use super::{
+    load,
+    page::KeyPage,
+    view::{Looks, Panel, Span},
+};
 use crate::{
     console_plane::{
         door::{Done, Entry, Visit},
@@ -33,22 +37,27 @@ pub struct ShowQuery {
     revoke: Option<String>,
     rotate: Option<String>,
     finish: Option<String>,
+    usage: String,
+    request: Option<String>,
 }
 
 pub async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Response {
-    let panel = match query {
-        ShowQuery { revoke: Some(_), .. } => Panel::Revoke,
-        ShowQuery { edit: Some(_), .. } => Panel::Edit(Refill::default()),
-        ShowQuery { rotate: Some(_), .. } => Panel::Rotate(Refill::default()),
-        ShowQuery { finish: Some(_), .. } => Panel::Finish(Refill::default()),
+    let looks =
+        Looks { span: Span::parse(&query.usage), request: query.request.filter(|text| !text.trim().is_empty()) };
+    let panel = match (query.revoke, query.edit, query.rotate, query.finish) {
+        (Some(_), ..) => Panel::Revoke,
+        (_, Some(_), ..) => Panel::Edit(Refill::default()),
+        (_, _, Some(_), _) => Panel::Rotate(Refill::default()),
+        (.., Some(_)) => Panel::Finish(Refill::default()),
         _ => Panel::Closed,
     };
-    match draw(&visit, StatusCode::OK, &id, panel, None).await {
+    match draw_looking(&visit, StatusCode::OK, &id, panel, looks, None).await {
         Ok(response) => response,
         Err(error) => draw::refusal(&visit, &error, &format!("/keys/{id}")).await,
     }
 }
 
+/// The page as it is when nothing in particular is looked at.
 pub async fn draw(
     visit: &Visit,
     status: StatusCode,
@@ -56,9 +65,20 @@ pub async fn draw(
     panel: Panel,
     notice: Option<Notice>,
 ) -> Result<Response, ConsoleError> {
+    draw_looking(visit, status, id, panel, Looks::default(), notice).await
+}
+
+async fn draw_looking(
+    visit: &Visit,
+    status: StatusCode,
+    id: &str,
+    panel: Panel,
+    looks: Looks,
+    notice: Option<Notice>,
+) -> Result<Response, ConsoleError> {
     let entry: Entry<ViewKeys> = visit.clone().enter().await?;
     let model = match id.parse::<KeyId>() {
-        Ok(id) => load::page(&entry, id, panel, notice).await?,
+        Ok(id) => load::page(&entry, id, panel, &looks, notice).await?,
         Err(_) => None,
     };
     let Some(model) = model else { return Ok(draw::not_found(visit).await) };

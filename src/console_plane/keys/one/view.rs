@@ -79,6 +79,126 @@ impl CallerRow {
     }
 }
 
+/// How far back its usage is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Span {
+    #[default]
+    Day,
+    Week,
+    Month,
+}
+
+impl Span {
+    pub const ALL: [Span; 3] = [Self::Day, Self::Week, Self::Month];
+
+    /// What an address calls it; anything else is a day.
+    pub fn parse(text: &str) -> Self {
+        Self::ALL.into_iter().find(|span| span.as_str() == text).unwrap_or_default()
+    }
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Day => "24h",
+            Self::Week => "7d",
+            Self::Month => "30d",
+        }
+    }
+
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Day => "24 hours",
+            Self::Week => "7 days",
+            Self::Month => "30 days",
+        }
+    }
+
+    /// How many bars that is, how many seconds each has, and what that is called.
+    pub fn bars(self) -> (u16, i64, &'static str) {
+        match self {
+            Self::Day => (24, 3_600, "an hour"),
+            Self::Week => (28, 6 * 3_600, "six hours"),
+            Self::Month => (30, 24 * 3_600, "a day"),
+        }
+    }
+}
+
+/// What the page's address says to look at.
+#[derive(Clone, Default)]
+pub struct Looks {
+    pub span: Span,
+    /// A refused request, by the id that somebody typed.
+    pub request: Option<String>,
+}
+
+/// A key's calls in a span of time.
+#[derive(Clone)]
+pub struct UsageModel {
+    pub span: Span,
+    /// Oldest first; every stretch of the span, with a call or without.
+    pub bars: Vec<Bar>,
+    pub good: i64,
+    pub refused: i64,
+    pub callers: Vec<ShareRow>,
+    /// How many more there are.
+    pub more_callers: i64,
+    /// `VALID`, and how often.
+    pub codes: Vec<(String, i64)>,
+}
+
+#[derive(Clone)]
+pub struct Bar {
+    /// When it begins.
+    pub when: When,
+    pub good: i64,
+    pub refused: i64,
+}
+
+#[derive(Clone)]
+pub struct ShareRow {
+    pub address: String,
+    /// Empty when it sent none.
+    pub agent: String,
+    pub good: i64,
+    pub refused: i64,
+    pub last: When,
+}
+
+/// Why requests were refused.
+#[derive(Clone)]
+pub struct RefusedModel {
+    /// The newest.
+    pub rows: Vec<Refused>,
+    /// The one asked for by its request's id.
+    pub found: Option<Refused>,
+    /// What was asked for, and why it is not shown.
+    pub refill: Refill,
+}
+
+#[derive(Clone)]
+pub struct Refused {
+    pub request_id: String,
+    pub when: When,
+    /// `IP_NOT_ALLOWED`
+    pub code: String,
+    /// Another key's page, if it is about another key.
+    pub other_key: Option<String>,
+    /// Empty where it was not known.
+    pub address: String,
+    pub agent: String,
+    /// What was asked of the key: `GET /v1/whoami`, `namespace staging`.
+    pub asked: Vec<String>,
+    pub gates: Vec<GateLine>,
+    /// What to do.
+    pub fix: String,
+}
+
+#[derive(Clone)]
+pub struct GateLine {
+    pub name: String,
+    /// Why it refused; `None`: it let through.
+    pub refused: Option<String>,
+}
+
 #[derive(Clone)]
 pub struct KeyPageModel {
     pub key: KeyRow,
@@ -98,6 +218,8 @@ pub struct KeyPageModel {
     pub rotation: Option<RotationModel>,
     /// SECRET: its successor, just made.
     pub issued: Option<IssuedKey>,
+    pub usage: UsageModel,
+    pub refused: RefusedModel,
     /// When it ends, if it was replaced and has not ended.
     pub ends: Option<When>,
     /// The role may, and it is not revoked.
