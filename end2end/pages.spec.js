@@ -54,6 +54,14 @@ const withoutScript = page => page.route('**/pkg/*.js', route => route.fulfill({
   contentType: 'text/javascript', body: 'export default async () => {}; export const hydrate = () => {};',
 }));
 
+/** The page of the first key that is not revoked. */
+async function firstKeysPage(page) {
+  const row = page.getByRole('row').filter({ has: page.getByRole('button', { name: /^Revoke (?!all)/ }) }).first();
+  await row.getByRole('rowheader').getByRole('link').click();
+  await expect(page).toHaveURL(/\/keys\/[0-9a-f-]{36}$/);
+  await page.waitForLoadState('networkidle');
+}
+
 const firstKey = page => page.getByRole('button', { name: /^Revoke (?!all)/ }).first();
 
 // Name, who looks, address, and what they do there. `who` is a name of the people or nobody.
@@ -112,6 +120,54 @@ const STATES = [
   ['a key', 'few', '/keys', async page => {
     await page.getByRole('rowheader').getByRole('link').first().click();
     await expect(page).toHaveURL(/\/keys\/[0-9a-f-]{36}$/);
+  }],
+  ['a key with usage, and a refused request', 'few', '/keys', async (page, hint, server) => {
+    await firstKeysPage(page);
+    const id = new URL(page.url()).pathname.split('/')[2];
+    server.sql(`insert into key_usage select id, org_id, date_trunc('minute', now()) - n * interval '50 minutes',
+        case when n % 5 = 0 then 'IP_NOT_ALLOWED' else 'VALID' end, '2001:db8:85a3:8d3:1319:8a2e:370:7348', 'python-httpx', '', n * 997
+      from api_keys, generate_series(1, 20) n where id = '${id}' on conflict do nothing;
+      insert into refusals select '0192f0c1-2345-7abc-8def-0123456789ab', now(), 'IP_NOT_ALLOWED', id, org_id, '10.0.4.7', 'curl',
+        '{"request": {"method": "GET", "path": "/v1/a/path/that/is/rather/long"}, "namespace": "staging", "scopes": ["read"]}',
+        '[{"gate": "shape", "passed": true}, {"gate": "address", "passed": false, "detail": "The key may not be used from this address."}]'
+      from api_keys where id = '${id}'`);
+    await page.goto(`/keys/${id}?request=0192f0c1-2345-7abc-8def-0123456789ab`);
+    await page.getByText('The same as a table').click();
+    await page.locator('details.refusal summary').first().click();
+    await expect(page.getByRole('table', { name: 'Calls by time' })).toBeVisible();
+  }],
+  ['the edit dialog of a key', 'few', '/keys', async page => {
+    await firstKeysPage(page);
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+  }],
+  ['the edit form as the server draws it, with errors', 'few', '/keys', async page => {
+    await firstKeysPage(page);
+    await page.getByRole('button', { name: 'Edit', exact: true }).click();
+    await page.getByLabel('Addresses').fill('nowhere');
+    await page.getByRole('button', { name: 'Save changes' }).click();
+    await expect(page.getByLabel('Addresses')).toHaveAttribute('aria-invalid', 'true');
+  }, withoutScript],
+  ['the rotate dialog', 'few', '/keys', async page => {
+    await firstKeysPage(page);
+    await page.getByRole('button', { name: 'Rotate', exact: true }).click();
+    await expect(page.getByRole('dialog')).toBeVisible();
+  }],
+  ['a successor as the server draws it', 'few', '/keys', async page => {
+    await firstKeysPage(page);
+    await page.getByRole('button', { name: 'Rotate', exact: true }).click();
+    await page.getByRole('button', { name: 'Rotate key' }).click();
+    await expect(page.getByLabel('Your new key')).toBeVisible();
+  }, withoutScript],
+  ['a key that was replaced, with callers on it', 'few', '/keys', async (page, hint, server) => {
+    await firstKeysPage(page);
+    const id = new URL(page.url()).pathname.split('/')[2];
+    server.sql(`insert into key_usage select predecessor, org_id, date_trunc('minute', now()), 'VALID', address, 'curl', '', 7
+      from api_keys, unnest('{10.0.4.7, 2001:db8:85a3:8d3:1319:8a2e:370:7348}'::inet[]) address where id = '${id}' on conflict do nothing`);
+    await page.reload();
+    await islands(page);
+    await page.getByRole('button', { name: 'End the old key' }).click();
+    await expect(page.getByLabel('Cut them off')).toBeVisible();
   }],
   ['webhooks, no secret', 'empty', '/webhooks?environment=test'],
   ['webhooks, to a viewer', 'viewer', '/webhooks'],

@@ -151,11 +151,11 @@ fn callers(callers: Vec<ShareRow>, more: i64) -> AnyView {
                 <tr>
                     <th scope="row">
                         <span class="first">{caller.address}</span>
-                        <span class="second">{caller.agent}</span>
+                        <span class="second">
+                            {(!caller.agent.is_empty()).then(|| format!("{} · ", caller.agent))}
+                            <Moment when=caller.last />
+                        </span>
                     </th>
-                    <td>
-                        <Moment when=caller.last />
-                    </td>
                     <td class="number">{count(caller.good)}</td>
                     <td class="number">{count(caller.refused)}</td>
                 </tr>
@@ -170,7 +170,6 @@ fn callers(callers: Vec<ShareRow>, more: i64) -> AnyView {
                 <thead>
                     <tr>
                         <th scope="col">"Caller"</th>
-                        <th scope="col">"Last call"</th>
                         <th scope="col" class="number">"Let in"</th>
                         <th scope="col" class="number">"Refused"</th>
                     </tr>
