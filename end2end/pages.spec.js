@@ -186,6 +186,10 @@ const STATES = [
   }, null, true],
   ['the audit log', 'few', '/audit'],
   ['members', 'demo', '/members'],
+  ['a member to manage', 'demo', '/members', async page => {
+    await page.getByRole('link', { name: /^Manage / }).first().click();
+    await expect(page.getByRole('heading', { name: /^Manage / })).toBeVisible();
+  }],
   ['settings', 'demo', '/settings'],
   ['settings after a wrong password', 'empty', '/settings', async page => {
     await page.getByLabel('Current password').fill('wrong');
@@ -200,11 +204,15 @@ const STATES = [
     server.sql(`insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
       values (gen_random_uuid(), 'a-machine-with-a-long-name.eu-central-1.example:3001', 'redis', 0, now(), now() - interval '1.2 s'),
              (gen_random_uuid(), 'web-9:3001', 'memory', 0, now(), now() - interval '3 hours')`);
-    await page.reload();
+    // Something has to be refused; it is written down a moment later.
+    await server.whoami('kd_live_nobody');
+    await expect(async () => {
+      await page.reload();
+      await expect(page.getByRole('table', { name: 'Last refusals' })).toBeVisible({ timeout: 500 });
+    }).toPass();
     server.sql("delete from key_plane_nodes where applied_revision = 0");
     await expect(page.getByText('Late')).toBeVisible();
     await expect(page.getByText('Cut off', { exact: true })).toBeVisible();
-    await expect(page.getByRole('table', { name: 'Last refusals' })).toBeVisible();
   }],
   ['the support desk, nothing found', 'support', '/support', page => find(page, 'kd_live_0000…0000')],
   ['the support desk, not a hint', 'support', '/support', page => find(page, 'what?')],

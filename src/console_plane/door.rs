@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
-    model::{FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret, KeyChange, RevokeReceipt},
+    model::{FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret, KeyChange, Notice, RevokeReceipt},
 };
 use crate::{
     accounts::{
@@ -84,6 +84,7 @@ pub enum Done {
     Key(IssuedKey),
     WebhookSecret(IssuedWebhookSecret),
     AccessToken(IssuedAccessToken),
+    Member(Notice),
     Revoked(RevokeReceipt),
     Changed(KeyChange),
     Found(Found),
@@ -121,6 +122,11 @@ impl From<IssuedWebhookSecret> for Done {
 impl From<IssuedAccessToken> for Done {
     fn from(token: IssuedAccessToken) -> Self {
         Self::AccessToken(token)
+    }
+}
+impl From<Notice> for Done {
+    fn from(notice: Notice) -> Self {
+        Self::Member(notice)
     }
 }
 impl From<RevokeReceipt> for Done {

@@ -15,7 +15,7 @@ use super::{
     door::{Done, Visit},
     draw,
     error::ConsoleError,
-    keys,
+    keys, members,
     model::Refill,
     settings, sign_in, support,
     ui::ResendPage,
@@ -126,6 +126,7 @@ async fn page(visit: &Visit, sent: Sent, outcome: Result<Done, ConsoleError>) ->
             let answered = match sent.name.as_str() {
                 name if name.starts_with("keys/") => keys::routes::answer(visit, &sent, outcome).await,
                 name if name.starts_with("webhooks/") => webhooks::routes::answer(visit, &sent, outcome).await,
+                name if name.starts_with("members/") => members::routes::answer(visit, &sent, outcome).await,
                 name if name.starts_with("support/") => support::routes::answer(visit, &sent, outcome).await,
                 name if name.starts_with("sessions/") || name.starts_with("account/") => {
                     settings::routes::answer(visit, &sent, outcome).await

@@ -58,7 +58,7 @@ impl Refill {
 }
 
 /// A calm line above a page's content, after something was done.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Notice {
     pub text: String,
     /// A second, smaller line, such as a receipt.
@@ -273,12 +273,33 @@ pub struct AuditPageModel {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MemberRow {
+    pub id: String,
     pub name: String,
     pub email: String,
+    /// As it is shown, and as forms send it.
     pub role: &'static str,
+    pub role_word: &'static str,
+    /// Their account is shut.
+    pub disabled: bool,
+    /// Whether who looks may change their role or remove them.
+    pub manageable: bool,
     pub since: When,
     pub last_sign_in: Option<When>,
     pub you: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct MembersPageModel {
+    pub rows: Vec<MemberRow>,
+    /// Whose panel is open.
+    pub managed: Option<MemberRow>,
+    /// The organization's.
+    pub slug: String,
+    pub may_make_owners: bool,
+    /// Whether keys do no more than who made them may.
+    pub bound: bool,
+    pub refill: Refill,
+    pub notice: Option<Notice>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! What a request says: its JSON body, its page, the id in its path. Each is read once, and what is not described is refused
 //! rather than ignored.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use axum::{
     body::to_bytes,
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Management, problem::Problem};
-use crate::{keys::model::KeyId, programs, secrets::Digest};
+use crate::{accounts::UserId, keys::model::KeyId, programs, secrets::Digest};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -141,8 +141,23 @@ impl FromRequestParts<Arc<Management>> for KeyPath {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, management: &Arc<Management>) -> Result<Self, Problem> {
-        let id = Path::<String>::from_request_parts(parts, management).await.ok();
-        let id = id.and_then(|Path(id)| id.parse().ok());
-        id.map(Self).ok_or_else(|| Problem::not_found("There is no such key."))
+        id(parts, management).await.map(Self).ok_or_else(|| Problem::not_found("There is no such key."))
     }
+}
+
+/// The member that a path is about.
+pub struct MemberPath(pub UserId);
+
+impl FromRequestParts<Arc<Management>> for MemberPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, management: &Arc<Management>) -> Result<Self, Problem> {
+        let id = id(parts, management).await.map(UserId);
+        id.map(Self).ok_or_else(|| Problem::not_found("There is no such member."))
+    }
+}
+
+async fn id<T: FromStr>(parts: &mut Parts, management: &Arc<Management>) -> Option<T> {
+    let Path(id) = Path::<String>::from_request_parts(parts, management).await.ok()?;
+    id.parse().ok()
 }

@@ -1,22 +1,28 @@
 //! Who belongs to the organization.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use axum::{Json, extract::State};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     Management,
-    body::Listed,
+    body::{Body, Listed, MemberPath},
     door::Entry,
     problem::{Problem, Refusals},
 };
 use crate::{
     database::{self, Reach},
-    orgs::{self, permit::ViewMembers},
+    orgs::{
+        self, Role,
+        lifecycle::{self, ChangedMember, OrgError},
+        permit::{ManageMembers, ViewMembers},
+    },
+    revocation,
 };
 
 #[derive(Serialize, ToSchema)]
@@ -34,6 +40,45 @@ pub struct Member {
     disabled: bool,
 }
 
+impl From<orgs::store::Member> for Member {
+    fn from(member: orgs::store::Member) -> Self {
+        Self {
+            id: member.user.0,
+            name: member.name,
+            email: member.email,
+            role: member.role.as_str(),
+            since: member.since,
+            last_sign_in_at: member.last_sign_in_at,
+            disabled: member.disabled,
+        }
+    }
+}
+
+/// A member with another role.
+#[derive(Serialize, ToSchema)]
+pub struct ChangedRole {
+    #[serde(flatten)]
+    member: Member,
+    /// Where the change holds for keys that are bound to who made them. Null if the role was this one already.
+    #[schema(example = "Effective on 3 of 3 nodes after 41 ms.")]
+    receipt: Option<String>,
+}
+
+/// What a member is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoleWish {
+    #[schema(pattern = "^(owner|admin|developer|viewer)$")]
+    role: String,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct RemovedMember {
+    name: String,
+    /// Where it holds for keys that are bound to who made them.
+    receipt: String,
+}
+
 /// List the members, by name
 #[utoipa::path(
     get, path = "/api/v1/members", tag = "Members", operation_id = "listMembers",
@@ -46,14 +91,62 @@ pub async fn list(
     let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
     let members = orgs::store::members(&mut tx, permit.org()).await?;
     tx.commit().await?;
-    let data = members.into_iter().map(|member| Member {
-        id: member.user.0,
-        name: member.name,
-        email: member.email,
-        role: member.role.as_str(),
-        since: member.since,
-        last_sign_in_at: member.last_sign_in_at,
-        disabled: member.disabled,
-    });
+    let data = members.into_iter().map(Member::from);
     Ok(Json(Listed { data: data.collect(), next_cursor: None }))
+}
+
+/// Give a member another role
+///
+/// Owners are changed and made by owners only, and one is always left.
+#[utoipa::path(
+    patch, path = "/api/v1/members/{id}", tag = "Members", operation_id = "setRole",
+    params(("id" = Uuid, Path, description = "The member's id.")), request_body = RoleWish,
+    responses((status = 200, description = "The member as they are now.", body = ChangedRole), Refusals)
+)]
+pub async fn set_role(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<ManageMembers>,
+    MemberPath(user): MemberPath,
+    Body { value: wish, .. }: Body<RoleWish>,
+) -> Result<Json<ChangedRole>, Problem> {
+    let begun = Instant::now();
+    let role = Role::member(&wish.role)
+        .ok_or_else(|| Problem::fields(vec![("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
+    let (key, now) = (&management.server_keys.audit, management.clock.now());
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let ChangedMember { changed, .. } = lifecycle::set_role(&mut tx, key, &permit, user, role, now).await?;
+    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;
+    let receipt = management.hold(tx, begun).await?;
+    Ok(Json(ChangedRole { member: member.into(), receipt: changed.then_some(receipt) }))
+}
+
+/// Remove a member
+///
+/// They lose access at once. Keys they made stay the organization's, and go on unless the catalog binds keys to who made
+/// them.
+#[utoipa::path(
+    delete, path = "/api/v1/members/{id}", tag = "Members", operation_id = "removeMember",
+    params(("id" = Uuid, Path, description = "The member's id.")),
+    responses((status = 200, description = "They are no longer a member.", body = RemovedMember), Refusals)
+)]
+pub async fn remove(
+    State(management): State<Arc<Management>>,
+    Entry { permit, .. }: Entry<ManageMembers>,
+    MemberPath(user): MemberPath,
+) -> Result<Json<RemovedMember>, Problem> {
+    let begun = Instant::now();
+    let (key, now) = (&management.server_keys.audit, management.clock.now());
+    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let ChangedMember { name, .. } = lifecycle::remove_member(&mut tx, key, &permit, user, now).await?;
+    let receipt = management.hold(tx, begun).await?;
+    Ok(Json(RemovedMember { name, receipt }))
+}
+
+impl Management {
+    /// Commits a change of members, and says since when and where it holds.
+    async fn hold(&self, tx: Transaction<'static, Postgres>, begun: Instant) -> Result<String, Problem> {
+        let revision = revocation::commit(tx).await?;
+        Ok(revocation::wait(&self.db, revision, begun).await?.to_string())
+    }
 }

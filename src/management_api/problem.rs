@@ -8,7 +8,8 @@ use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    accounts::access_token::MintError, keys::error::KeyError, programs, revocation::Unconfirmed, webhooks::WebhookError,
+    accounts::access_token::MintError, keys::error::KeyError, orgs::lifecycle::OrgError, programs,
+    revocation::Unconfirmed, webhooks::WebhookError,
 };
 
 /// What is wrong with one field.
@@ -190,6 +191,22 @@ impl From<KeyError> for Problem {
                 tracing::error!(%error, "a key could not be made");
                 Self::unavailable()
             }
+        }
+    }
+}
+
+impl From<OrgError> for Problem {
+    fn from(error: OrgError) -> Self {
+        match error {
+            OrgError::NoMember | OrgError::NoOrg => Self::not_found("There is no such member."),
+            OrgError::OwnersOnly => {
+                Self::new(StatusCode::FORBIDDEN, "forbidden", "Only an owner may change an owner, or make one.")
+            }
+            OrgError::LastOwner => {
+                Self::conflict("The organization would be left without an owner. Make somebody else an owner first.")
+            }
+            OrgError::SlugTaken(_) | OrgError::EmailTaken(_) => Self::conflict(format!("{error}.")),
+            OrgError::Database(error) => error.into(),
         }
     }
 }

@@ -52,6 +52,7 @@ fn described() -> OpenApiRouter<Arc<Management>> {
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
         .routes(routes!(members::list))
+        .routes(routes!(members::set_role, members::remove))
         .routes(routes!(webhooks::list, webhooks::create))
         .routes(routes!(webhooks::regenerate))
         .routes(routes!(audit_log::list))

@@ -107,6 +107,10 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
         }
         "keys/revoke-all" => vec![("confirmation", "acme".into())],
         "webhooks/generate" | "webhooks/regenerate" => vec![("form_id", fresh), ("environment", "live".into())],
+        "members/role" | "members/remove" => {
+            let member = world.member("acme", Role::Viewer).await;
+            vec![("user_id", member.user.0.to_string()), ("role", "developer".into())]
+        }
         "sessions/end" => vec![("session_id", fresh)],
         "sessions/end-all" | "sign-out" | "account/access-token" => vec![],
         "account/password" => {
@@ -281,8 +285,9 @@ fn body_for(operation: &str) -> serde_json::Value {
         "createKey" => json!({ "name": "CI" }),
         "editKey" | "putKey" => json!({ "name": "Renamed" }),
         "createWebhookSecret" | "regenerateWebhookSecret" => json!({ "environment": "live" }),
-        "createToken" | "listKeys" | "revokeAllKeys" | "readKey" | "disableKey" | "enableKey" | "rotateKey"
-        | "revokeKey" | "listMembers" | "listWebhookSecrets" | "listAudit" => serde_json::Value::Null,
+        "setRole" => json!({ "role": "developer" }),
+        "removeMember" | "createToken" | "listKeys" | "revokeAllKeys" | "readKey" | "disableKey" | "enableKey"
+        | "rotateKey" | "revokeKey" | "listMembers" | "listWebhookSecrets" | "listAudit" => serde_json::Value::Null,
         other => panic!("{other} is not in the doors table: add a body for it"),
     }
 }
@@ -328,7 +333,11 @@ async fn every_door_of_the_management_api() {
     for (method, path, body) in described.chain(undescribed) {
         let mut answers = Vec::new();
         for (_, script) in &scripts {
-            let path = path.replace("{id}", &world.key("acme", &[], "never").await.id.to_string());
+            let id = match path.contains("members") {
+                true => world.member("acme", Role::Viewer).await.user.0,
+                false => world.key("acme", &[], "never").await.id.0,
+            };
+            let path = path.replace("{id}", &id.to_string());
             let answer = match &body {
                 serde_json::Value::Null => script.request(&method, &path, Body::empty()).await,
                 body => script.send(&method, &path, body).await,

@@ -15,6 +15,7 @@ mod key_plane;
 mod keys;
 mod keys_list;
 mod management_api;
+mod members;
 mod nodes;
 mod operator_api;
 mod process;

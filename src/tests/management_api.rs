@@ -287,11 +287,13 @@ async fn a_write_changes_nothing_it_does_not_name() {
                 // These two are a key's own, at these.
                 "createKey" => vec!["tier", "scopes"],
                 "editKey" | "putKey" => vec!["scopes"],
+                "setRole" => vec!["role"],
                 _ => vec![],
             };
             for (field, value) in extras.iter().filter(|(field, _)| !taken.contains(field)) {
                 let body = match operation["operationId"].as_str().unwrap() {
                     "createKey" => json!({ "name": "CI", *field: value }),
+                    "setRole" => json!({ "role": "viewer", *field: value }),
                     "createWebhookSecret" | "regenerateWebhookSecret" => {
                         json!({ "environment": "live", *field: value })
                     }

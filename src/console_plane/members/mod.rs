@@ -1,4 +1,10 @@
-//! Who belongs to the organization.
+//! Who belongs to the organization, and what they may do in it.
 
+pub mod fns;
+
+#[cfg(feature = "ssr")]
+mod act;
+#[cfg(feature = "ssr")]
 pub mod page;
+#[cfg(feature = "ssr")]
 pub mod routes;

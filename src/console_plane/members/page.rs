@@ -2,20 +2,36 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::{
-    model::MemberRow,
-    ui::{Moment, PageHead},
+use crate::{
+    console_plane::{
+        model::{Choice, MemberRow, MembersPageModel, Refill},
+        ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField},
+    },
+    orgs::Role,
 };
 
-/// A list to read: people are added at the server's command line.
+const MEMBERS: [(Role, &str); 4] = [
+    (Role::Owner, "everything, and makes owners"),
+    (Role::Admin, "keys, webhook secrets and members"),
+    (Role::Developer, "creates and revokes keys"),
+    (Role::Viewer, "only looks"),
+];
+
+/// Accounts are added at the server's command line; here roles change and memberships end.
 #[component]
-pub fn MembersPage(rows: Vec<MemberRow>, slug: String) -> impl IntoView {
-    let rows = rows.into_iter().map(member_row).collect::<Vec<_>>();
+pub fn MembersPage(model: MembersPageModel) -> impl IntoView {
+    let MembersPageModel { rows, managed, slug, may_make_owners, bound, refill, notice } = model;
+    let manages = rows.iter().any(|row| row.manageable);
+    let rows = rows.into_iter().map(|row| member_row(row, manages)).collect::<Vec<_>>();
     let command = format!(
         "keydesk user create --email ada@example.com --name \"Ada Lovelace\" --org {slug} --role developer --password-stdin"
     );
+    let problem = managed.is_none().then(|| view! { <FormProblem refill=refill.clone() fields=&[] /> });
     view! {
         <PageHead title="Members".to_owned() text="Who can sign in to this organization, and what their role allows." />
+        <NoticeLine notice />
+        {problem}
+        {managed.map(|member| manage_panel(member, may_make_owners, bound, refill))}
         <div class="card table-card">
             <table role="table" class="table cards">
                 <thead role="rowgroup">
@@ -24,6 +40,14 @@ pub fn MembersPage(rows: Vec<MemberRow>, slug: String) -> impl IntoView {
                         <th role="columnheader" scope="col">"Role"</th>
                         <th role="columnheader" scope="col">"Member since"</th>
                         <th role="columnheader" scope="col">"Last sign-in"</th>
+                        {manages
+                            .then(|| {
+                                view! {
+                                    <th role="columnheader" scope="col">
+                                        <span class="sr-only">"Action"</span>
+                                    </th>
+                                }
+                            })}
                     </tr>
                 </thead>
                 <tbody role="rowgroup">{rows}</tbody>
@@ -36,18 +60,67 @@ pub fn MembersPage(rows: Vec<MemberRow>, slug: String) -> impl IntoView {
                 <code>{command}</code>
             </pre>
             <p class="muted">
-                "Owners and admins manage keys and webhook secrets, developers create and revoke keys, viewers only look."
+                "Owners and admins manage keys, webhook secrets and members, developers create and revoke keys, viewers only look."
             </p>
         </section>
     }
 }
 
-fn member_row(member: MemberRow) -> impl IntoView {
+/// One member's role, and the end of their membership. A page of its own address, so that it works by itself.
+fn manage_panel(member: MemberRow, may_make_owners: bool, bound: bool, refill: Refill) -> impl IntoView {
+    let choices = MEMBERS
+        .into_iter()
+        .filter(|(role, _)| may_make_owners || *role != Role::Owner)
+        .map(|(role, may)| Choice {
+            value: role.as_str().to_owned(),
+            label: role.label().to_owned(),
+            note: may.to_owned(),
+        })
+        .collect();
+    let mut refill = refill;
+    if refill.value("role").is_none() {
+        refill.values.push(("role".to_owned(), member.role_word.to_owned()));
+    }
+    let keys = if bound {
+        "They lose access at once, and keys they made stop working."
+    } else {
+        "They lose access at once. Keys they made stay the organization’s and go on: revoke those that they know."
+    };
+    let remove = format!("Remove {}", member.name);
+    view! {
+        <section class="card panel" aria-labelledby="manage-title" id="manage">
+            <div class="panel-head">
+                <h2 id="manage-title">{format!("Manage {}", member.name)}</h2>
+                <a class="button quiet" href="/members">
+                    "Close"
+                </a>
+            </div>
+            <FormProblem refill=refill.clone() fields=&["role"] />
+            <form class="panel-form" method="post" action="/console/fn/members/role" novalidate>
+                <input type="hidden" name="user_id" value=member.id.clone() />
+                <SelectField name="role" label="Role" choices refill />
+                <div>
+                    <button class="button primary">"Change role"</button>
+                </div>
+            </form>
+            <form class="panel-foot" method="post" action="/console/fn/members/remove">
+                <input type="hidden" name="user_id" value=member.id />
+                <p class="muted">{keys}</p>
+                <button class="button danger">{remove}</button>
+            </form>
+        </section>
+    }
+}
+
+fn member_row(member: MemberRow, manages: bool) -> impl IntoView {
+    let label = format!("Manage {}", member.name);
+    let address = format!("/members?manage={}", member.id);
     view! {
         <tr role="row">
             <th role="rowheader" scope="row">
                 <span class="first">
                     {member.name} {member.you.then(|| view! { <span class="tag">"You"</span> })}
+                    {member.disabled.then(|| view! { <span class="tag">"Account shut"</span> })}
                 </span>
                 <span class="second">{member.email}</span>
             </th>
@@ -63,6 +136,22 @@ fn member_row(member: MemberRow) -> impl IntoView {
                     None => view! { <span class="muted">"Never"</span> }.into_any(),
                 }}
             </td>
+            {manages
+                .then(|| {
+                    view! {
+                        <td role="cell" class="action">
+                            {member
+                                .manageable
+                                .then(|| {
+                                    view! {
+                                        <a class="button" href=address aria-label=label>
+                                            "Manage"
+                                        </a>
+                                    }
+                                })}
+                        </td>
+                    }
+                })}
         </tr>
     }
 }
