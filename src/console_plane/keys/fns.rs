@@ -1,5 +1,10 @@
 //! What a member can do with keys from the browser.
 
+#![allow(
+    clippy::too_many_arguments,
+    reason = "a form has as many fields as it has; the macro leaves no room to say so there"
+)]
+
 use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
