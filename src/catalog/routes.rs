@@ -68,20 +68,20 @@ impl Pattern {
     }
 
     /// What the parameters stand for in a path, if it matches.
-    fn bind<'a>(&'a self, path: &'a Path) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
+    fn bind<'a>(&'a self, path: &'a Path<'_>) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
         let mut bound = Vec::new();
         let mut parts = path.0.iter();
         for segment in &self.0 {
             match segment {
                 Segment::Rest(name) => {
-                    let rest: Vec<&str> = parts.by_ref().map(String::as_str).collect();
+                    let rest: Vec<&str> = parts.by_ref().map(|part| &**part).collect();
                     bound.push((name.as_str(), Cow::Owned(rest.join("/"))));
                 }
                 Segment::Literal(literal) if parts.next()? == literal => {}
                 Segment::Literal(_) => return None,
                 Segment::Parameter(name) => {
                     let part = parts.next().filter(|part| !part.is_empty())?;
-                    bound.push((name.as_str(), Cow::Borrowed(part.as_str())));
+                    bound.push((name.as_str(), Cow::Borrowed(&**part)));
                 }
             }
         }
@@ -103,11 +103,11 @@ impl std::fmt::Display for Pattern {
 /// ones in the middle, encoded slashes and controls, backslashes; a `#`, where some end the path and others do not; a
 /// semicolon, since some cut a segment there before they compare it (`/admin;x`, `/..;/`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path(Vec<String>);
+pub struct Path<'a>(Vec<Cow<'a, str>>);
 
-impl Path {
+impl<'a> Path<'a> {
     /// From a request target: `/v1/get?x=1`, or the absolute form. The query is left out.
-    pub fn parse(target: &str) -> Option<Self> {
+    pub fn parse(target: &'a str) -> Option<Self> {
         let target = match target.split_once("://") {
             // The authority ends at the query, too: a slash behind it begins no path.
             Some(("http" | "https", rest)) => rest
@@ -138,7 +138,10 @@ impl Path {
 }
 
 /// Percent-decodes once. `None`: not decodable, or not text.
-fn decode(part: &str) -> Option<String> {
+fn decode(part: &str) -> Option<Cow<'_, str>> {
+    if part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%') {
+        return Some(Cow::Borrowed(part));
+    }
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.bytes();
     while let Some(byte) = rest.next() {
@@ -153,19 +156,19 @@ fn decode(part: &str) -> Option<String> {
             _ => return None,
         });
     }
-    String::from_utf8(bytes).ok()
+    String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
 /// What a route asks of a key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
-    pub scopes: Vec<String>,
-    pub namespace: Option<String>,
-    pub org: Option<String>,
+pub struct Needs<'a> {
+    pub scopes: &'a [String],
+    pub namespace: Option<Cow<'a, str>>,
+    pub org: Option<Cow<'a, str>>,
 }
 
 /// What the first matching route asks; `None`: no route matches, so nobody may pass.
-pub fn needs(routes: &[Route], method: &str, path: &Path) -> Option<Needs> {
+pub fn needs<'a>(routes: &'a [Route], method: &str, path: &'a Path<'_>) -> Option<Needs<'a>> {
     routes.iter().find_map(|route| {
         if !route.methods.iter().any(|known| known == "*" || known == method) {
             return None;
@@ -173,9 +176,9 @@ pub fn needs(routes: &[Route], method: &str, path: &Path) -> Option<Needs> {
         let bound = route.pattern.bind(path)?;
         let value = |name: &Option<String>| {
             let name = name.as_ref()?;
-            bound.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone().into_owned())
+            bound.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
         };
-        Some(Needs { scopes: route.scopes.clone(), namespace: value(&route.namespace), org: value(&route.org) })
+        Some(Needs { scopes: &route.scopes, namespace: value(&route.namespace), org: value(&route.org) })
     })
 }
 
@@ -206,7 +209,8 @@ mod tests {
         ];
         let ask = |method: &str, target: &str| {
             let path = Path::parse(target)?;
-            needs(&routes, method, &path).map(|n| (n.scopes[0].clone(), n.namespace, n.org))
+            needs(&routes, method, &path)
+                .map(|n| (n.scopes[0].clone(), n.namespace.map(Cow::into_owned), n.org.map(Cow::into_owned)))
         };
         let just = |scope: &str| Some((scope.to_owned(), None, None));
         assert_eq!(ask("POST", "/v1/receipts"), just("receipts:write"));
@@ -266,12 +270,12 @@ mod tests {
         }
         // A query is none of the path's business, and an encoded # is a character like others.
         assert_eq!(Path::parse("/a?x=;#/../b"), Path::parse("/a"));
-        assert_eq!(Path::parse("/a%23b"), Some(Path(vec!["a#b".to_owned()])));
+        assert_eq!(Path::parse("/a%23b"), Some(Path(vec!["a#b".into()])));
         // Here the path is empty.
         assert_eq!(Path::parse("http://x?/v1/receipts"), Path::parse("/"));
         assert_eq!(Path::parse("http://x#/v1/receipts"), Path::parse("/"));
         // Decoded once, not twice.
-        assert_eq!(Path::parse("/a%252fb"), Some(Path(vec!["a%2fb".to_owned()])));
+        assert_eq!(Path::parse("/a%252fb"), Some(Path(vec!["a%2fb".into()])));
     }
 
     #[test]

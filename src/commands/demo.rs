@@ -17,7 +17,7 @@ use crate::{
     },
     orgs::{self, Actor, OrgId, OrgName, Permit, Principal, Role, Slug, lifecycle::NewPerson},
     secrets,
-    usage::{Recorder, Use},
+    usage::{Agent, Recorder, Use},
 };
 
 #[derive(Args)]
@@ -167,7 +167,7 @@ fn use_of(key: KeyId, org: OrgId, index: u32, made: OffsetDateTime, now: OffsetD
         org,
         at: (now - quiet).max(made),
         address: Some(std::net::Ipv4Addr::new(203, 0, 113, (10 + index % 200) as u8).into()),
-        agent: AGENTS.get(pick(index, AGENTS.len())).copied().unwrap_or_default().to_owned(),
+        agent: Agent::parse(AGENTS.get(pick(index, AGENTS.len())).copied().unwrap_or_default()),
         via: (index % 4 == 1).then(|| "edge-gateway".to_owned()),
         code: Code::Valid,
     })

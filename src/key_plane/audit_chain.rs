@@ -1,15 +1,15 @@
 //! `GET /v1/audit/chain`: a key reads the audit log of its organization, where the catalog names a scope for that.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     BoxError, Extension,
     body::Body,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Request, State},
     response::{IntoResponse, Response},
 };
 use futures::{Stream, stream};
-use http::{HeaderMap, header};
+use http::header;
 use sqlx::PgPool;
 
 use super::{KeyPlane, wire};
@@ -27,13 +27,13 @@ const PAGE: i64 = 100;
 
 /// The chain as it is when the key is judged, one JSON object a line: what `keydesk audit verify` reads.
 pub async fn audit_chain(
-    State(plane): State<KeyPlane>,
+    State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
     let scopes = plane.catalog.audit_scope.as_slice();
-    let (record, metered) = match plane.ask_itself(id, peer, &headers, scopes, "/v1/audit/chain").await {
+    let (record, metered) = match plane.ask_itself(id, peer, request.headers(), scopes, "/v1/audit/chain").await {
         Ok(good) => good,
         Err(refusal) => return *refusal,
     };

@@ -1,10 +1,10 @@
 //! `GET /v1/forward-auth`: a reverse proxy describes a request, and lets it through if the answer is 2xx.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use axum::{
     Extension,
-    extract::{ConnectInfo, Query, State, rejection::QueryRejection},
+    extract::{ConnectInfo, Query, Request, State, rejection::QueryRejection},
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -61,18 +61,18 @@ fn described<'a>(headers: &'a HeaderMap, names: &[HeaderName; 2]) -> Result<Opti
 }
 
 pub async fn forward_auth(
-    plane: State<KeyPlane>,
-    id: Extension<RequestId>,
-    peer: ConnectInfo<SocketAddr>,
+    State(plane): State<Arc<KeyPlane>>,
+    Extension(id): Extension<RequestId>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     expectations: Result<Query<Expectations>, QueryRejection>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
     let Ok(Query(expectations)) = expectations else {
         let detail = "The query may hold environment=, org= and problem_in_header=true, once each, and nothing else.";
-        return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0.0).into_response();
+        return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
     };
     let in_header = expectations.problem_in_header;
-    let answer = judged(plane, id, peer, expectations, headers).await;
+    let answer = judged(&plane, id, peer, &expectations, request.headers()).await;
     if in_header && !answer.status().is_success() { with_problem_in_header(answer).await } else { answer }
 }
 
@@ -96,13 +96,13 @@ async fn with_problem_in_header(answer: Response) -> Response {
 }
 
 async fn judged(
-    State(plane): State<KeyPlane>,
-    Extension(id): Extension<RequestId>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    expectations: Expectations,
-    headers: HeaderMap,
+    plane: &KeyPlane,
+    id: RequestId,
+    peer: SocketAddr,
+    expectations: &Expectations,
+    headers: &HeaderMap,
 ) -> Response {
-    let (Ok(method), Ok(target)) = (described(&headers, &METHOD), described(&headers, &TARGET)) else {
+    let (Ok(method), Ok(target)) = (described(headers, &METHOD), described(headers, &TARGET)) else {
         let detail =
             "The request is described in two ways that differ. Let the proxy clear the headers that it does not set.";
         return Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail, id.0).into_response();
@@ -112,13 +112,13 @@ async fn judged(
                       X-Original-URI.";
         return Problem::new(StatusCode::BAD_REQUEST, "no-request", detail, id.0).into_response();
     };
-    let shown = match handlers::shown(&headers, plane.catalog.headers, id) {
+    let shown = match handlers::shown(headers, plane.catalog.headers, id) {
         Ok(shown) => shown,
         Err(refusal) => return *refusal,
     };
     let path = Path::parse(target);
     let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
-    let client = plane.proxies.resolve(peer, &headers);
+    let client = plane.proxies.resolve(peer, headers);
     let unrouted = needed.is_none();
     let needed = needed.unwrap_or_default();
     let org = match (needed.org.as_deref(), expectations.org.as_deref()) {
@@ -131,14 +131,14 @@ async fn judged(
         org,
         environment: expectations.environment.as_deref(),
         namespace: needed.namespace.as_deref(),
-        scopes: &needed.scopes,
+        scopes: needed.scopes,
         address: client.known(),
     };
     let question = Question {
         asked,
         shown,
         request_id: id.0,
-        agent: programs::agent(&headers),
+        agent: programs::agent(headers),
         via: None,
         // Nobody passes where there is no route; whoever has no good key is told that first.
         dry_run: false,
@@ -164,17 +164,15 @@ async fn judged(
 /// Who the key is, for the service behind the proxy. Every header is always there, if empty: a proxy that copies them must
 /// overwrite whatever a client sent under the same name.
 fn identify(headers: &mut HeaderMap, record: &Record) {
-    for (name, value) in [
-        ("x-keydesk-org", record.org.clone()),
-        ("x-keydesk-org-id", record.org_id.to_string()),
-        ("x-keydesk-key-id", record.id.to_string()),
-        ("x-keydesk-environment", record.environment.clone()),
-        ("x-keydesk-tier", record.tier.clone()),
-        ("x-keydesk-scopes", record.scopes.join(" ")),
-        ("x-keydesk-namespaces", record.namespaces.join(" ")),
-    ] {
-        // Slugs, ids, and names that the catalog and the lifecycle hold to ASCII.
-        let value = HeaderValue::from_str(&value).unwrap_or(HeaderValue::from_static(""));
-        headers.insert(HeaderName::from_static(name), value);
-    }
+    // These, the rate, and what every answer carries.
+    headers.reserve(16);
+    // Slugs, and names that the catalog and the lifecycle hold to ASCII.
+    let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
+    headers.insert(HeaderName::from_static("x-keydesk-org"), text(&record.org));
+    headers.insert(HeaderName::from_static("x-keydesk-org-id"), programs::id_value(record.org_id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-key-id"), programs::id_value(record.id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&record.environment));
+    headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&record.tier));
+    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&record.scopes.join(" ")));
+    headers.insert(HeaderName::from_static("x-keydesk-namespaces"), text(&record.namespaces.join(" ")));
 }

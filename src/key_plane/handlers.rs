@@ -40,15 +40,15 @@ pub fn shown(headers: &HeaderMap, rules: Headers, id: RequestId) -> Result<Shown
 
 /// `GET /v1/whoami`: a key asks about itself.
 pub async fn whoami(
-    State(plane): State<KeyPlane>,
+    State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
-    match plane.ask_itself(id, peer, &headers, &[], "/v1/whoami").await {
+    match plane.ask_itself(id, peer, request.headers(), &[], "/v1/whoami").await {
         Ok((record, metered)) => {
             let rate_limit = metered.as_ref().map(Into::into);
-            let mut response = Json(Whoami { key: KeyFacts::from(&*record), rate_limit }).into_response();
+            let mut response = wire::json(&Whoami { key: KeyFacts::from(&*record), rate_limit });
             wire::put_rate(response.headers_mut(), metered.as_ref());
             response
         }
@@ -60,17 +60,22 @@ const VERIFY_SHAPE: &str = "Send an object with \"key\" and, if you like, \"envi
      \"dry_run\"; any other field is refused rather than ignored.";
 
 /// `POST /v1/keys/verify`: a service with `verify` asks about a key that was presented to it.
-pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<RequestId>, request: Request) -> Response {
-    let headers = request.headers().clone();
+pub async fn verify(
+    State(plane): State<Arc<KeyPlane>>,
+    Extension(id): Extension<RequestId>,
+    request: Request,
+) -> Response {
+    let headers = request.headers();
     // Who asks comes first: whoever may not ask learns nothing of what a well-formed question is.
-    let shown = credential::from_headers(&headers, credential::SERVICES);
+    let shown = credential::from_headers(headers, credential::SERVICES);
     let service = match service::enter(shown, "verify", &plane.memory, &plane.keys, &plane.catalog, id.0).await {
         Ok(service) => service,
         Err(problem) => return problem.into_response(),
     };
-    if programs::announces_too_much(&headers) {
+    if programs::announces_too_much(headers) {
         return Problem::too_large(id.0).into_response();
     }
+    let agent = programs::agent(headers).to_owned();
     let Json(body) = match Json::<VerifyRequest>::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) => return Problem::bad_body(&rejection, VERIFY_SHAPE, id.0).into_response(),
@@ -94,7 +99,7 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
         asked,
         shown: if key.is_empty() { Shown::Nothing } else { Shown::Credential(key) },
         request_id: id.0,
-        agent: programs::agent(&headers),
+        agent: &agent,
         via: Some(service.name.clone()),
         dry_run: body.dry_run,
         routed: true,
@@ -103,7 +108,7 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
     let judged = plane.judge(question).await;
     let rate_limit = judged.metered.as_ref().map(Into::into);
     let retry_after = programs::retry_after(&judged.verdict);
-    let mut response = Json(VerifyAnswer {
+    let mut response = wire::json(&VerifyAnswer {
         valid: judged.verdict == Verdict::Valid,
         code: judged.verdict.code(),
         detail: judged.verdict.detail(),
@@ -111,8 +116,7 @@ pub async fn verify(State(plane): State<KeyPlane>, Extension(id): Extension<Requ
         key: judged.record.as_deref().map(Into::into),
         rate_limit,
         trace: body.dry_run.then(|| steps_json(&judged.steps)),
-    })
-    .into_response();
+    });
     wire::put_rate(response.headers_mut(), judged.metered.as_ref());
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
@@ -129,7 +133,7 @@ impl KeyPlane {
         headers: &HeaderMap,
         scopes: &[String],
         path: &str,
-    ) -> Result<(Arc<Record>, Option<Metered>), Box<Response>> {
+    ) -> Result<(Arc<Record>, Option<Metered<'_>>), Box<Response>> {
         let question = Question {
             asked: Asked { address: self.proxies.resolve(peer, headers).known(), scopes, ..Asked::default() },
             shown: shown(headers, self.catalog.headers, id)?,
@@ -146,7 +150,7 @@ impl KeyPlane {
         }
     }
 
-    pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered>) -> Response {
+    pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered<'_>>) -> Response {
         let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
         wire::put_rate(response.headers_mut(), metered);
         response
@@ -154,7 +158,7 @@ impl KeyPlane {
 }
 
 /// `GET /healthz`: 200 if keys can be judged.
-pub async fn healthz(State(plane): State<KeyPlane>, Extension(id): Extension<RequestId>) -> Response {
+pub async fn healthz(State(plane): State<Arc<KeyPlane>>, Extension(id): Extension<RequestId>) -> Response {
     if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.keys).await {
         Json(serde_json::json!({ "status": "ok" })).into_response()
     } else {

@@ -41,7 +41,7 @@ pub struct Question<'a> {
     pub asked: Asked<'a>,
     pub shown: Shown<'a>,
     pub request_id: Uuid,
-    pub agent: String,
+    pub agent: &'a str,
     /// The service that asks on the client's behalf.
     pub via: Option<String>,
     /// Spends and records nothing.
@@ -55,23 +55,23 @@ pub struct Question<'a> {
 
 /// What the calls of a tier came to.
 #[derive(Clone, Debug)]
-pub struct Metered {
-    pub tier: String,
+pub struct Metered<'a> {
+    pub tier: &'a str,
     pub window: Duration,
     pub rate: Rate,
 }
 
-pub struct Judged {
+pub struct Judged<'a> {
     pub verdict: Verdict,
     /// `None` where the asker may not know of the key.
     pub record: Option<Arc<Record>>,
-    pub metered: Option<Metered>,
+    pub metered: Option<Metered<'a>>,
     /// What each gate said; empty for a key that was let in and no dry run.
     pub steps: Vec<Step>,
 }
 
 impl KeyPlane {
-    pub async fn judge(&self, question: Question<'_>) -> Judged {
+    pub async fn judge(&self, question: Question<'_>) -> Judged<'_> {
         let now = self.clock.now();
         let found = match question.shown {
             Shown::Credential(credential) => self.look_up(credential).await,
@@ -132,7 +132,7 @@ impl KeyPlane {
     }
 
     /// The last two gates: rate, then quota. A call that the quota refuses has not spent its rate.
-    async fn spend(&self, record: &Record, dry_run: bool, now: OffsetDateTime) -> (Spending, Option<Metered>) {
+    async fn spend(&self, record: &Record, dry_run: bool, now: OffsetDateTime) -> (Spending, Option<Metered<'_>>) {
         let Some(tier) = self.catalog.tier(&record.tier) else { return (Spending::Unknown, None) };
         let (rate, ticket) = match self.spend_rate(record, tier, dry_run, now).await {
             Rated::Unlimited => (None, None),
@@ -149,11 +149,11 @@ impl KeyPlane {
         (quota, rate)
     }
 
-    async fn spend_rate(&self, record: &Record, tier: &Tier, dry_run: bool, now: OffsetDateTime) -> Rated {
+    async fn spend_rate<'a>(&self, record: &Record, tier: &'a Tier, dry_run: bool, now: OffsetDateTime) -> Rated<'a> {
         let Some(limit) = tier.limit else { return Rated::Unlimited };
         let Ok(allowance) = Allowance::new(limit.calls, limit.window) else { return Rated::Broken };
         let subject = Subject::Key(record.id);
-        let metered = |rate| Metered { tier: tier.name.clone(), window: limit.window, rate };
+        let metered = |rate| Metered { tier: &tier.name, window: limit.window, rate };
         let outcome = if dry_run {
             self.limiter.peek(subject, allowance, now).await.map(|outcome| match outcome {
                 Outcome::Taken { rate, .. } => Rated::Within(metered(rate), None),
@@ -176,9 +176,9 @@ impl KeyPlane {
         let Some(quota) = tier.monthly else { return Spending::Within };
         let month = month_of(now);
         let within = if dry_run {
-            usage::store::quota_used(&self.keys, record.id, month).await.map(|used| used < quota)
+            Box::pin(usage::store::quota_used(&self.keys, record.id, month)).await.map(|used| used < quota)
         } else {
-            usage::store::spend_quota(&self.keys, record.id, month, quota).await
+            Box::pin(usage::store::spend_quota(&self.keys, record.id, month, quota)).await
         };
         match within {
             Ok(true) => Spending::Within,
@@ -216,8 +216,9 @@ impl KeyPlane {
             Lookup::Found(record) if *verdict != Verdict::WrongOrg => Some((record.id, record.org_id)),
             _ => None,
         };
+        let agent = self.usage.agents.get(question.agent);
         if let Some((key, org)) = key {
-            let (agent, via) = (question.agent.clone(), question.via.clone());
+            let (agent, via) = (agent.clone(), question.via.clone());
             self.usage.note(Use { key, org, at: now, address: asked.address, agent, via, code });
         }
         if *verdict != Verdict::Valid {
@@ -227,7 +228,7 @@ impl KeyPlane {
                 code,
                 key,
                 address: asked.address,
-                agent: usage::family(&question.agent),
+                agent: agent.family,
                 asked: json!({
                     "request": { "method": question.request.0, "path": question.request.1 }, "environment": asked.environment, "namespace": asked.namespace,
                     "scopes": asked.scopes, "via": question.via,
@@ -243,10 +244,10 @@ enum Found {
     Not(Lookup<'static>),
 }
 
-enum Rated {
+enum Rated<'a> {
     Unlimited,
-    Within(Metered, Option<Ticket>),
-    Over(Metered, u64),
+    Within(Metered<'a>, Option<Ticket>),
+    Over(Metered<'a>, u64),
     Broken,
 }
 

@@ -195,7 +195,7 @@ impl Limiter {
     ) -> Result<Outcome, LimiterError> {
         let count = match self {
             Self::Memory(memory) => memory.take(subject.counted(), allowance, micros(now)),
-            Self::Redis(redis) => redis.count("take", subject.counted(), allowance).await?,
+            Self::Redis(redis) => Box::pin(redis.count("take", subject.counted(), allowance)).await?,
         };
         Ok(Outcome::of(count, allowance))
     }
@@ -209,7 +209,7 @@ impl Limiter {
     ) -> Result<Outcome<()>, LimiterError> {
         let count = match self {
             Self::Memory(memory) => memory.peek(subject.counted(), allowance, micros(now)),
-            Self::Redis(redis) => redis.count("peek", subject.counted(), allowance).await?,
+            Self::Redis(redis) => Box::pin(redis.count("peek", subject.counted(), allowance)).await?,
         };
         Ok(Outcome::of(count, allowance).forecast())
     }
@@ -219,7 +219,7 @@ impl Limiter {
         match self {
             Self::Memory(memory) => memory.give_back(subject.counted(), &ticket),
             Self::Redis(redis) => {
-                if let Err(error) = redis.give_back(subject.counted(), &ticket).await {
+                if let Err(error) = Box::pin(redis.give_back(subject.counted(), &ticket)).await {
                     tracing::warn!(?error, "a refused call could not be given back; it stays counted");
                 }
             }

@@ -1,14 +1,24 @@
 //! What is counted for operators, in the words of Prometheus.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
-use metrics::{counter, gauge, histogram};
+use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::KeyPlane;
+use super::{KeyPlane, router::ROUTES};
 use crate::keys::verdict::Code;
 
 const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Looked up at the first call, since each look-up costs more than the counting: so [`start`] comes before any call.
+static VERDICTS: LazyLock<Vec<(Code, Counter)>> = LazyLock::new(|| {
+    Code::ALL.iter().map(|code| (*code, counter!("keydesk_verdicts_total", "code" => code.as_str()))).collect()
+});
+/// How long answers took, by route; last those at any other path. Whoever asks for other paths makes no new series.
+static ANSWERS: LazyLock<Vec<(&str, Histogram)>> = LazyLock::new(|| {
+    let routes = ROUTES.iter().map(|(_, route)| *route).chain(["other"]);
+    routes.map(|route| (route, histogram!("keydesk_answer_seconds", "route" => route))).collect()
+});
 
 /// Starts counting, once for the process. `None`: somebody else counts already (in tests).
 pub fn start() -> Option<PrometheusHandle> {
@@ -34,16 +44,18 @@ pub async fn keep_up(handle: Option<PrometheusHandle>) {
 }
 
 pub fn verdict(code: Code) {
-    counter!("keydesk_verdicts_total", "code" => code.as_str()).increment(1);
+    if let Some((_, counter)) = VERDICTS.iter().find(|(known, _)| *known == code) {
+        counter.increment(1);
+    }
 }
 
 pub fn limiter_error() {
     counter!("keydesk_limiter_errors_total").increment(1);
 }
 
-/// How long an answer took. `route` is the route, not the path: whoever asks for other paths makes no new series.
-pub fn answered(route: &'static str, took: Duration) {
-    histogram!("keydesk_answer_seconds", "route" => route).record(took.as_secs_f64());
+/// Where it is recorded how long answers at this path take.
+pub fn answers_at(path: &str) -> Option<&'static Histogram> {
+    ANSWERS.iter().find(|(route, _)| *route == path).or(ANSWERS.last()).map(|(_, times)| times)
 }
 
 /// What is read off when it is asked for.

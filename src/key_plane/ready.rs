@@ -1,6 +1,6 @@
 //! Whether this node can do its work, and what is missing if not.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -67,7 +67,7 @@ impl KeyPlane {
 }
 
 /// `GET /readyz`: 200 if verdicts can be given here; otherwise 503, and what is missing.
-pub async fn readyz(State(plane): State<KeyPlane>) -> Response {
+pub async fn readyz(State(plane): State<Arc<KeyPlane>>) -> Response {
     let readiness = plane.readiness().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(readiness)).into_response()
@@ -75,10 +75,10 @@ pub async fn readyz(State(plane): State<KeyPlane>) -> Response {
 
 /// The operator's own port: readiness and metrics.
 pub fn admin_router(plane: KeyPlane, handle: Option<PrometheusHandle>) -> Router {
-    let metrics = async move |State(plane): State<KeyPlane>| {
+    let metrics = async move |State(plane): State<Arc<KeyPlane>>| {
         metrics::observe(&plane);
         let text = handle.as_ref().map(PrometheusHandle::render).unwrap_or_default();
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
     };
-    Router::new().route("/metrics", get(metrics)).route("/readyz", get(readyz)).with_state(plane)
+    Router::new().route("/metrics", get(metrics)).route("/readyz", get(readyz)).with_state(Arc::new(plane))
 }

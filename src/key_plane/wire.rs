@@ -1,6 +1,12 @@
 //! What the key plane says on the wire: verify's JSON and whoami's JSON.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use std::fmt::Write;
+
+use axum::{
+    body::Body,
+    response::{IntoResponse, Response},
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -80,25 +86,48 @@ pub struct RateLimit {
     pub reset: u64,
 }
 
-impl From<&Metered> for RateLimit {
-    fn from(metered: &Metered) -> Self {
+impl From<&Metered<'_>> for RateLimit {
+    fn from(metered: &Metered<'_>) -> Self {
         let Rate { limit, remaining, reset } = metered.rate;
         Self { limit, remaining, reset }
     }
 }
 
+/// Room for nearly every answer's body, and for the headers that it will carry: growing by and by costs more.
+const BODY: usize = 1024;
+const HEADERS: usize = 12;
+
+/// An answer in JSON.
+pub fn json(answer: &impl Serialize) -> Response {
+    let mut body = Vec::with_capacity(BODY);
+    if let Err(error) = serde_json::to_writer(&mut body, answer) {
+        tracing::error!(%error, "an answer cannot be written as JSON");
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().reserve(HEADERS);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), where there is a limit.
-pub fn put_rate(headers: &mut HeaderMap, metered: Option<&Metered>) {
+pub fn put_rate(headers: &mut HeaderMap, metered: Option<&Metered<'_>>) {
     let Some(metered) = metered else { return };
     let Rate { limit, remaining, reset } = metered.rate;
     let (tier, window) = (&metered.tier, metered.window.as_secs());
     for (name, value) in [
-        ("ratelimit-policy", format!("\"{tier}\";q={limit};w={window}")),
-        ("ratelimit", format!("\"{tier}\";r={remaining};t={reset}")),
+        (RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window}")),
+        (RATELIMIT, format_args!("\"{tier}\";r={remaining};t={reset}")),
     ] {
+        let mut text = String::with_capacity(64);
+        // Writing to a string does not fail.
+        let _ = text.write_fmt(value);
         // A tier's name is lower-case ASCII without quotes: the catalog sees to that.
-        if let Ok(value) = HeaderValue::from_str(&value) {
-            headers.insert(HeaderName::from_static(name), value);
+        if let Ok(value) = HeaderValue::try_from(text) {
+            headers.insert(name, value);
         }
     }
 }

@@ -116,6 +116,25 @@ pub enum Code {
 }
 
 impl Code {
+    pub const ALL: [Self; 16] = [
+        Self::Valid,
+        Self::Missing,
+        Self::Malformed,
+        Self::NotFound,
+        Self::Revoked,
+        Self::Rotated,
+        Self::Disabled,
+        Self::Expired,
+        Self::Suspended,
+        Self::WrongEnvironment,
+        Self::IpNotAllowed,
+        Self::NamespaceNotAllowed,
+        Self::InsufficientScope,
+        Self::RateLimited,
+        Self::UsageExceeded,
+        Self::Unavailable,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Valid => "VALID",

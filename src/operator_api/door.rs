@@ -44,7 +44,7 @@ pub async fn door(
     let actor = Actor {
         principal: Principal::Service { name: service.name.clone() },
         address: operator.proxies.resolve(peer, headers).nearest().to_string(),
-        agent: programs::agent(headers),
+        agent: programs::agent(headers).to_owned(),
         request_id: id.0,
     };
     request.extensions_mut().insert(Caller(actor));

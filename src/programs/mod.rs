@@ -5,7 +5,7 @@ pub mod credential;
 mod problem;
 pub mod service;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
 
 pub use problem::{Problem, retry_after};
@@ -23,6 +23,13 @@ pub fn announces_too_much(headers: &HeaderMap) -> bool {
     announced.is_some_and(|length| length > MAX_BODY)
 }
 
-pub fn agent(headers: &HeaderMap) -> String {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+pub fn agent(headers: &HeaderMap) -> &str {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// An id as a header's value.
+pub fn id_value(id: Uuid) -> HeaderValue {
+    let mut buffer = Uuid::encode_buffer();
+    // Hexadecimal digits and hyphens.
+    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or(HeaderValue::from_static(""))
 }

@@ -103,11 +103,11 @@ impl<V> Shelf<V> {
         Self { known: Cache::new(room), unknown: Cache::new(UNKNOWN.min(room)), reading: Mutex::default() }
     }
 
-    fn peek(&self, digest: &Digest, now: Duration) -> Option<Option<Arc<V>>> {
+    fn peek(&self, digest: &Digest, lease: &Lease) -> Option<Option<Arc<V>>> {
         if let Some(entry) = self.known.get(digest) {
             return entry.stands().then(|| Some(Arc::clone(&entry.value)));
         }
-        self.unknown.get(digest).filter(|until| now < *until).map(|_| None)
+        self.unknown.get(digest).filter(|until| lease.now() < *until).map(|_| None)
     }
 
     fn forget(&self, digest: &Digest) {
@@ -293,14 +293,15 @@ impl Memory {
     {
         for _ in 0..ATTEMPTS {
             let incarnation = self.leased().await?;
-            let value = match V::shelf(self).peek(&digest, self.lease.now()) {
+            let value = match V::shelf(self).peek(&digest, &self.lease) {
                 Some(value) => {
                     self.hits.fetch_add(1, Ordering::Relaxed);
                     value
                 }
                 None => {
                     self.misses.fetch_add(1, Ordering::Relaxed);
-                    self.read(digest, &read).await?
+                    // Boxed, as is all that is seldom: otherwise every call would carry room for it.
+                    Box::pin(self.read(digest, &read)).await?
                 }
             };
             if self.lease.holds(incarnation) {
@@ -326,7 +327,7 @@ impl Memory {
                 rung.await;
             }
         };
-        tokio::time::timeout(WAIT_FOR_LEASE, wait).await.map_err(|_| Unavailable)
+        Box::pin(tokio::time::timeout(WAIT_FOR_LEASE, wait)).await.map_err(|_| Unavailable)
     }
 
     async fn read<V, R>(&self, digest: Digest, read: &impl Fn() -> R) -> Result<Option<Arc<V>>, Unavailable>

@@ -1,5 +1,54 @@
 //! User agents by family, so that a thousand versions are not a thousand callers.
 
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Of a user agent, no more than this many characters are kept.
+const CHARS: usize = 200;
+/// So many agents are remembered as they were read…
+const REMEMBERED: usize = 1_000;
+/// …of those that are no longer than this as they are sent.
+const REMEMBERED_BYTES: usize = 512;
+
+/// What a caller says it is.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    /// As it says, without control characters, and not all of it if it says much.
+    pub said: Arc<str>,
+    pub family: Arc<str>,
+}
+
+impl Agent {
+    pub fn parse(text: &str) -> Self {
+        let said: String = text.chars().filter(|c| !c.is_control()).take(CHARS).collect();
+        Self { family: family(&said).into(), said: said.into() }
+    }
+}
+
+/// Agents by what was sent: nearly every call says what an earlier one said, and need not be read again.
+#[derive(Debug, Default)]
+pub struct Agents(Mutex<HashMap<Box<str>, Agent>>);
+
+impl Agents {
+    pub fn get(&self, sent: &str) -> Agent {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = known.get(sent) {
+            return agent.clone();
+        }
+        let agent = Agent::parse(sent);
+        if sent.len() <= REMEMBERED_BYTES {
+            // Anybody can send ever new ones.
+            if known.len() >= REMEMBERED {
+                known.clear();
+            }
+            known.insert(sent.into(), agent.clone());
+        }
+        agent
+    }
+}
+
 /// The browser that an agent says it is.
 pub fn browser(agent: &str) -> Option<&'static str> {
     // Each later browser says the names of the earlier ones too, so the order counts.
@@ -37,5 +86,20 @@ mod tests {
             assert_eq!(family(agent), name);
         }
         assert_eq!(family(&"x".repeat(500)).len(), 40);
+    }
+
+    #[test]
+    fn agents_are_cut_and_only_so_many_are_remembered() {
+        let agents = Agents::default();
+        for sent in [&"x".repeat(300), &"x".repeat(3_000), "curl/8.5.0\u{7}", "curl/8.5.0"] {
+            let agent = agents.get(sent);
+            assert!(agent.said.len() <= CHARS && !agent.said.contains(char::is_control), "{agent:?}");
+            assert_eq!(agents.get(sent).family, agent.family);
+        }
+        assert_eq!(agents.0.lock().unwrap().len(), 3, "what is very long is read anew each time");
+        for n in 0..5_000 {
+            assert_eq!(&*agents.get(&format!("curl/{n}")).family, "curl");
+        }
+        assert!(agents.0.lock().unwrap().len() <= REMEMBERED);
     }
 }

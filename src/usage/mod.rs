@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv4Addr},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -19,7 +19,8 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-pub use agent::{browser, family};
+use agent::Agents;
+pub use agent::{Agent, browser};
 use refusals::Refusals;
 
 use crate::{
@@ -29,8 +30,6 @@ use crate::{
 
 /// How long a use may wait to be written. The console shows it within five seconds; this leaves room.
 const EVERY: Duration = Duration::from_secs(2);
-/// Of a user agent, no more than this many characters are kept.
-const AGENT_CHARS: usize = 200;
 /// So many buckets are written at once. When more are waiting they are written more rarely, and count more calls each:
 /// writing must not take from Postgres what it needs for leases and revokes.
 const BATCH: usize = 5_000;
@@ -49,7 +48,7 @@ pub struct Use {
     pub at: OffsetDateTime,
     /// `None`: not known.
     pub address: Option<IpAddr>,
-    pub agent: String,
+    pub agent: Agent,
     /// The service that asked on the client's behalf.
     pub via: Option<String>,
     pub code: Code,
@@ -65,53 +64,61 @@ pub struct Bucket {
     pub code: Code,
     pub address: IpAddr,
     /// The agent's family: `curl`, not `curl/8.5.0`.
-    pub agent: String,
+    pub agent: Arc<str>,
     /// Empty where the key came itself.
     pub via: String,
 }
 
-#[derive(Default)]
-struct Noted {
-    calls: HashMap<Bucket, i64>,
-    /// Of each key, its latest call that was let in.
-    latest: HashMap<KeyId, Use>,
+/// The calls of a bucket.
+#[derive(Debug, Default)]
+pub struct Calls {
+    pub count: i64,
+    /// The latest of them that was let in.
+    pub latest: Option<Use>,
+}
+
+impl Calls {
+    fn add(&mut self, count: i64, latest: Option<Use>) {
+        self.count += count;
+        let at = |used: &Option<Use>| used.as_ref().map(|used| used.at);
+        if at(&latest) >= at(&self.latest) {
+            self.latest = latest;
+        }
+    }
 }
 
 /// What is not written yet.
 #[derive(Default)]
 pub struct Recorder {
-    noted: Mutex<Noted>,
+    pub agents: Agents,
+    noted: Mutex<HashMap<Bucket, Calls>>,
     lumped: AtomicU64,
 }
 
 impl Recorder {
-    pub fn note(&self, mut used: Use) {
-        used.agent = used.agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect();
+    pub fn note(&self, used: Use) {
         let mut bucket = Bucket {
             key: used.key,
             org: used.org,
             minute: minute_of(used.at),
             code: used.code,
             address: used.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
-            agent: family(&used.agent),
+            agent: Arc::clone(&used.agent.family),
             via: used.via.clone().unwrap_or_default(),
         };
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.calls.len() >= MAX_BUCKETS && !noted.calls.contains_key(&bucket) {
+        if noted.len() >= MAX_BUCKETS && !noted.contains_key(&bucket) {
             self.lumped.fetch_add(1, Ordering::Relaxed);
             bucket.address = Ipv4Addr::UNSPECIFIED.into();
-            bucket.agent = OTHER.to_owned();
+            bucket.agent = OTHER.into();
             bucket.via = String::new();
         }
-        *noted.calls.entry(bucket).or_default() += 1;
-        if used.code == Code::Valid && noted.latest.get(&used.key).is_none_or(|known| known.at <= used.at) {
-            noted.latest.insert(used.key, used);
-        }
+        noted.entry(bucket).or_default().add(1, (used.code == Code::Valid).then_some(used));
     }
 
     /// How many buckets wait to be written.
     pub fn waiting(&self) -> usize {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).calls.len()
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// How many calls had to be counted under `other` so far.
@@ -121,37 +128,27 @@ impl Recorder {
 
     /// Writes a batch of what was noted. On an error it stays noted, for the next time.
     pub async fn flush(&self, keys: &PgPool) -> sqlx::Result<()> {
-        let (mut batch, mut last) = self.take();
+        let mut batch = self.take();
         if batch.is_empty() {
             return Ok(());
         }
         // In one order everywhere, so that two nodes do not wait for each other in a circle.
-        batch.sort();
-        last.sort_by_key(|used| used.key);
-        let written = store::write(keys, &batch, &last).await;
+        batch.sort_by(|(one, _), (other, _)| one.cmp(other));
+        let written = store::write(keys, &batch, &latest_of(&batch)).await;
         if written.is_err() {
-            self.keep(batch, last);
+            self.keep(batch);
         }
         written
     }
 
-    /// A batch of calls, and the latest uses of their keys.
-    fn take(&self) -> (Vec<(Bucket, i64)>, Vec<Use>) {
-        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        let batch: Vec<_> = noted.calls.extract_if(|_, _| true).take(BATCH).collect();
-        let last = batch.iter().filter_map(|(bucket, _)| noted.latest.remove(&bucket.key)).collect();
-        (batch, last)
+    fn take(&self) -> Vec<(Bucket, Calls)> {
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).extract_if(|_, _| true).take(BATCH).collect()
     }
 
-    fn keep(&self, batch: Vec<(Bucket, i64)>, last: Vec<Use>) {
+    fn keep(&self, batch: Vec<(Bucket, Calls)>) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         for (bucket, calls) in batch {
-            *noted.calls.entry(bucket).or_default() += calls;
-        }
-        for used in last {
-            if noted.latest.get(&used.key).is_none_or(|known| known.at <= used.at) {
-                noted.latest.insert(used.key, used);
-            }
+            noted.entry(bucket).or_default().add(calls.count, calls.latest);
         }
     }
 
@@ -182,6 +179,14 @@ impl Recorder {
     }
 }
 
+/// Of each key in a sorted batch, the latest call that was let in.
+fn latest_of(batch: &[(Bucket, Calls)]) -> Vec<&Use> {
+    let of_each_key = batch.chunk_by(|(one, _), (other, _)| one.key == other.key);
+    of_each_key
+        .filter_map(|calls| calls.iter().filter_map(|(_, c)| c.latest.as_ref()).max_by_key(|used| used.at))
+        .collect()
+}
+
 fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
     let into =
         time::Duration::seconds(i64::from(at.second())) + time::Duration::nanoseconds(i64::from(at.nanosecond()));
@@ -201,7 +206,7 @@ mod tests {
             org: OrgId(Uuid::from_u128(2)),
             at: datetime!(2026-11-24 12:00:59 UTC),
             address: Some(Ipv4Addr::from(n).into()),
-            agent: "curl/8.5.0".to_owned(),
+            agent: Agent::parse("curl/8.5.0"),
             via: None,
             code: Code::Valid,
         }
@@ -211,12 +216,12 @@ mod tests {
     fn the_same_minute_address_agent_and_verdict_are_one_bucket() {
         let recorder = Recorder::default();
         recorder.note(call(1));
-        recorder.note(Use { at: datetime!(2026-11-24 12:00 UTC), agent: "curl/8.6.0".into(), ..call(1) });
+        recorder.note(Use { at: datetime!(2026-11-24 12:00 UTC), agent: Agent::parse("curl/8.6.0"), ..call(1) });
         assert_eq!(recorder.waiting(), 1);
         for other in [
             Use { at: datetime!(2026-11-24 12:01 UTC), ..call(1) },
             Use { address: None, ..call(1) },
-            Use { agent: "axios/1".into(), ..call(1) },
+            Use { agent: Agent::parse("axios/1"), ..call(1) },
             Use { via: Some("gateway".into()), ..call(1) },
             Use { code: Code::RateLimited, ..call(1) },
         ] {
@@ -234,7 +239,7 @@ mod tests {
         assert_eq!(recorder.waiting(), MAX_BUCKETS + 1);
         assert_eq!(recorder.lumped(), 50_000);
         let noted = recorder.noted.lock().unwrap();
-        assert_eq!(noted.calls.values().sum::<i64>(), 250_000);
+        assert_eq!(noted.values().map(|calls| calls.count).sum::<i64>(), 250_000);
     }
 
     #[test]
@@ -244,9 +249,34 @@ mod tests {
             recorder.note(Use { key: KeyId(Uuid::from_u128(n.into())), ..call(1) });
         }
         for left in [7_000, 2_000, 0] {
-            let (batch, last) = recorder.take();
-            assert_eq!((batch.len(), recorder.waiting()), (last.len(), left));
-            assert!(batch.iter().zip(&last).all(|((bucket, _), used)| bucket.key == used.key));
+            let batch = recorder.take();
+            let latest = latest_of(&batch);
+            assert_eq!((batch.len(), recorder.waiting()), (latest.len(), left));
+            assert!(batch.iter().zip(&latest).all(|((bucket, _), used)| bucket.key == used.key));
         }
+    }
+
+    #[test]
+    fn a_key_was_last_used_when_it_was_last_let_in_wherever_that_was() {
+        let recorder = Recorder::default();
+        let at = |second| datetime!(2026-11-24 12:00 UTC) + time::Duration::seconds(second);
+        recorder.note(Use { at: at(30), ..call(1) });
+        recorder.note(Use { at: at(50), ..call(2) });
+        // Noted late, and refused: neither is the last use.
+        recorder.note(Use { at: at(40), ..call(2) });
+        recorder.note(Use { at: at(59), code: Code::RateLimited, ..call(3) });
+        let written = |batch: &mut Vec<(Bucket, Calls)>| {
+            batch.sort_by(|(one, _), (other, _)| one.cmp(other));
+            latest_of(batch).iter().map(|used| (used.at, used.address)).collect::<Vec<_>>()
+        };
+        let mut batch = recorder.take();
+        let last = (at(50), Some(Ipv4Addr::from(2).into()));
+        assert_eq!(written(&mut batch), [last]);
+        // It could not be written, and a call came in between.
+        recorder.note(Use { at: at(55), ..call(1) });
+        recorder.keep(batch);
+        let mut batch = recorder.take();
+        assert_eq!(written(&mut batch), [(at(55), Some(Ipv4Addr::from(1).into()))]);
+        assert_eq!(batch.iter().map(|(_, calls)| calls.count).sum::<i64>(), 5);
     }
 }

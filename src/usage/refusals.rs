@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -35,7 +35,8 @@ pub struct Refusal {
     /// `None` where no key matched.
     pub key: Option<(KeyId, OrgId)>,
     pub address: Option<IpAddr>,
-    pub agent: String,
+    /// Its family.
+    pub agent: Arc<str>,
     /// What was asked of the key.
     pub asked: Value,
     /// What each gate said.

@@ -7,21 +7,21 @@ use sqlx::{PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Bucket, Use, callers::Caller, refusals::Refusal};
+use super::{Bucket, Calls, Use, callers::Caller, refusals::Refusal};
 use crate::{keys::model::KeyId, orgs::OrgId};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.
-pub async fn write(keys: &PgPool, batch: &[(Bucket, i64)], last: &[Use]) -> sqlx::Result<()> {
+pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> sqlx::Result<()> {
     let mut tx = keys.begin().await?;
     let ids: Vec<_> = batch.iter().map(|(bucket, _)| bucket.key.0).collect();
     let orgs: Vec<_> = batch.iter().map(|(bucket, _)| bucket.org.0).collect();
     let minutes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.minute).collect();
     let codes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.code.as_str().to_owned()).collect();
     let addresses: Vec<IpNet> = batch.iter().map(|(bucket, _)| bucket.address.into()).collect();
-    let agents: Vec<_> = batch.iter().map(|(bucket, _)| bucket.agent.clone()).collect();
+    let agents: Vec<_> = batch.iter().map(|(bucket, _)| bucket.agent.to_string()).collect();
     let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.clone()).collect();
-    let calls: Vec<_> = batch.iter().map(|(_, calls)| *calls).collect();
+    let calls: Vec<_> = batch.iter().map(|(_, calls)| calls.count).collect();
     sqlx::query!(
         "insert into key_usage as u (key_id, org_id, minute, code, address, agent, via, calls)
          select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::inet[], $6::text[], $7::text[],
@@ -43,7 +43,7 @@ pub async fn write(keys: &PgPool, batch: &[(Bucket, i64)], last: &[Use]) -> sqlx
     let times: Vec<_> = last.iter().map(|used| used.at).collect();
     let addresses: Vec<IpNet> =
         last.iter().map(|used| used.address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()).into()).collect();
-    let agents: Vec<_> = last.iter().map(|used| used.agent.clone()).collect();
+    let agents: Vec<_> = last.iter().map(|used| used.agent.said.to_string()).collect();
     let vias: Vec<_> = last.iter().map(|used| used.via.clone()).collect();
     sqlx::query!(
         "insert into key_last_used (key_id, org_id, used_at, address, agent, via)
@@ -267,7 +267,7 @@ pub async fn write_refusals(keys: &PgPool, batch: &[Refusal]) -> sqlx::Result<()
     let keys_of: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(key, _)| key.0)).collect();
     let orgs: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(_, org)| org.0)).collect();
     let addresses: Vec<Option<IpNet>> = batch.iter().map(|refusal| refusal.address.map(IpNet::from)).collect();
-    let agents: Vec<_> = batch.iter().map(|refusal| refusal.agent.clone()).collect();
+    let agents: Vec<_> = batch.iter().map(|refusal| refusal.agent.to_string()).collect();
     let asked: Vec<_> = batch.iter().map(|refusal| refusal.asked.clone()).collect();
     let gates: Vec<_> = batch.iter().map(|refusal| refusal.gates.clone()).collect();
     sqlx::query!(
