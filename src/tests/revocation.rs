@@ -351,30 +351,39 @@ async fn a_round_that_finds_no_row_gives_no_lease() {
 
 #[tokio::test]
 async fn a_node_that_leaves_stops_answering_before_its_row_goes() {
-    let world = World::new().await;
-    let key = world.key("acme", &[], "never").await;
-    let node = Stepped::join(&world).await;
-    assert_eq!(node.verdict(&key).await, "VALID");
-    // Somebody holds its row, so that the DELETE has to wait.
-    let mut tx = world.owner.begin().await.unwrap();
-    sqlx::query("select from key_plane_nodes where id = $1 for update")
-        .bind(node.registration.id)
-        .execute(&mut *tx)
-        .await
-        .unwrap();
-    let leaving = tokio::spawn({
-        let node = Arc::clone(&node.node);
-        async move { node.leave().await }
-    });
-    world.until_blocked().await;
-    assert_eq!(node.verdict(&key).await, "UNAVAILABLE");
-    tx.rollback().await.unwrap();
-    leaving.await.unwrap();
-    let left: bool = sqlx::query_scalar("select not exists (select from key_plane_nodes where name = 'stepped')")
-        .fetch_one(&world.owner)
-        .await
-        .unwrap();
-    assert!(left);
+    // When it ends, and when it gives up a registration to take another.
+    for ends in [true, false] {
+        let world = World::new().await;
+        let key = world.key("acme", &[], "never").await;
+        let node = Stepped::join(&world).await;
+        assert_eq!(node.verdict(&key).await, "VALID");
+        // Somebody holds its row, so that the DELETE has to wait.
+        let mut tx = world.owner.begin().await.unwrap();
+        sqlx::query("select from key_plane_nodes where id = $1 for update")
+            .bind(node.registration.id)
+            .execute(&mut *tx)
+            .await
+            .unwrap();
+        let leaving = tokio::spawn({
+            let (node, pool) = (Arc::clone(&node.node), world.keys_db.clone());
+            async move {
+                if ends {
+                    node.leave().await;
+                } else {
+                    node.give_up(&mut pool.acquire().await.unwrap()).await.unwrap();
+                }
+            }
+        });
+        world.until_blocked().await;
+        assert_eq!(node.verdict(&key).await, "UNAVAILABLE");
+        tx.rollback().await.unwrap();
+        leaving.await.unwrap();
+        let left: bool = sqlx::query_scalar("select not exists (select from key_plane_nodes where name = 'stepped')")
+            .fetch_one(&world.owner)
+            .await
+            .unwrap();
+        assert!(left);
+    }
 }
 
 #[tokio::test]
