@@ -165,6 +165,20 @@ for (const [mode, options] of MODES) {
       await expect(numbers.getByRole('row').filter({ hasText: '1,234' })).toHaveCount(1);
     });
 
+    test('a request that is not known yet is found when it is looked up once more', async ({ open, server }) => {
+      const key = fresh(server);
+      const id = crypto.randomUUID();
+      const page = await visit(open, key);
+      await page.getByLabel('Request id').fill(id);
+      await page.getByRole('button', { name: 'Look up' }).click();
+      await expect(page.getByLabel('Request id')).toHaveAccessibleDescription(/no such refused request/);
+      server.sql(`insert into refusals (request_id, at, code, key_id, org_id, address, agent, asked, gates)
+        select '${id}', now(), 'DISABLED', id, org_id, '10.0.4.9', 'okhttp', '{}', '[]' from api_keys where id = '${key.id}'`);
+      await page.getByRole('button', { name: 'Look up' }).click();
+      await expect(page.getByText('Enable the key, if it is meant to work.').first()).toBeVisible();
+      await expect(page.getByLabel('Request id')).toBeInViewport();
+    });
+
     test('a refused request is looked up by its id, and says what to do', async ({ open, server }) => {
       const key = fresh(server);
       server.sql(`update api_keys set ip_allowlist = '{10.0.0.0/8}' where id = '${key.id}'`);

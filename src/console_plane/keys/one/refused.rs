@@ -12,6 +12,8 @@ pub fn RefusedSection(
     here: String,
     span: Span,
 ) -> impl IntoView {
+    // With a fragment in the address, a browser would take the same question, asked again, for a jump within the page.
+    let asked = model.refill.value("request").is_some();
     let found = model.found.map(|one| view! { <div class="card found-refusal">{explained(one)}</div> }.into_any());
     let rows = model.rows.into_iter().map(row).collect::<Vec<_>>();
     let list = if rows.is_empty() {
@@ -21,17 +23,18 @@ pub fn RefusedSection(
         view! { <ul class="card rows">{rows}</ul> }.into_any()
     };
     view! {
-        <section aria-labelledby="refused-title" id="refused">
+        <section aria-labelledby="refused-title">
             <h2 id="refused-title" class="section-title">
                 "Refused requests"
             </h2>
-            <form method="get" action=format!("{here}#refused") class="card find refused-find">
+            <form method="get" action=here class="card find refused-find">
                 <input type="hidden" name="usage" value=span.as_str() />
                 <TextField
                     name="request"
                     label="Request id"
                     hint="Every answer has one: x-request-id. Refusals are kept for 7 days."
                     refill=model.refill
+                    autofocus=asked
                 />
                 <button class="button">"Look up"</button>
             </form>
