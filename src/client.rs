@@ -2,8 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
+
+/// Of a user agent, no more than this many characters are kept.
+pub const AGENT_CHARS: usize = 200;
+
+/// What a client says it is, as it is sent.
+pub fn agent(headers: &HeaderMap) -> &str {
+    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// The same as it may be kept: without control characters, and not all of it if it says much.
+pub fn kept_agent(sent: &str) -> String {
+    sent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect()
+}
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 

@@ -7,17 +7,17 @@ use std::{
 };
 
 use axum::extract::{ConnectInfo, FromRequestParts};
-use http::{StatusCode, header, request::Parts};
+use http::{StatusCode, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
-use sqlx::PgPool;
+use sqlx::{PgPool, Postgres, Transaction};
 use tower_sessions::Session;
 use uuid::Uuid;
 
 use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
-    model::{FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret, KeyChange, Notice, RevokeReceipt},
+    model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
 };
 use crate::{
     accounts::{
@@ -29,7 +29,7 @@ use crate::{
     },
     audit::Chain,
     catalog::Catalog,
-    client::TrustedProxies,
+    client::{self, TrustedProxies},
     clock::Clock,
     config::Origin,
     database::{self, Reach},
@@ -62,6 +62,24 @@ pub struct Console {
 }
 
 impl Console {
+    /// Commits a change. Where it takes something away, only what holds everywhere is said to be done.
+    pub async fn settle(
+        &self,
+        tx: Transaction<'static, Postgres>,
+        narrows: bool,
+        text: String,
+        begun: Instant,
+    ) -> Result<Change, ConsoleError> {
+        let receipt = if narrows {
+            let revision = revocation::commit(tx).await?;
+            Some(self.receipt(revision, begun).await)
+        } else {
+            tx.commit().await?;
+            None
+        };
+        Ok(Change { text, receipt })
+    }
+
     /// Waits until a narrowing change holds everywhere, and says where and how soon. The change is made by now: where its
     /// receipt fails, that is said, and not that it failed.
     pub async fn receipt(&self, revision: Revision, begun: Instant) -> String {
@@ -84,9 +102,7 @@ pub enum Done {
     Key(IssuedKey),
     WebhookSecret(IssuedWebhookSecret),
     AccessToken(IssuedAccessToken),
-    Member(Notice),
-    Revoked(RevokeReceipt),
-    Changed(KeyChange),
+    Changed(Change),
     Found(Found),
 }
 
@@ -124,18 +140,8 @@ impl From<IssuedAccessToken> for Done {
         Self::AccessToken(token)
     }
 }
-impl From<Notice> for Done {
-    fn from(notice: Notice) -> Self {
-        Self::Member(notice)
-    }
-}
-impl From<RevokeReceipt> for Done {
-    fn from(receipt: RevokeReceipt) -> Self {
-        Self::Revoked(receipt)
-    }
-}
-impl From<KeyChange> for Done {
-    fn from(change: KeyChange) -> Self {
+impl From<Change> for Done {
+    fn from(change: Change) -> Self {
         Self::Changed(change)
     }
 }
@@ -164,9 +170,6 @@ pub struct Visit {
     pub slot: Slot,
 }
 
-/// Of a user agent, no more than this many characters are kept.
-const AGENT_CHARS: usize = 200;
-
 impl FromRequestParts<Arc<Console>> for Visit {
     type Rejection = StatusCode;
 
@@ -176,12 +179,11 @@ impl FromRequestParts<Arc<Console>> for Visit {
         let RequestId(request_id) = *parts.extensions.get().ok_or(missing)?;
         let ConnectInfo(peer) = *parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or(missing)?;
         let session = parts.extensions.get::<Session>().cloned().ok_or(missing)?;
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         Ok(Self {
             console: Arc::clone(console),
             request_id,
             address: console.proxies.resolve(peer, &parts.headers).nearest(),
-            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect(),
+            agent: client::kept_agent(client::agent(&parts.headers)),
             session,
             slot: Slot::default(),
         })

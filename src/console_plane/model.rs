@@ -58,11 +58,17 @@ impl Refill {
 }
 
 /// A calm line above a page's content, after something was done.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     pub text: String,
     /// A second, smaller line, such as a receipt.
     pub detail: Option<String>,
+}
+
+impl From<Change> for Notice {
+    fn from(change: Change) -> Self {
+        Self { text: change.text, detail: change.receipt }
+    }
 }
 
 // ---- keys ----
@@ -141,10 +147,10 @@ pub enum KeysPanel {
     Issued(IssuedKey),
 }
 
-/// What was changed of a key, and, where the change takes something away, since when that holds where.
+/// What was changed, and, where the change takes something away, since when that holds where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct KeyChange {
-    /// `Changed “CI deploys”.`
+pub struct Change {
+    /// `Changed “CI deploys”.`, `Revoked 12 keys.`
     pub text: String,
     /// `Effective on 3 of 3 nodes after 41 ms.`
     pub receipt: Option<String>,
@@ -208,15 +214,6 @@ impl std::fmt::Debug for IssuedWebhookSecret {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("IssuedWebhookSecret").field("environment", &self.environment).finish_non_exhaustive()
     }
-}
-
-/// The answer to a revoke: what was revoked, and since when that holds where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RevokeReceipt {
-    /// `Revoked “CI deploys”.`, `Revoked 12 keys.`
-    pub text: String,
-    /// `Effective everywhere …`
-    pub receipt: String,
 }
 
 // ---- webhooks ----

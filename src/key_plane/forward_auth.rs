@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     catalog::routes::{Path, needs},
+    client,
     keys::verdict::{Asked, Record, Verdict},
     programs::{self, Problem, RequestId},
 };
@@ -138,7 +139,7 @@ async fn judged(
         asked,
         shown,
         request_id: id.0,
-        agent: programs::agent(headers),
+        agent: client::agent(headers),
         via: None,
         // Nobody passes where there is no route; whoever has no good key is told that first.
         dry_run: false,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     catalog::Headers,
-    database,
+    client, database,
     keys::verdict::{Asked, Record, Verdict},
     programs::{
         self, Problem, RequestId,
@@ -75,7 +75,7 @@ pub async fn verify(
     if programs::announces_too_much(headers) {
         return Problem::too_large(id.0).into_response();
     }
-    let agent = programs::agent(headers).to_owned();
+    let agent = client::agent(headers).to_owned();
     let Json(body) = match Json::<VerifyRequest>::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) => return Problem::bad_body(&rejection, VERIFY_SHAPE, id.0).into_response(),
@@ -138,7 +138,7 @@ impl KeyPlane {
             asked: Asked { address: self.proxies.resolve(peer, headers).known(), scopes, ..Asked::default() },
             shown: shown(headers, self.catalog.headers, id)?,
             request_id: id.0,
-            agent: programs::agent(headers),
+            agent: client::agent(headers),
             via: None,
             dry_run: false,
             routed: true,

@@ -125,12 +125,9 @@ pub struct Listed<T> {
 
 impl<T> Listed<T> {
     /// Of one item more than a page holds, to know whether there are more.
-    pub fn page(mut items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
-        let limit = usize::try_from(limit).unwrap_or_default();
-        let more = items.len() > limit;
-        items.truncate(limit);
-        let next_cursor = items.last().map(cursor).filter(|_| more);
-        Self { data: items, next_cursor }
+    pub fn page(items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
+        let (data, next_cursor) = programs::part(items, limit, cursor);
+        Self { data, next_cursor }
     }
 }
 

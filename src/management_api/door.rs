@@ -11,6 +11,7 @@ use super::{Management, problem::Problem};
 use crate::{
     accounts::{self, UserId, session::Sessions},
     audit::Chain,
+    client,
     database::{self, Reach},
     orgs::{
         Actor, Permit,
@@ -21,9 +22,6 @@ use crate::{
     },
     programs::RequestId,
 };
-
-/// Of a user agent, no more than this many characters are kept.
-const AGENT_CHARS: usize = 200;
 
 /// A member whose script calls.
 pub struct Caller {
@@ -65,11 +63,10 @@ impl FromRequestParts<Arc<Management>> for Caller {
                 "The management API is for members of an organization. Support staff work at the support desk.";
             return Err(Problem::new(StatusCode::FORBIDDEN, "not-a-member", detail));
         };
-        let agent = parts.headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let actor = Actor {
             principal,
             address: management.proxies.resolve(peer, &parts.headers).nearest().to_string(),
-            agent: agent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect(),
+            agent: client::kept_agent(client::agent(&parts.headers)),
             request_id,
         };
         Ok(Self { actor, user, org, session: claims.sid })

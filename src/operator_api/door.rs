@@ -10,8 +10,9 @@ use axum::{
 
 use super::{Operator, error::OperatorError};
 use crate::{
+    client,
     orgs::{Actor, OrgId, Permit, Principal, permit::Act},
-    programs::{self, RequestId, credential, service},
+    programs::{RequestId, credential, service},
 };
 
 /// Who was let in.
@@ -44,7 +45,7 @@ pub async fn door(
     let actor = Actor {
         principal: Principal::Service { name: service.name.clone() },
         address: operator.proxies.resolve(peer, headers).nearest().to_string(),
-        agent: programs::agent(headers).to_owned(),
+        agent: client::kept_agent(client::agent(headers)),
         request_id: id.0,
     };
     request.extensions_mut().insert(Caller(actor));

@@ -71,11 +71,8 @@ impl Limit {
     }
 
     /// Makes a page of rows that were asked for with [`Self::and_one`].
-    pub fn page<R, T>(self, mut rows: Vec<R>, cursor: impl Fn(&R) -> String, row: impl Fn(R) -> T) -> List<T> {
-        let size = usize::try_from(self.0).unwrap_or(usize::MAX);
-        let more = rows.len() > size;
-        rows.truncate(size);
-        let next_cursor = rows.last().filter(|_| more).map(cursor);
+    pub fn page<R, T>(self, rows: Vec<R>, cursor: impl Fn(&R) -> String, row: impl Fn(R) -> T) -> List<T> {
+        let (rows, next_cursor) = programs::part(rows, self.0, cursor);
         List { data: rows.into_iter().map(row).collect(), next_cursor }
     }
 }

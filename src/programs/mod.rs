@@ -23,8 +23,13 @@ pub fn announces_too_much(headers: &HeaderMap) -> bool {
     announced.is_some_and(|length| length > MAX_BODY)
 }
 
-pub fn agent(headers: &HeaderMap) -> &str {
-    headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
+/// Part of a list, of rows that were asked for one beyond the limit: the rows, and where the next part begins, if one does.
+pub fn part<T>(mut rows: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> (Vec<T>, Option<String>) {
+    let limit = usize::try_from(limit).unwrap_or_default();
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = rows.last().map(cursor).filter(|_| more);
+    (rows, next)
 }
 
 /// An id as a header's value.

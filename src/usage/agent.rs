@@ -5,8 +5,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// Of a user agent, no more than this many characters are kept.
-const CHARS: usize = 200;
+use crate::client;
+
 /// So many agents are remembered as they were read…
 const REMEMBERED: usize = 1_000;
 /// …of those that are no longer than this as they are sent.
@@ -22,7 +22,7 @@ pub struct Agent {
 
 impl Agent {
     pub fn parse(text: &str) -> Self {
-        let said: String = text.chars().filter(|c| !c.is_control()).take(CHARS).collect();
+        let said = client::kept_agent(text);
         Self { family: family(&said).into(), said: said.into() }
     }
 }
@@ -93,7 +93,7 @@ mod tests {
         let agents = Agents::default();
         for sent in [&"x".repeat(300), &"x".repeat(3_000), "curl/8.5.0\u{7}", "curl/8.5.0"] {
             let agent = agents.get(sent);
-            assert!(agent.said.len() <= CHARS && !agent.said.contains(char::is_control), "{agent:?}");
+            assert!(agent.said.len() <= client::AGENT_CHARS && !agent.said.contains(char::is_control), "{agent:?}");
             assert_eq!(agents.get(sent).family, agent.family);
         }
         assert_eq!(agents.0.lock().unwrap().len(), 3, "what is very long is read anew each time");

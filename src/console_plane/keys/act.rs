@@ -5,11 +5,12 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::{
+    catalog::grouped,
     console_plane::{
         door::{self, Console, Entry},
         error::{ConsoleError, FieldError},
         keys::snippets,
-        model::{IssuedKey, RevokeReceipt},
+        model::{Change, IssuedKey},
     },
     database::{self, Reach},
     keys::{
@@ -17,7 +18,6 @@ use crate::{
         model::{KeyId, Reason},
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
-    revocation,
 };
 
 pub async fn issue(
@@ -66,7 +66,7 @@ pub fn shown_once(
     }
 }
 
-pub async fn revoke(key_id: String, reason: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke(key_id: String, reason: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
     let console = &visit.console;
@@ -75,8 +75,7 @@ pub async fn revoke(key_id: String, reason: String) -> Result<RevokeReceipt, Con
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let revoked =
         lifecycle::revoke(&mut tx, &console.server_keys.audit, &permit, id, reason, console.clock.now()).await?;
-    let revision = revocation::commit(tx).await?;
-    Ok(RevokeReceipt { text: said_of(&revoked), receipt: console.receipt(revision, begun).await })
+    console.settle(tx, true, said_of(&revoked), begun).await
 }
 
 /// What is said of a key that is revoked now.
@@ -88,7 +87,7 @@ pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
     }
 }
 
-pub async fn revoke_all(confirmation: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke_all(confirmation: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, who, permit } = door::enter::<RevokeAllKeys>().await?;
     let console = &visit.console;
@@ -98,13 +97,16 @@ pub async fn revoke_all(confirmation: String) -> Result<RevokeReceipt, ConsoleEr
     }
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let count = lifecycle::revoke_all(&mut tx, &console.server_keys.audit, &permit, console.clock.now()).await?;
-    let revision = revocation::commit(tx).await?;
-    let text = match count {
-        0 => "There was no key left to revoke.".to_owned(),
+    console.settle(tx, true, how_many(count, "There was no key left to revoke."), begun).await
+}
+
+/// What is said of keys that are revoked now.
+pub fn how_many(count: usize, none: &str) -> String {
+    match count {
+        0 => none.to_owned(),
         1 => "Revoked 1 key.".to_owned(),
-        count => format!("Revoked {count} keys."),
-    };
-    Ok(RevokeReceipt { text, receipt: console.receipt(revision, begun).await })
+        count => format!("Revoked {} keys.", grouped(count as u64)),
+    }
 }
 
 pub fn no_such_key() -> ConsoleError {

@@ -14,7 +14,7 @@ use crate::console_plane::{
 };
 use crate::console_plane::{
     error::ConsoleError,
-    model::{IssuedKey, KeyChange, RevokeReceipt},
+    model::{Change, IssuedKey},
 };
 
 /// Makes a key and answers its secret, this once. `form_id` makes a second click answer "already created".
@@ -32,22 +32,19 @@ pub async fn issue_key(
 
 /// Revokes one key of the org. Revoking what is revoked already is fine, and says since when.
 #[server(prefix = "/console/fn", endpoint = "keys/revoke")]
-pub async fn revoke_key(key_id: String, reason: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke_key(key_id: String, reason: String) -> Result<Change, ConsoleError> {
     door::answer(act::revoke(key_id, reason)).await
 }
 
 /// Revokes some keys of the org: all of these, or none.
 #[server(prefix = "/console/fn", endpoint = "keys/revoke-some")]
-pub async fn revoke_some_keys(
-    #[server(default)] key_ids: Vec<String>,
-    reason: String,
-) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke_some_keys(#[server(default)] key_ids: Vec<String>, reason: String) -> Result<Change, ConsoleError> {
     door::answer(list::act::revoke_some(key_ids, reason)).await
 }
 
 /// Revokes every key of the org. `confirmation` is the org's name, typed.
 #[server(prefix = "/console/fn", endpoint = "keys/revoke-all")]
-pub async fn revoke_all_keys(confirmation: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke_all_keys(confirmation: String) -> Result<Change, ConsoleError> {
     door::answer(act::revoke_all(confirmation)).await
 }
 
@@ -65,7 +62,7 @@ pub async fn edit_key(
     namespaces: String,
     addresses: String,
     expires: String,
-) -> Result<KeyChange, ConsoleError> {
+) -> Result<Change, ConsoleError> {
     let scopes = asks_scopes.then_some(scopes);
     let typed = one::act::Typed { key_id, seen, overwrite, name, scopes, namespaces, addresses, expires };
     door::answer(one::act::edit(typed)).await
@@ -73,14 +70,14 @@ pub async fn edit_key(
 
 /// Stops a key until it is enabled again.
 #[server(prefix = "/console/fn", endpoint = "keys/disable")]
-pub async fn disable_key(key_id: String) -> Result<KeyChange, ConsoleError> {
-    door::answer(one::act::disable(key_id)).await
+pub async fn disable_key(key_id: String) -> Result<Change, ConsoleError> {
+    door::answer(one::act::switch(key_id, false)).await
 }
 
 /// Lets a disabled key go on.
 #[server(prefix = "/console/fn", endpoint = "keys/enable")]
-pub async fn enable_key(key_id: String) -> Result<KeyChange, ConsoleError> {
-    door::answer(one::act::enable(key_id)).await
+pub async fn enable_key(key_id: String) -> Result<Change, ConsoleError> {
+    door::answer(one::act::switch(key_id, true)).await
 }
 
 /// Replaces a key by a successor and answers its secret, this once. The old key goes on for a while, unless somebody else
@@ -97,12 +94,12 @@ pub async fn rotate_key(
 
 /// Gives whoever holds a replaced key as much time again, once.
 #[server(prefix = "/console/fn", endpoint = "keys/extend")]
-pub async fn extend_rotation(key_id: String) -> Result<KeyChange, ConsoleError> {
+pub async fn extend_rotation(key_id: String) -> Result<Change, ConsoleError> {
     door::answer(one::rotate::extend(key_id)).await
 }
 
 /// Ends a replaced key before its time. While somebody still calls with it, only if `cutting` says that this is meant.
 #[server(prefix = "/console/fn", endpoint = "keys/finish")]
-pub async fn finish_rotation(key_id: String, #[server(default)] cutting: bool) -> Result<KeyChange, ConsoleError> {
+pub async fn finish_rotation(key_id: String, #[server(default)] cutting: bool) -> Result<Change, ConsoleError> {
     door::answer(one::rotate::finish(key_id, cutting)).await
 }

@@ -32,7 +32,7 @@ pub fn RevokeKey(drawn_open: bool, back: String, children: Children) -> impl Int
         opener: "[data-revoke-id]",
         title: "revoke-title",
         check: None,
-        send: |form| sent(revoke_key(text(form, "key_id"), text(form, "reason")), Answer::Receipt),
+        send: |form| sent(revoke_key(text(form, "key_id"), text(form, "reason")), Answer::Changed),
     };
     dialog(asks, drawn_open, back, children)
 }
@@ -44,7 +44,7 @@ pub fn RevokeAllKeys(drawn_open: bool, children: Children) -> impl IntoView {
         opener: "[data-revoke-all]",
         title: "revoke-all-title",
         check: None,
-        send: |form| sent(revoke_all_keys(text(form, "confirmation")), Answer::Receipt),
+        send: |form| sent(revoke_all_keys(text(form, "confirmation")), Answer::Changed),
     };
     dialog(asks, drawn_open, "/keys".to_owned(), children)
 }

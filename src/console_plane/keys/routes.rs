@@ -29,8 +29,8 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
         Ok(Done::Key(key)) => {
             draw_list(visit, StatusCode::OK, ListView::default(), Ask::Show(KeysPanel::Issued(key)), None).await
         }
-        Ok(Done::Revoked(receipt)) => {
-            let notice = Notice { text: receipt.text, detail: Some(receipt.receipt) };
+        Ok(Done::Changed(change)) => {
+            let notice = Notice::from(change);
             if back.starts_with("/keys/") {
                 return one::routes::draw(visit, StatusCode::OK, &sent.value("key_id"), Panel::Closed, Some(notice))
                     .await;

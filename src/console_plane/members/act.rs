@@ -2,15 +2,14 @@
 
 use std::time::Instant;
 
-use sqlx::{Postgres, Transaction};
 use uuid::Uuid;
 
 use crate::{
     accounts::UserId,
     console_plane::{
-        door::{self, Entry, Visit},
+        door::{self, Entry},
         error::ConsoleError,
-        model::Notice,
+        model::Change,
     },
     database::{self, Reach},
     orgs::{
@@ -18,10 +17,9 @@ use crate::{
         lifecycle::{self, ChangedMember, OrgError},
         permit::ManageMembers,
     },
-    revocation,
 };
 
-pub async fn set_role(user_id: String, role: String) -> Result<Notice, ConsoleError> {
+pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<ManageMembers>().await?;
     let role =
@@ -36,31 +34,19 @@ pub async fn set_role(user_id: String, role: String) -> Result<Notice, ConsoleEr
     } else {
         format!("The role of {name} is {role} already.")
     };
-    settle(&visit, tx, text, changed, begun).await
+    visit.console.settle(tx, changed, text, begun).await
 }
 
-pub async fn remove(user_id: String) -> Result<Notice, ConsoleError> {
+pub async fn remove(user_id: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<ManageMembers>().await?;
     let (key, now) = (&visit.console.server_keys.audit, visit.console.clock.now());
     let mut tx = database::begin(&visit.console.db, Reach::Org(permit.org())).await?;
     let ChangedMember { name, changed } = lifecycle::remove_member(&mut tx, key, &permit, user(&user_id)?, now).await?;
-    settle(&visit, tx, format!("{name} is no longer a member."), changed, begun).await
+    visit.console.settle(tx, changed, format!("{name} is no longer a member."), begun).await
 }
 
 /// What is no id is nobody's.
 fn user(id: &str) -> Result<UserId, OrgError> {
     id.parse::<Uuid>().map(UserId).map_err(|_| OrgError::NoMember)
-}
-
-async fn settle(
-    visit: &Visit,
-    tx: Transaction<'static, Postgres>,
-    text: String,
-    changed: bool,
-    begun: Instant,
-) -> Result<Notice, ConsoleError> {
-    let revision = revocation::commit(tx).await?;
-    let detail = if changed { Some(visit.console.receipt(revision, begun).await) } else { None };
-    Ok(Notice { text, detail })
 }

@@ -4,16 +4,16 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::console_plane::{door, members::act};
-use crate::console_plane::{error::ConsoleError, model::Notice};
+use crate::console_plane::{error::ConsoleError, model::Change};
 
 /// Gives a member another role; answers what came of it.
 #[server(prefix = "/console/fn", endpoint = "members/role")]
-pub async fn set_role(user_id: String, role: String) -> Result<Notice, ConsoleError> {
+pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleError> {
     door::answer(act::set_role(user_id, role)).await
 }
 
 /// Ends somebody's membership; answers what came of it.
 #[server(prefix = "/console/fn", endpoint = "members/remove")]
-pub async fn remove(user_id: String) -> Result<Notice, ConsoleError> {
+pub async fn remove(user_id: String) -> Result<Change, ConsoleError> {
     door::answer(act::remove(user_id)).await
 }

@@ -39,8 +39,8 @@ pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
 /// The page that answers a form of this feature.
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
     let error = match outcome {
-        Ok(Done::Member(notice)) => {
-            return draw_page(visit, StatusCode::OK, "", Refill::default(), Some(notice)).await;
+        Ok(Done::Changed(change)) => {
+            return draw_page(visit, StatusCode::OK, "", Refill::default(), Some(change.into())).await;
         }
         Ok(_) => ConsoleError::Unavailable,
         Err(error) => error,

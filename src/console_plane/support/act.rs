@@ -11,7 +11,7 @@ use crate::{
         door::{self, Entry, Found},
         error::ConsoleError,
         keys::act::{no_such_key, said_of},
-        model::RevokeReceipt,
+        model::Change,
     },
     database::{self, Reach},
     keys::{
@@ -24,7 +24,6 @@ use crate::{
         Permit,
         permit::{FindAnyKey, RevokeAnyKey},
     },
-    revocation,
     secrets::Digest,
 };
 
@@ -84,7 +83,7 @@ pub async fn find(query: String) -> Result<Found, ConsoleError> {
     Ok(Found { query: shown, keys: keys.into_iter().map(|key| found_key(key, now)).collect(), pasted })
 }
 
-pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, who, .. } = door::enter::<RevokeAnyKey>().await?;
     let console = &visit.console;
@@ -105,8 +104,7 @@ pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Re
     let now = console.clock.now();
     let revoked =
         lifecycle::revoke_any(&mut tx, &console.server_keys.audit, &permit, id, reason, Some(ticket), now).await?;
-    let revision = revocation::commit(tx).await?;
-    Ok(RevokeReceipt { text: said_of(&revoked), receipt: console.receipt(revision, begun).await })
+    console.settle(tx, true, said_of(&revoked), begun).await
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::console_plane::{door, support::act};
-use crate::console_plane::{error::ConsoleError, model::RevokeReceipt};
+use crate::console_plane::{error::ConsoleError, model::Change};
 
 /// Finds keys by hint or digest. A POST, so that what staff paste is in no URL, history or log.
 #[server(prefix = "/console/fn", endpoint = "support/find")]
@@ -14,6 +14,6 @@ pub async fn find_key(query: String) -> Result<(), ConsoleError> {
 
 /// Revokes a customer's key; their audit log names who did it and for which ticket.
 #[server(prefix = "/console/fn", endpoint = "support/revoke")]
-pub async fn support_revoke_key(key_id: String, reason: String, ticket: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn support_revoke_key(key_id: String, reason: String, ticket: String) -> Result<Change, ConsoleError> {
     door::answer(act::revoke(key_id, reason, ticket)).await
 }

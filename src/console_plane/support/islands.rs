@@ -14,7 +14,7 @@ pub fn RevokeFoundKey(drawn_open: bool, children: Children) -> impl IntoView {
         check: None,
         send: |form| {
             let [key_id, reason, ticket] = ["key_id", "reason", "ticket"].map(|field| text(form, field));
-            sent(support_revoke_key(key_id, reason, ticket), Answer::Receipt)
+            sent(support_revoke_key(key_id, reason, ticket), Answer::Changed)
         },
     };
     dialog(asks, drawn_open, "/support".to_owned(), children)

@@ -15,7 +15,7 @@ use crate::{
         draw::{self, Place},
         error::ConsoleError,
         forms::Sent,
-        model::{Notice, Refill},
+        model::Refill,
         shell::Section,
     },
     orgs::permit::FindAnyKey,
@@ -46,10 +46,7 @@ async fn draw_page(visit: &Visit, status: StatusCode, desk: Desk) -> Result<Resp
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
     let (status, desk) = match outcome {
         Ok(Done::Found(found)) => (StatusCode::OK, Desk { found: Some(found), ..Desk::default() }),
-        Ok(Done::Revoked(receipt)) => {
-            let notice = Notice { text: receipt.text, detail: Some(receipt.receipt) };
-            (StatusCode::OK, Desk { notice: Some(notice), ..Desk::default() })
-        }
+        Ok(Done::Changed(change)) => (StatusCode::OK, Desk { notice: Some(change.into()), ..Desk::default() }),
         Ok(_) => return Err(ConsoleError::Unavailable),
         Err(error) => {
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -20,14 +20,13 @@ use super::{
 };
 use crate::console_plane::{
     error::ConsoleError,
-    model::{IssuedKey, KeyChange, RevokeReceipt},
+    model::{Change, IssuedKey},
 };
 
 /// What a dialog shows when its form was accepted.
 pub enum Answer {
     Issued(IssuedKey),
-    Receipt(RevokeReceipt),
-    Changed(KeyChange),
+    Changed(Change),
 }
 
 /// A request under way.
@@ -250,8 +249,7 @@ impl State {
                 </div>
             }
             .into_any(),
-            Answer::Receipt(RevokeReceipt { text, receipt }) => said(title, text, Some(receipt)),
-            Answer::Changed(KeyChange { text, receipt }) => said(title, text, receipt.as_ref()),
+            Answer::Changed(change) => said(title, change),
         }
     }
 }
@@ -279,11 +277,11 @@ fn secret_field(id: &'static str, label: &'static str, copy: &'static str, value
     .into_any()
 }
 
-fn said(title: &'static str, text: &str, receipt: Option<&String>) -> AnyView {
+fn said(title: &'static str, change: &Change) -> AnyView {
     view! {
         <div class="dialog-body" role="status">
-            <h2 id=title>{text.to_owned()}</h2>
-            {receipt.map(|receipt| view! { <p class="muted">{receipt.clone()}</p> })}
+            <h2 id=title>{change.text.clone()}</h2>
+            {change.receipt.clone().map(|receipt| view! { <p class="muted">{receipt}</p> })}
             {done()}
         </div>
     }

@@ -3,12 +3,11 @@
 use std::{collections::BTreeSet, time::Instant};
 
 use crate::{
-    catalog::grouped,
     console_plane::{
         door::{self, Entry},
         error::ConsoleError,
-        keys::act::no_such_key,
-        model::RevokeReceipt,
+        keys::act::{how_many, no_such_key},
+        model::Change,
     },
     database::{self, Reach},
     keys::{
@@ -16,13 +15,12 @@ use crate::{
         model::{KeyId, Reason},
     },
     orgs::permit::RevokeKey,
-    revocation,
 };
 
 /// A page of the list is fewer.
 const MOST: usize = 200;
 
-pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<RevokeReceipt, ConsoleError> {
+pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
     let console = &visit.console;
@@ -36,11 +34,5 @@ pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<RevokeR
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
     let now = console.clock.now();
     let count = lifecycle::revoke_some(&mut tx, &console.server_keys.audit, &permit, &ids, reason, now).await?;
-    let revision = revocation::commit(tx).await?;
-    let text = match count {
-        0 => "These keys were revoked already.".to_owned(),
-        1 => "Revoked 1 key.".to_owned(),
-        count => format!("Revoked {} keys.", grouped(count as u64)),
-    };
-    Ok(RevokeReceipt { text, receipt: console.receipt(revision, begun).await })
+    console.settle(tx, true, how_many(count, "These keys were revoked already."), begun).await
 }

@@ -2,15 +2,15 @@
 
 use std::time::Instant;
 
-use sqlx::{PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 
 use crate::{
     audit::{self, Chain},
     console_plane::{
-        door::{self, Console, Entry},
+        door::{self, Entry},
         error::ConsoleError,
         keys::act::no_such_key,
-        model::KeyChange,
+        model::Change,
     },
     database::{self, Reach},
     keys::{
@@ -19,7 +19,6 @@ use crate::{
         model::KeyId,
     },
     orgs::{OrgId, permit::EditKey},
-    revocation,
 };
 
 /// A key as somebody wants it, as its form has it.
@@ -37,7 +36,7 @@ pub struct Typed {
     pub expires: String,
 }
 
-pub async fn edit(typed: Typed) -> Result<KeyChange, ConsoleError> {
+pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
     let console = &visit.console;
@@ -61,7 +60,7 @@ pub async fn edit(typed: Typed) -> Result<KeyChange, ConsoleError> {
     } else {
         format!("“{}” is as it was: there was nothing to change.", changed.name)
     };
-    settle(console, tx, &changed, text, begun).await
+    console.settle(tx, changed.narrows, text, begun).await
 }
 
 /// What somebody typed into a list: one entry on each line, or with commas or spaces between them.
@@ -81,54 +80,24 @@ async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Resu
     Ok(ConsoleError::field("overwrite", message))
 }
 
-pub async fn disable(key_id: String) -> Result<KeyChange, ConsoleError> {
+pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
     let console = &visit.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
-    let now = console.clock.now();
-    let changed = lifecycle::disable(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
-    let text = if changed.changed {
-        format!("Disabled “{}”: it is refused until somebody enables it.", changed.name)
-    } else {
-        format!("“{}” was disabled already.", changed.name)
+    let (key, now) = (&console.server_keys.audit, console.clock.now());
+    let Changed { name, changed, narrows } = match on {
+        true => lifecycle::enable(&mut tx, key, &permit, id, now).await?,
+        false => lifecycle::disable(&mut tx, key, &permit, id, now).await?,
     };
-    settle(console, tx, &changed, text, begun).await
-}
-
-pub async fn enable(key_id: String) -> Result<KeyChange, ConsoleError> {
-    let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
-    let console = &visit.console;
-    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
-    let now = console.clock.now();
-    let changed = lifecycle::enable(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
-    let text = if changed.changed {
-        format!("Enabled “{}”.", changed.name)
-    } else {
-        format!("“{}” was enabled already.", changed.name)
+    let text = match (on, changed) {
+        (true, true) => format!("Enabled “{name}”."),
+        (true, false) => format!("“{name}” was enabled already."),
+        (false, true) => format!("Disabled “{name}”: it is refused until somebody enables it."),
+        (false, false) => format!("“{name}” was disabled already."),
     };
-    settle(console, tx, &changed, text, begun).await
-}
-
-/// Commits a change; where it takes something away, only what holds everywhere is said to be done.
-pub async fn settle(
-    console: &Console,
-    tx: Transaction<'static, Postgres>,
-    changed: &Changed,
-    text: String,
-    begun: Instant,
-) -> Result<KeyChange, ConsoleError> {
-    let receipt = if changed.narrows {
-        let revision = revocation::commit(tx).await?;
-        Some(console.receipt(revision, begun).await)
-    } else {
-        tx.commit().await?;
-        None
-    };
-    Ok(KeyChange { text, receipt })
+    console.settle(tx, narrows, text, begun).await
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{act::settle, rotation::callers_words, view::CallerRow};
+use super::{rotation::callers_words, view::CallerRow};
 use crate::{
     console_plane::{
         door::{self, Entry},
         error::ConsoleError,
         keys::act::{no_such_key, shown_once, stale_form},
-        model::{IssuedKey, KeyChange, When},
+        model::{Change, IssuedKey, When},
     },
     database::{self, Reach},
     keys::{
@@ -53,7 +53,7 @@ pub async fn rotate(form_id: String, key_id: String, window: String, why: String
     Ok(shown_once(console, &rotated.issued, &new.name, &new.environment, Some(old_key)))
 }
 
-pub async fn extend(key_id: String) -> Result<KeyChange, ConsoleError> {
+pub async fn extend(key_id: String) -> Result<Change, ConsoleError> {
     let Entry { visit, permit, .. } = door::enter::<RotateKey>().await?;
     let console = &visit.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
@@ -61,10 +61,10 @@ pub async fn extend(key_id: String) -> Result<KeyChange, ConsoleError> {
     let now = console.clock.now();
     let until = lifecycle::extend_rotation(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
     tx.commit().await?;
-    Ok(KeyChange { text: format!("The old key goes on until {}.", When::at(until, now).exact), receipt: None })
+    Ok(Change { text: format!("The old key goes on until {}.", When::at(until, now).exact), receipt: None })
 }
 
-pub async fn finish(key_id: String, cutting: bool) -> Result<KeyChange, ConsoleError> {
+pub async fn finish(key_id: String, cutting: bool) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<RotateKey>().await?;
     let console = &visit.console;
@@ -83,7 +83,7 @@ pub async fn finish(key_id: String, cutting: bool) -> Result<KeyChange, ConsoleE
         }
     }
     let text = if changed.changed { "The old key has ended." } else { "The old key had ended already." };
-    settle(console, tx, &changed, text.to_owned(), begun).await
+    console.settle(tx, changed.narrows, text.to_owned(), begun).await
 }
 
 /// Who called with a key or its successor, in the order of how much it matters.

@@ -91,10 +91,7 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
     // A rotation is ended from the page of either key.
     let id = back.strip_prefix("/keys/").map_or_else(|| sent.value("key_id"), str::to_owned);
     match outcome {
-        Ok(Done::Changed(change)) => {
-            let notice = Notice { text: change.text, detail: change.receipt };
-            draw(visit, StatusCode::OK, &id, Panel::Closed, Some(notice)).await
-        }
+        Ok(Done::Changed(change)) => draw(visit, StatusCode::OK, &id, Panel::Closed, Some(change.into())).await,
         Ok(Done::Key(key)) => draw(visit, StatusCode::OK, &id, Panel::Issued(key), None).await,
         Ok(_) => Err(ConsoleError::Unavailable),
         Err(error @ (ConsoleError::NotFound { .. } | ConsoleError::Unavailable)) => Err(error),
