@@ -14,7 +14,6 @@ pub mod key_plane;
 /// PLANE: a person's scripts, with an access token.
 #[cfg(feature = "ssr")]
 pub mod management_api;
-
 /// PLANE: the provider's back office, with a service key that may operate.
 #[cfg(feature = "ssr")]
 pub mod operator_api;
@@ -70,9 +69,13 @@ pub mod config;
 #[cfg(feature = "ssr")]
 pub mod programs;
 
-/// Where a request comes from: sockets, proxies, forwarding headers.
+/// Where a request comes from and by what: sockets, proxies, forwarding headers, user agents.
 #[cfg(feature = "ssr")]
 pub mod client;
+
+/// What every answer on the console's listener carries.
+#[cfg(feature = "ssr")]
+pub mod answers;
 
 /// The one place that reads the wall clock.
 #[cfg(feature = "ssr")]
@@ -82,7 +85,7 @@ pub mod clock;
 #[cfg(feature = "ssr")]
 pub mod telemetry;
 
-/// Builds both planes, binds, serves, shuts down.
+/// Builds the planes, binds, serves, shuts down.
 #[cfg(feature = "ssr")]
 pub mod server;
 

@@ -178,6 +178,13 @@ impl Catalog {
         self.scopes.iter().find(|s| s.name == name)
     }
 
+    /// The environment and the tier of a key where nobody says which.
+    pub fn defaults(&self) -> (String, String) {
+        let environment = self.environments.first().map(|environment| environment.name.clone());
+        let tier = self.tiers.first().map(|tier| tier.name.clone());
+        (environment.unwrap_or_default(), tier.unwrap_or_default())
+    }
+
     /// Whether members of a role may use a scope: those listed for the role; where none are, viewers none, others all.
     pub fn role_allows(&self, role: Role, scope: &str) -> bool {
         match self.roles.iter().find(|(listed, _)| *listed == role) {

@@ -170,11 +170,11 @@ pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {
 
 async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
     let catalog = &desk.catalog;
-    let first = |name: Option<&String>| name.cloned().unwrap_or_default();
+    let (environment, tier) = catalog.defaults();
     let wish = Wish {
         name: create.name,
-        environment: create.environment.unwrap_or_else(|| first(catalog.environments.first().map(|e| &e.name))),
-        tier: create.tier.unwrap_or_else(|| first(catalog.tiers.first().map(|t| &t.name))),
+        environment: create.environment.unwrap_or(environment),
+        tier: create.tier.unwrap_or(tier),
         scopes: create.scopes,
         namespaces: create.namespace,
         addresses: create.ip,

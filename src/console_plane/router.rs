@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Redirect, Response},
     routing::{get, post},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ use super::{
     door::{Console, RequestId, Visit},
     draw, forms, keys, members, nodes, settings, sign_in, support, webhooks,
 };
-use crate::{accounts::session::Sessions, config::Origin, database};
+use crate::{accounts::session::Sessions, answers, config::Origin, database};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 16] = [
@@ -44,7 +44,6 @@ pub const ROUTES: [(&str, &str); 16] = [
     ("GET", "/favicon.svg"),
 ];
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// No answer takes longer; hashing a password behind a queue of others takes the longest.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -155,29 +154,7 @@ async fn dress(State(console): State<Arc<Console>>, mut request: Request, next: 
     let mut response = tokio::time::timeout(PATIENCE, next.run(request))
         .await
         .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "The console took too long. Try again."));
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(X_REQUEST_ID, value);
-    }
-    for (name, value) in [
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    for (name, value) in [
-        // Pages bring their own, with their nonce; hashed files may be kept.
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; frame-ancestors 'none'"),
-        (header::CACHE_CONTROL, "no-store"),
-    ] {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if console.origin.is_https() {
-        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
+    answers::dress(response.headers_mut(), id, &console.origin);
     tracing::info!(
         plane = "console", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"
@@ -187,6 +164,8 @@ async fn dress(State(console): State<Arc<Console>>, mut request: Request, next: 
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn ours(pairs: &[(&'static str, &'static str)]) -> bool {

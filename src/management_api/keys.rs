@@ -31,7 +31,7 @@ use crate::{
         store,
     },
     orgs::{
-        OrgId,
+        OrgId, Permit,
         permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     },
     revocation,
@@ -171,12 +171,11 @@ fn never() -> String {
 
 impl KeyWish {
     fn parse(&self, catalog: &Catalog) -> Result<NewKey, Problem> {
-        let first = |name: Option<&String>| name.cloned().unwrap_or_default();
-        let environment = self.environment.clone();
+        let (environment, tier) = catalog.defaults();
         let wish = Wish {
             name: self.name.clone(),
-            environment: environment.unwrap_or_else(|| first(catalog.environments.first().map(|e| &e.name))),
-            tier: self.tier.clone().unwrap_or_else(|| first(catalog.tiers.first().map(|tier| &tier.name))),
+            environment: self.environment.clone().unwrap_or(environment),
+            tier: self.tier.clone().unwrap_or(tier),
             scopes: self.scopes.clone(),
             namespaces: self.namespaces.clone(),
             addresses: self.ip_whitelist.clone(),
@@ -373,11 +372,7 @@ pub async fn disable(
     KeyPath(id): KeyPath,
     _: Body<Option<Nothing>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    let begun = Instant::now();
-    let now = management.clock.now();
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
-    let changed = lifecycle::disable(&mut tx, &management.server_keys.audit, &permit, id, now).await?;
-    management.settle(tx, permit.org(), id, &changed, begun, now).await
+    switch(&management, &permit, id, false).await
 }
 
 /// Enable a key that was disabled
@@ -393,10 +388,22 @@ pub async fn enable(
     KeyPath(id): KeyPath,
     _: Body<Option<Nothing>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
+    switch(&management, &permit, id, true).await
+}
+
+async fn switch(
+    management: &Management,
+    permit: &Permit<EditKey>,
+    id: KeyId,
+    on: bool,
+) -> Result<Json<ChangedApiKey>, Problem> {
     let begun = Instant::now();
-    let now = management.clock.now();
+    let (key, now) = (&management.server_keys.audit, management.clock.now());
     let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
-    let changed = lifecycle::enable(&mut tx, &management.server_keys.audit, &permit, id, now).await?;
+    let changed = match on {
+        true => lifecycle::enable(&mut tx, key, permit, id, now).await?,
+        false => lifecycle::disable(&mut tx, key, permit, id, now).await?,
+    };
     management.settle(tx, permit.org(), id, &changed, begun, now).await
 }
 
@@ -490,9 +497,7 @@ pub async fn revoke_all(
     let now = management.clock.now();
     let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
     let revoked = lifecycle::revoke_all(&mut tx, &management.server_keys.audit, &permit, now).await?;
-    let revision = revocation::commit(tx).await?;
-    let receipt = revocation::wait(&management.db, revision, begun).await?.to_string();
-    Ok(Json(RevokedAll { revoked, receipt }))
+    Ok(Json(RevokedAll { revoked, receipt: management.hold(tx, begun).await? }))
 }
 
 async fn read(db: &mut PgConnection, org: OrgId, id: KeyId, now: OffsetDateTime) -> Result<ApiKey, Problem> {
@@ -513,8 +518,7 @@ impl Management {
     ) -> Result<Json<ChangedApiKey>, Problem> {
         let key = read(&mut tx, org, id, now).await?;
         let receipt = if changed.narrows {
-            let revision = revocation::commit(tx).await?;
-            Some(revocation::wait(&self.db, revision, begun).await?.to_string())
+            Some(self.hold(tx, begun).await?)
         } else {
             tx.commit().await?;
             None

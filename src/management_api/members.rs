@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Instant};
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
-use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -22,7 +21,6 @@ use crate::{
         lifecycle::{self, ChangedMember, OrgError},
         permit::{ManageMembers, ViewMembers},
     },
-    revocation,
 };
 
 #[derive(Serialize, ToSchema)]
@@ -141,12 +139,4 @@ pub async fn remove(
     let ChangedMember { name, .. } = lifecycle::remove_member(&mut tx, key, &permit, user, now).await?;
     let receipt = management.hold(tx, begun).await?;
     Ok(Json(RemovedMember { name, receipt }))
-}
-
-impl Management {
-    /// Commits a change of members, and says since when and where it holds.
-    async fn hold(&self, tx: Transaction<'static, Postgres>, begun: Instant) -> Result<String, Problem> {
-        let revision = revocation::commit(tx).await?;
-        Ok(revocation::wait(&self.db, revision, begun).await?.to_string())
-    }
 }

@@ -12,7 +12,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{StatusCode, header};
 use serde_json::Value;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::OpenApi;
@@ -25,7 +25,7 @@ use super::{
     problem::Problem,
     tokens, webhooks,
 };
-use crate::{catalog::Catalog, programs::RequestId};
+use crate::{answers, catalog::Catalog, programs::RequestId};
 
 /// The routes that the document does not describe: the document itself, its page, and the public keys.
 pub const UNDESCRIBED: [(&str, &str); 5] = [
@@ -36,7 +36,6 @@ pub const UNDESCRIBED: [(&str, &str); 5] = [
     ("GET", "/api/v1/docs/viewer.css"),
 ];
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No answer takes longer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -115,26 +114,7 @@ async fn dress(State(management): State<Arc<Management>>, mut request: Request, 
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    let headers = response.headers_mut();
-    if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-        headers.insert(X_REQUEST_ID, value);
-    }
-    for (name, value) in [
-        (header::CACHE_CONTROL, "no-store"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::REFERRER_POLICY, "same-origin"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
-    headers
-        .entry(header::CONTENT_SECURITY_POLICY)
-        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
-    if management.origin.is_https() {
-        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
-    }
+    answers::dress(response.headers_mut(), id, &management.origin);
     tracing::info!(
         plane = "management", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

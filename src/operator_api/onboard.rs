@@ -68,11 +68,11 @@ pub async fn first_key(
 ) -> Result<Response, OperatorError> {
     let catalog = &operator.catalog;
     let org = operator.tenant(&first.tenant_id).await?;
-    let default = |given: Option<String>, first: Option<&String>| given.or(first.cloned()).unwrap_or_default();
+    let (environment, tier) = catalog.defaults();
     let wish = Wish {
         name: first.name.unwrap_or_else(|| "First key".to_owned()),
-        environment: default(first.environment, catalog.environments.first().map(|environment| &environment.name)),
-        tier: default(first.tier, catalog.tiers.first().map(|tier| &tier.name)),
+        environment: first.environment.unwrap_or(environment),
+        tier: first.tier.unwrap_or(tier),
         scopes: first.scopes,
         namespaces: first.namespaces.clone(),
         expires: "never".to_owned(),
