@@ -36,6 +36,7 @@ pub struct NewRow<'a> {
 }
 
 /// A key as people see it.
+#[derive(Clone)]
 pub struct Listed {
     pub id: KeyId,
     pub org: OrgId,
@@ -67,12 +68,14 @@ pub struct Listed {
     pub last_used: Option<LastUsed>,
 }
 
+#[derive(Clone)]
 pub struct RevokedAs {
     pub at: OffsetDateTime,
     pub by: String,
     pub reason: String,
 }
 
+#[derive(Clone)]
 pub struct LastUsed {
     pub at: OffsetDateTime,
     pub address: IpNet,

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::console_plane::{
     model::{IssuedAccessToken, SessionRow, SettingsPageModel, Viewer},
-    ui::{FormProblem, Moment, NoticeLine, PageHead, SecretField, TextField},
+    ui::{FormProblem, Moment, NoticeLine, PageHead, SecretField, TextField, fact},
 };
 
 #[component]
@@ -21,26 +21,14 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
                     <p class="muted">"The operator of this console changes these."</p>
                 </div>
                 <dl class="card facts">
-                    <div>
-                        <dt>"Name"</dt>
-                        <dd>{viewer.name}</dd>
-                    </div>
-                    <div>
-                        <dt>"Email"</dt>
-                        <dd>{viewer.email.clone()}</dd>
-                    </div>
-                    <div>
-                        <dt>"Role"</dt>
-                        <dd>{viewer.role}</dd>
-                    </div>
+                    {fact("Name", viewer.name)}
+                    {fact("Email", viewer.email.clone())}
+                    {fact("Role", viewer.role)}
                     {viewer
                         .org
                         .map(|org| {
                             view! {
-                                <div>
-                                    <dt>"Organization"</dt>
-                                    <dd>{org}</dd>
-                                </div>
+                                {fact("Organization", org)}
                             }
                         })}
                 </dl>

@@ -9,6 +9,7 @@ use crate::{
         model::{FoundKey, Refill, SupportPageModel, SupportPanel},
         ui::{
             Empty, EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm, StatusBadge, TextField,
+            fact,
         },
     },
     keys::model::Status,
@@ -67,34 +68,11 @@ fn found_key(found: FoundKey) -> impl IntoView {
                 {(key.status != Status::Revoked).then(|| view! { <RevokeButton key=key.clone() page="/support".to_owned() /> })}
             </div>
             <dl class="facts">
-                <div>
-                    <dt>"Organization"</dt>
-                    <dd>{found.org} " " <code class="hint">{found.org_slug}</code></dd>
-                </div>
-                <div>
-                    <dt>"Status"</dt>
-                    <dd>
-                        <StatusBadge status=key.status />
-                        <EndNote key=key.clone() />
-                    </dd>
-                </div>
-                <div>
-                    <dt>"Environment"</dt>
-                    <dd>{key.environment}</dd>
-                </div>
-                <div>
-                    <dt>"Created"</dt>
-                    <dd>
-                        <Moment when=key.created />
-                        {format!(" by {}", key.created_by)}
-                    </dd>
-                </div>
-                <div>
-                    <dt>"Last used"</dt>
-                    <dd>
-                        <LastUsed last_used=key.last_used />
-                    </dd>
-                </div>
+                {fact("Organization", view! { {found.org} " " <code class="hint">{found.org_slug}</code> })}
+                {fact("Status", view! { <StatusBadge status=key.status /> <EndNote key=key.clone() /> })}
+                {fact("Environment", key.environment)}
+                {fact("Created", view! { <Moment when=key.created /> {format!(" by {}", key.created_by)} })}
+                {fact("Last used", view! { <LastUsed last_used=key.last_used /> })}
             </dl>
         </li>
     }

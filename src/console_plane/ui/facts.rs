@@ -14,6 +14,16 @@ pub fn Moment(when: When) -> impl IntoView {
     }
 }
 
+/// One line of a list of facts, a `<dl class="facts">`.
+pub fn fact(term: &'static str, what: impl IntoView) -> impl IntoView {
+    view! {
+        <div>
+            <dt>{term}</dt>
+            <dd>{what}</dd>
+        </div>
+    }
+}
+
 #[component]
 pub fn StatusBadge(status: Status) -> impl IntoView {
     let class = match status {

@@ -18,7 +18,7 @@ mod page_parts;
 mod revoke;
 
 #[cfg(feature = "ssr")]
-pub use facts::{EndNote, LastUsed, Moment, ScopeTags, StatusBadge};
+pub use facts::{EndNote, LastUsed, Moment, ScopeTags, StatusBadge, fact};
 #[cfg(feature = "ssr")]
 pub use field::{FieldNote, FormProblem, LinesField, SelectField, TextField};
 #[cfg(feature = "ssr")]

@@ -1,5 +1,6 @@
 //! Why a request was refused, gate by gate, and what to do.
 
+use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -11,7 +12,10 @@ use crate::{
         error::ConsoleError,
         model::{Refill, When},
     },
-    keys::model::KeyId,
+    keys::{
+        model::KeyId,
+        verdict::{Code, Gate},
+    },
     orgs::OrgId,
     usage::store::{self, Explained},
 };
@@ -85,48 +89,52 @@ fn asked(asked: &Value) -> Vec<String> {
 }
 
 fn gates(gates: &Value) -> Vec<GateLine> {
-    let line = |gate: &Value| {
-        let name = match text(gate, "/gate") {
-            "shape" => "It is written like a key",
-            "found" => "It is a key of the organization",
-            "state" => "It is not revoked, replaced, disabled or expired",
-            "standing" => "The organization and its maker are in good standing",
-            "environment" => "It is of the environment",
-            "address" => "It may be used from the address",
-            "namespace" => "It may enter the namespace",
-            "scope" => "It has the scopes",
-            "rate" => "It has calls left for now",
-            "quota" => "It has calls left this month",
-            other => other,
+    let line = |said: &Value| {
+        let name = match said.get("gate").and_then(|gate| Gate::deserialize(gate).ok()) {
+            Some(Gate::Shape) => "It is written like a key",
+            Some(Gate::Found) => "It is a key of the organization",
+            Some(Gate::State) => "It is not revoked, replaced, disabled or expired",
+            Some(Gate::Standing) => "The organization and its maker are in good standing",
+            Some(Gate::Environment) => "It is of the environment",
+            Some(Gate::Address) => "It may be used from the address",
+            Some(Gate::Namespace) => "It may enter the namespace",
+            Some(Gate::Scope) => "It has the scopes",
+            Some(Gate::Rate) => "It has calls left for now",
+            Some(Gate::Quota) => "It has calls left this month",
+            // Another version's.
+            None => text(said, "/gate"),
         };
-        let passed = gate.get("passed").and_then(Value::as_bool).unwrap_or_default();
-        GateLine { name: name.to_owned(), refused: (!passed).then(|| text(gate, "/detail").to_owned()) }
+        let passed = said.get("passed").and_then(Value::as_bool).unwrap_or_default();
+        GateLine { name: name.to_owned(), refused: (!passed).then(|| text(said, "/detail").to_owned()) }
     };
     gates.as_array().into_iter().flatten().map(line).collect()
 }
 
 /// What to do about a verdict.
 fn fix(code: &str, asked: &Value, address: &str) -> String {
+    // One of another version: nothing can be said of it.
+    let Some(code) = Code::ALL.into_iter().find(|known| known.as_str() == code) else { return String::new() };
     let fixed = match code {
-        "REVOKED" => "That is for good: create another key, and give the caller that one.",
-        "ROTATED" => "Give the caller the key that replaced it.",
-        "DISABLED" => "Enable the key, if it is meant to work.",
-        "EXPIRED" => "Edit the key and choose a later expiry, or create another.",
-        "SUSPENDED" => "Ask the provider why the organization, or who made the key, is suspended.",
-        "WRONG_ENVIRONMENT" => "Give the caller a key of the environment that it calls.",
-        "IP_NOT_ALLOWED" if address.is_empty() => "Have the proxy in front say where the caller is.",
-        "IP_NOT_ALLOWED" => return format!("If the caller is yours, edit the key and add {address} to its addresses."),
-        "NAMESPACE_NOT_ALLOWED" => {
-            return format!(
-                "Edit the key and add {} to its namespaces, or call for another.",
-                text(asked, "/namespace")
-            );
+        // Without a key in it, or let in: none of these is kept with a key.
+        Code::Valid | Code::Missing | Code::Malformed | Code::NotFound => "",
+        Code::Revoked => "That is for good: create another key, and give the caller that one.",
+        Code::Rotated => "Give the caller the key that replaced it.",
+        Code::Disabled => "Enable the key, if it is meant to work.",
+        Code::Expired => "Edit the key and choose a later expiry, or create another.",
+        Code::Suspended => "Ask the provider why the organization, or who made the key, is suspended.",
+        Code::WrongEnvironment => "Give the caller a key of the environment that it calls.",
+        Code::IpNotAllowed if address.is_empty() => "Have the proxy in front say where the caller is.",
+        Code::IpNotAllowed => {
+            return format!("If the caller is yours, edit the key and add {address} to its addresses.");
         }
-        "INSUFFICIENT_SCOPE" => return format!("Edit the key and tick {}, or call for less.", scopes(asked)),
-        "RATE_LIMITED" => "Call more rarely and wait as long as Retry-After says, or use a key of a higher tier.",
-        "USAGE_EXCEEDED" => "Wait for the next month, or use a key of a higher tier.",
-        "UNAVAILABLE" => "Nothing is wrong with the key. Try again, and tell the provider if it goes on.",
-        _ => "",
+        Code::NamespaceNotAllowed => {
+            let namespace = text(asked, "/namespace");
+            return format!("Edit the key and add {namespace} to its namespaces, or call for another.");
+        }
+        Code::InsufficientScope => return format!("Edit the key and tick {}, or call for less.", scopes(asked)),
+        Code::RateLimited => "Call more rarely and wait as long as Retry-After says, or use a key of a higher tier.",
+        Code::UsageExceeded => "Wait for the next month, or use a key of a higher tier.",
+        Code::Unavailable => "Nothing is wrong with the key. Try again, and tell the provider if it goes on.",
     };
     fixed.to_owned()
 }

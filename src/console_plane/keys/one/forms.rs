@@ -61,18 +61,18 @@ pub fn EditDialog(
                 {scopes}
                 <div class="field-pair">
                     <div>
-                    <LinesField
-                        name="addresses"
-                        label="Addresses"
-                        hint="One on each line, or blocks as in 10.0.0.0/8. None: from anywhere."
-                        refill=refill.clone()
-                    />
-                <p class="here">
-                    "Your own address is " <code class="mono">{address.clone()}</code>
-                    <button type="button" class="button quiet" data-add-address=address hidden>
-                        "Add it"
-                    </button>
-                </p>
+                        <LinesField
+                            name="addresses"
+                            label="Addresses"
+                            hint="One on each line, or blocks as in 10.0.0.0/8. None: from anywhere."
+                            refill=refill.clone()
+                        />
+                        <p class="here">
+                            "Your own address is " <code class="mono">{address.clone()}</code>
+                            <button type="button" class="button quiet" data-add-address=address hidden>
+                                "Add it"
+                            </button>
+                        </p>
                     </div>
                     <LinesField
                         name="namespaces"

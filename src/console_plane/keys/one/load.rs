@@ -183,17 +183,11 @@ async fn rotation(
     may_rotate: bool,
     now: OffsetDateTime,
 ) -> Result<Option<RotationModel>, ConsoleError> {
-    let pair = match (key.successor, key.predecessor) {
-        (Some(new), _) => (key.id, new),
-        (None, Some(old)) => (old, key.id),
-        (None, None) => return Ok(None),
-    };
-    let (Some(old), Some(new)) = (store::one(db, key.org, pair.0).await?, store::one(db, key.org, pair.1).await?)
-    else {
-        return Ok(None);
-    };
+    let Some(other) = key.successor.or(key.predecessor) else { return Ok(None) };
+    let Some(other) = store::one(db, key.org, other).await? else { return Ok(None) };
+    let (old, new) = if key.successor.is_some() { (key.clone(), other) } else { (other, key.clone()) };
     let Some(retire_at) = old.retire_at else { return Ok(None) };
-    let callers = callers(db, key.org, pair, new.created_at, now).await?;
+    let callers = callers(db, key.org, (old.id, new.id), new.created_at, now).await?;
     let lives = matches!(old.status(now), Status::Active | Status::Disabled);
     let with_its_expiry = old.expires_at.is_some_and(|at| at <= retire_at);
     let may_act = may_rotate && lives;

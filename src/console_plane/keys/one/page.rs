@@ -13,7 +13,7 @@ use crate::{
     console_plane::{
         keys::page::{expiry, issued_panel, revoke_dialog},
         model::{AuditRow, KeyRow, Refill},
-        ui::{EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, target_of},
+        ui::{EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, fact, target_of},
     },
     keys::model::Status,
 };
@@ -66,65 +66,21 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
 
 /// What is known of the key.
 fn facts(model: &KeyPageModel) -> AnyView {
-    let (key, limit) = (model.key.clone(), model.limit.clone());
+    let (key, limit, ends) = (model.key.clone(), model.limit.clone(), model.ends.clone());
+    let ends = ends.map(|when| view! { <span class="second">"Replaced, ends " <Moment when /></span> });
+    let tier = (key.tier.clone(), (!limit.is_empty()).then(|| view! { <span class="second">{limit}</span> }));
     view! {
         <dl class="card facts">
-            <div>
-                <dt>"Status"</dt>
-                <dd>
-                    <StatusBadge status=key.status />
-                    <EndNote key=key.clone() />
-                    {model.ends.clone().map(|when| view! { <span class="second">"Replaced, ends " <Moment when /></span> })}
-                </dd>
-            </div>
-            <div>
-                <dt>"Hint"</dt>
-                <dd>
-                    <code class="hint">{key.hint}</code>
-                </dd>
-            </div>
-            <div>
-                <dt>"Environment"</dt>
-                <dd>{key.environment}</dd>
-            </div>
-            <div>
-                <dt>"Tier"</dt>
-                <dd>
-                    {key.tier}
-                    {(!limit.is_empty()).then(|| view! { <span class="second">{limit}</span> })}
-                </dd>
-            </div>
-            <div>
-                <dt>"Scopes"</dt>
-                <dd>
-                    <ScopeTags scopes=key.scopes />
-                </dd>
-            </div>
-            <div>
-                <dt>"Namespaces"</dt>
-                <dd>{only(model.namespaces.clone(), "All")}</dd>
-            </div>
-            <div>
-                <dt>"Addresses"</dt>
-                <dd>{only(model.addresses.clone(), "Any")}</dd>
-            </div>
-            <div>
-                <dt>"Created"</dt>
-                <dd>
-                    <Moment when=key.created />
-                    {format!(" by {}", key.created_by)}
-                </dd>
-            </div>
-            <div>
-                <dt>"Expires"</dt>
-                <dd>{expiry(key.expires)}</dd>
-            </div>
-            <div>
-                <dt>"Last used"</dt>
-                <dd>
-                    <LastUsed last_used=key.last_used />
-                </dd>
-            </div>
+            {fact("Status", view! { <StatusBadge status=key.status /> <EndNote key=key.clone() /> {ends} })}
+            {fact("Hint", view! { <code class="hint">{key.hint}</code> })}
+            {fact("Environment", key.environment)}
+            {fact("Tier", tier)}
+            {fact("Scopes", view! { <ScopeTags scopes=key.scopes /> })}
+            {fact("Namespaces", only(model.namespaces.clone(), "All"))}
+            {fact("Addresses", only(model.addresses.clone(), "Any"))}
+            {fact("Created", view! { <Moment when=key.created /> {format!(" by {}", key.created_by)} })}
+            {fact("Expires", expiry(key.expires))}
+            {fact("Last used", view! { <LastUsed last_used=key.last_used /> })}
         </dl>
     }
     .into_any()

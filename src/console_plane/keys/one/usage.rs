@@ -111,71 +111,32 @@ fn day_of(bar: &Bar) -> String {
 }
 
 fn numbers(bars: Vec<Bar>) -> AnyView {
-    let rows = bars
-        .into_iter()
-        .rev()
-        .map(|bar| {
-            view! {
-                <tr>
-                    <th scope="row">{day_of(&bar)}</th>
-                    <td class="number">{count(bar.good)}</td>
-                    <td class="number">{count(bar.refused)}</td>
-                </tr>
-            }
-        })
-        .collect::<Vec<_>>();
+    let row = |bar: Bar| (day_of(&bar).into_any(), vec![bar.good, bar.refused]);
+    let rows = bars.into_iter().rev().map(row).collect();
     view! {
         <details class="more">
             <summary>"The same as a table"</summary>
-            <table class="table">
-                <caption class="sr-only">"Calls by time"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"From"</th>
-                        <th scope="col" class="number">"Let in"</th>
-                        <th scope="col" class="number">"Refused"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
+            {table("Calls by time", "From", &["Let in", "Refused"], rows)}
         </details>
     }
     .into_any()
 }
 
 fn callers(callers: Vec<ShareRow>, more: i64) -> AnyView {
-    let rows = callers
-        .into_iter()
-        .map(|caller| {
-            view! {
-                <tr>
-                    <th scope="row">
-                        <span class="first">{caller.address}</span>
-                        <span class="second">
-                            {(!caller.agent.is_empty()).then(|| format!("{} · ", caller.agent))}
-                            <Moment when=caller.last />
-                        </span>
-                    </th>
-                    <td class="number">{count(caller.good)}</td>
-                    <td class="number">{count(caller.refused)}</td>
-                </tr>
-            }
-        })
-        .collect::<Vec<_>>();
+    let row = |caller: ShareRow| {
+        let who = view! {
+            <span class="first">{caller.address}</span>
+            <span class="second">
+                {(!caller.agent.is_empty()).then(|| format!("{} · ", caller.agent))} <Moment when=caller.last />
+            </span>
+        };
+        (who.into_any(), vec![caller.good, caller.refused])
+    };
+    let rows = callers.into_iter().map(row).collect();
     let more = (more > 0).then(|| view! { <p class="card-foot muted">{format!("And {} more.", count(more))}</p> });
     view! {
         <div>
-            <table class="table">
-                <caption class="sr-only">"Calls by address and agent"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"Caller"</th>
-                        <th scope="col" class="number">"Let in"</th>
-                        <th scope="col" class="number">"Refused"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
+            {table("Calls by address and agent", "Caller", &["Let in", "Refused"], rows)}
             {more}
         </div>
     }
@@ -183,32 +144,40 @@ fn callers(callers: Vec<ShareRow>, more: i64) -> AnyView {
 }
 
 fn codes(codes: Vec<(String, i64)>) -> AnyView {
-    let rows = codes
-        .into_iter()
-        .map(|(code, calls)| {
-            view! {
-                <tr>
-                    <th scope="row">
-                        <code class="mono">{code}</code>
-                    </th>
-                    <td class="number">{count(calls)}</td>
-                </tr>
-            }
-        })
-        .collect::<Vec<_>>();
+    let row = |(code, calls)| (view! { <code class="mono">{code}</code> }.into_any(), vec![calls]);
+    let rows = codes.into_iter().map(row).collect();
+    view! { <div>{table("Calls by verdict", "Verdict", &["Calls"], rows)}</div> }.into_any()
+}
+
+/// What is counted, and the counts of it.
+fn table(
+    caption: &'static str,
+    head: &'static str,
+    counted: &'static [&'static str],
+    rows: Vec<(AnyView, Vec<i64>)>,
+) -> AnyView {
+    let heads = counted.iter().map(|head| view! { <th scope="col" class="number">{*head}</th> }).collect::<Vec<_>>();
+    let row = |(what, counts): (AnyView, Vec<i64>)| {
+        let counts = counts.into_iter().map(|calls| view! { <td class="number">{count(calls)}</td> });
+        view! {
+            <tr>
+                <th scope="row">{what}</th>
+                {counts.collect::<Vec<_>>()}
+            </tr>
+        }
+    };
+    let rows = rows.into_iter().map(row).collect::<Vec<_>>();
     view! {
-        <div>
-            <table class="table">
-                <caption class="sr-only">"Calls by verdict"</caption>
-                <thead>
-                    <tr>
-                        <th scope="col">"Verdict"</th>
-                        <th scope="col" class="number">"Calls"</th>
-                    </tr>
-                </thead>
-                <tbody>{rows}</tbody>
-            </table>
-        </div>
+        <table class="table">
+            <caption class="sr-only">{caption}</caption>
+            <thead>
+                <tr>
+                    <th scope="col">{head}</th>
+                    {heads}
+                </tr>
+            </thead>
+            <tbody>{rows}</tbody>
+        </table>
     }
     .into_any()
 }
