@@ -87,6 +87,11 @@ async fn scripts_do_what_their_person_may() {
     removed.is(200).says("Effective on");
     script.request("DELETE", &path(&viewer), Body::empty()).await.is(404);
     script.request("DELETE", "/api/v1/members/no-id", Body::empty()).await.is(404);
+    // Another organization's members are nobody's.
+    let foreign = world.member("globex", Role::Viewer).await;
+    script.send("PATCH", &path(&foreign), &json!({ "role": "admin" })).await.is(404);
+    script.request("DELETE", &path(&foreign), Body::empty()).await.is(404);
+    world.browser(&foreign).await.get("/keys").await.is(200);
     script.get("/api/v1/members").await.says_not(&viewer.user.0.to_string());
     let last = world.script(&owner).await;
     last.send("PATCH", &path(&owner), &json!({ "role": "admin" })).await.is(409).says("without an owner");
