@@ -28,6 +28,7 @@ test('the management API is described on a page of its own', async ({ open }) =>
   await expect(summary).toContainText('POST');
   await summary.click();
   await expect(page.locator('#createKey').getByText('ip_whitelist').first()).toBeVisible();
+  await expect(page.locator('body')).not.toContainText('`');
   await page.goto('/api/v1/docs#rotateKey');
   await page.reload();
   await expect(page.locator('#rotateKey')).toHaveAttribute('open', '');

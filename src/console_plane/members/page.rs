@@ -106,7 +106,7 @@ fn manage_panel(member: MemberRow, may_make_owners: bool, bound: bool, refill: R
             <form class="panel-foot" method="post" action="/console/fn/members/remove">
                 <input type="hidden" name="user_id" value=member.id />
                 <p class="muted">{keys}</p>
-                <button class="button danger">{remove}</button>
+                <button class="button quiet-danger">{remove}</button>
             </form>
         </section>
     }

@@ -8,6 +8,13 @@ const element = (name, text, attributes = {}) => {
   return made;
 };
 
+// What stands between backticks is code.
+const prose = (name, text) => {
+  const made = element(name);
+  text.split("`").forEach((part, index) => made.append(index % 2 ? element("code", part) : part));
+  return made;
+};
+
 const typeOf = (schema, schemas) => {
   if (!schema) return "";
   if (schema.$ref) return schema.$ref.split("/").pop();
@@ -35,7 +42,7 @@ const table = (rows) => {
     const row = element("tr");
     const first = element("td");
     first.append(element("code", name));
-    row.append(first, element("td", needed ? type : `${type}, optional`), element("td", about));
+    row.append(first, element("td", needed ? type : `${type}, optional`), prose("td", about));
     body.append(row);
   }
   const made = element("table");
@@ -44,7 +51,7 @@ const table = (rows) => {
 };
 
 const draw = (api) => {
-  document.getElementById("about").textContent = api.info.description;
+  document.getElementById("about").replaceChildren(...prose("p", api.info.description).childNodes);
   const schemas = api.components?.schemas ?? {};
   const main = document.getElementById("operations");
   main.replaceChildren();
@@ -65,7 +72,7 @@ const draw = (api) => {
       summary.append(element("span", method.toUpperCase(), { class: "method" }), element("code", path),
         element("span", operation.summary));
       const inside = element("div", "", { class: "inside" });
-      if (operation.description) inside.append(element("p", operation.description));
+      if (operation.description) inside.append(prose("p", operation.description));
       if (operation.parameters?.length) {
         inside.append(element("h3", "Parameters"), table(operation.parameters.map((one) => ({
           name: one.name, type: `${typeOf(one.schema, schemas)} in ${one.in}`, needed: one.required, about: one.description ?? "",
