@@ -67,10 +67,10 @@ async fn prove(wanted: Wanted) {
     change(&run, &mut tasks);
     let (mut rounds, mut back) = (0, Duration::ZERO);
     // Longer if need be, but not for ever.
-    while rounds == 0
-        || run.now() < wanted.length
-        || (run.answered.load(Ordering::Relaxed) < wanted.calls && run.now() < wanted.length * 10)
-    {
+    let enough = || {
+        run.answered.load(Ordering::Relaxed) >= wanted.calls && run.receipts.lock().unwrap().len() >= wanted.receipts
+    };
+    while rounds == 0 || run.now() < wanted.length || (!enough() && run.now() < wanted.length * 10) {
         tokio::join!(faults.of_processes(&run), faults.of_connections(&run));
         change_while_paused(&run).await;
         back = back.max(postgres_away(&run, &faults).await);
