@@ -22,7 +22,7 @@ use crate::{
     client, database,
     keys::verdict::{Asked, Record, Verdict},
     programs::{
-        self, Problem, RequestId,
+        self, Object, Problem, RequestId,
         credential::{self, Credential},
         service,
     },
@@ -76,7 +76,7 @@ pub async fn verify(
         return Problem::too_large(id.0).into_response();
     }
     let agent = client::agent(headers).to_owned();
-    let Json(body) = match Json::<VerifyRequest>::from_request(request, &()).await {
+    let Json(Object(body)) = match Json::<Object<VerifyRequest>>::from_request(request, &()).await {
         Ok(body) => body,
         Err(rejection) => return Problem::bad_body(&rejection, VERIFY_SHAPE, id.0).into_response(),
     };

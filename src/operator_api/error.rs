@@ -60,7 +60,7 @@ impl OperatorError {
             Self::Key(KeyError::NotFound) => problem(StatusCode::NOT_FOUND, "no-such-key"),
             Self::Key(KeyError::Fields(fields)) => {
                 let fields = fields.iter().map(|(field, message)| json!({ "field": field, "message": message }));
-                problem(StatusCode::UNPROCESSABLE_ENTITY, "fields").with("fields", fields.collect())
+                problem(StatusCode::UNPROCESSABLE_ENTITY, "invalid").with("errors", fields.collect())
             }
             Self::SeveralKeys(keys) => {
                 let keys = keys.iter().map(|key| json!({ "key_id": key.id, "name": key.name, "hint": key.hint }));

@@ -8,7 +8,7 @@ use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::OperatorError;
-use crate::programs;
+use crate::programs::{self, Object};
 
 /// Something that a request may hold.
 pub trait Asked: DeserializeOwned {
@@ -26,8 +26,8 @@ impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
         if programs::announces_too_much(request.headers()) {
             return Err(OperatorError::TooLarge);
         }
-        match Json::<T>::from_request(request, state).await {
-            Ok(Json(body)) => Ok(Self(body)),
+        match Json::<Object<T>>::from_request(request, state).await {
+            Ok(Json(Object(body))) => Ok(Self(body)),
             Err(rejection) => Err(OperatorError::Body(rejection, T::SHAPE)),
         }
     }

@@ -2,12 +2,14 @@
 //! that it is, request ids, and problem documents.
 
 pub mod credential;
+mod object;
 mod problem;
 pub mod service;
 
 use http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
 
+pub use object::Object;
 pub use problem::{Problem, retry_after};
 
 /// The id that an answer carries and the log knows it by.

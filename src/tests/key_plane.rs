@@ -142,6 +142,7 @@ async fn a_question_that_is_not_understood_is_refused_and_not_repeated() {
     let service = world.program().bearer(&world.service_key(&["verify"]).await);
     for bad in [
         json!({ "key": key, "namespaces": ["x"] }),
+        json!([key, null, null, [], null, null, false]),
         json!({ "key": key, "dry_run": "yes" }),
         json!({ "key": key, "address": "somewhere" }),
         json!({ "key": key, "scope": "read" }),

@@ -212,7 +212,7 @@ async fn a_key_that_may_enter_every_namespace_is_not_bound_by_one_more() {
     assert_eq!(of(world.key("acme", &["read"], "never").await.id).await, Vec::<String>::new());
     let body = json!({ "tenant_id": "acme", "namespace": "no/slash" });
     let answer = office.post("/gate/onboard/add-namespace", &body).await;
-    assert_eq!(answer.is(422).json()["fields"][0]["field"], "namespace");
+    assert_eq!(answer.is(422).json()["errors"][0]["field"], "namespace");
 }
 
 #[tokio::test]
@@ -239,7 +239,7 @@ async fn a_tenant_is_onboarded_once() {
     problem(&again, 409, "The tenant has a live key already. Rotate it, or create another in the console.");
     create(&office, "beta").await.is(201);
     let wrong = json!({ "tenant_id": "beta", "tier": "golden", "scopes": ["fly"] });
-    let fields = office.post("/gate/onboard/first-key", &wrong).await.is(422).json()["fields"].clone();
+    let fields = office.post("/gate/onboard/first-key", &wrong).await.is(422).json()["errors"].clone();
     assert_eq!((&fields[0]["field"], &fields[1]["field"]), (&json!("tier"), &json!("scopes")));
     assert_eq!(world.count("beta").await, (0, 0));
 }
@@ -383,6 +383,8 @@ async fn what_is_not_understood_is_refused_and_changes_nothing() {
         ("/gate/onboard/rotate-key", json!({ "tenant_id": "acme", "revoked_at": null })),
         ("/gate/onboard/rotate-key", json!({ "tenant_id": "acme", "key_id": "x" })),
         ("/gate/onboard/rotate-key", json!({})),
+        ("/gate/onboard/rotate-key", json!(["acme"])),
+        ("/gate/admin/tenants", json!(["x", "X"])),
         ("/gate/onboard/add-namespace", json!({ "tenant_id": "acme", "namespace": ["a"] })),
     ] {
         let answer = office.post(path, &body).await;
@@ -402,7 +404,7 @@ async fn what_is_not_understood_is_refused_and_changes_nothing() {
     // Whoever may not come in learns nothing of what is understood here.
     let nobody = world.program().with("content-type", "application/json");
     nobody.request("POST", "/gate/onboard/rotate-key", "{".into()).await.is(401);
-    let fields = create(&office, "No Slug").await.is(422).json()["fields"].clone();
+    let fields = create(&office, "No Slug").await.is(422).json()["errors"].clone();
     assert_eq!(fields[0]["field"], "tenant_id");
     for path in ["/gate/onboard/rotate-key", "/gate/onboard/first-key"] {
         problem(&office.post(path, &json!({ "tenant_id": "nobody" })).await, 404, "There is no tenant \"nobody\".");
