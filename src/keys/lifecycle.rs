@@ -1,6 +1,7 @@
 //! The life of a key: issue, edit, rotate, revoke one, some or all. Each is one transaction with its audit row in it, and
 //! asks for a permit.
 
+mod confirm;
 mod edit;
 mod namespace;
 mod rotate;
@@ -28,6 +29,7 @@ use crate::{
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
+pub use confirm::confirm;
 pub use edit::{Changed, Edit, disable, edit, enable};
 pub use namespace::add_namespace;
 pub use rotate::{Rotated, Rotation, extend_rotation, finish_rotation, rotate};

@@ -65,6 +65,8 @@ pub struct Listed {
     retired: bool,
     /// Whether it was given more time, which happens once.
     pub retire_extended: bool,
+    /// When somebody said that it is stored.
+    pub confirmed_at: Option<OffsetDateTime>,
     pub last_used: Option<LastUsed>,
 }
 
@@ -135,6 +137,7 @@ struct Raw {
     retire_at: Option<OffsetDateTime>,
     retired: bool,
     retire_extended: bool,
+    confirmed_at: Option<OffsetDateTime>,
     used_at: Option<OffsetDateTime>,
     used_address: Option<IpNet>,
     used_agent: Option<String>,
@@ -169,6 +172,7 @@ impl From<Raw> for Listed {
             retire_at: raw.retire_at,
             retired: raw.retired,
             retire_extended: raw.retire_extended,
+            confirmed_at: raw.confirmed_at,
             last_used: raw.used_at.zip(raw.used_address).map(|(at, address)| LastUsed {
                 at,
                 address,
@@ -187,7 +191,7 @@ macro_rules! select_listed {
             r#"select k.id, k.org_id, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
                       k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
                       k.revoked_by, k.revoked_reason, k.predecessor, s.id as "successor?", k.retire_at, k.retired,
-                      k.retire_extended, l.used_at as "used_at?", l.address as "used_address?: IpNet",
+                      k.retire_extended, k.confirmed_at, l.used_at as "used_at?", l.address as "used_address?: IpNet",
                       l.agent as "used_agent?", l.via as used_via
                from api_keys k
                join orgs o on o.id = k.org_id
@@ -449,6 +453,61 @@ pub async fn set_disabled(
         .execute(db)
         .await?;
     Ok(())
+}
+
+/// `Ok(false)`: it was said before.
+pub async fn set_confirmed(db: &mut PgConnection, org: OrgId, id: KeyId, at: OffsetDateTime) -> sqlx::Result<bool> {
+    let done = sqlx::query!(
+        "update api_keys set confirmed_at = $3 where org_id = $1 and id = $2 and confirmed_at is null",
+        org.0,
+        id.0,
+        at
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The hint of the newest key of this name, in whatever case, that is not over.
+pub async fn of_name(
+    db: &mut PgConnection,
+    org: OrgId,
+    name: &str,
+    now: OffsetDateTime,
+) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!(
+        "select hint from api_keys
+         where org_id = $1 and lower(name) = lower($2) and revoked_at is null and not retired
+               and (retire_at is null or retire_at > $3) and (expires_at is null or expires_at > $3)
+         order by id desc limit 1",
+        org.0,
+        name,
+        now
+    )
+    .fetch_optional(db)
+    .await
+}
+
+/// How far an organization has come with its keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Somebody said that a key is stored.
+    pub stored: bool,
+    /// Something has called with a key.
+    pub used: bool,
+}
+
+/// Looks at each of its keys: for organizations that have few.
+pub async fn progress(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Progress> {
+    let row = sqlx::query!(
+        r#"select coalesce(bool_or(k.confirmed_at is not null), false) as "stored!",
+                  coalesce(bool_or(l.key_id is not null), false) as "used!"
+           from api_keys k left join key_last_used l on l.key_id = k.id where k.org_id = $1"#,
+        org.0
+    )
+    .fetch_one(db)
+    .await?;
+    Ok(Progress { stored: row.stored, used: row.used })
 }
 
 /// The key that a key replaced, which never changes.
