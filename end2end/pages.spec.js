@@ -215,7 +215,11 @@ const STATES = [
     await expect(page.getByText('Cut off', { exact: true })).toBeVisible();
   }],
   ['the support desk, nothing found', 'support', '/support', page => find(page, 'kd_live_0000…0000')],
-  ['the support desk, not a hint', 'support', '/support', page => find(page, 'what?')],
+  ['the support desk, not a hint', 'support', '/support', async page => {
+    await page.getByLabel('Key hint or digest').fill('what?');
+    await page.getByRole('button', { name: 'Find key' }).click();
+    await expect(page.getByLabel('Key hint or digest')).toHaveAttribute('aria-invalid', 'true');
+  }],
   ['the support desk with a key', 'support', '/support', (page, hint) => find(page, hint)],
   ['the revoke dialog of the support desk', 'support', '/support', async (page, hint) => {
     await find(page, hint);

@@ -58,7 +58,7 @@ for (const { preset, brand, environments, tiers, scopes, begins, variable, setti
       }
       await page.getByRole('button', { name: 'Done' }).click();
       await expect(page.getByRole('row').filter({ hasText: 'Server' })).toBeVisible();
-      expect(await page.content()).not.toContain(variable);
+      expect(await page.content()).not.toContain(key);
 
       const plain = await open({ server, javaScriptEnabled: false });
       await signIn(plain, person);

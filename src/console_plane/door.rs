@@ -17,6 +17,7 @@ use uuid::Uuid;
 use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
+    look::Look,
     model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
 };
 use crate::{
@@ -166,6 +167,7 @@ pub struct Visit {
     /// The client's address.
     pub address: IpAddr,
     pub agent: String,
+    pub look: Look,
     pub session: Session,
     pub slot: Slot,
 }
@@ -184,6 +186,7 @@ impl FromRequestParts<Arc<Console>> for Visit {
             request_id,
             address: console.proxies.resolve(peer, &parts.headers).nearest(),
             agent: client::kept_agent(client::agent(&parts.headers)),
+            look: Look::of(&parts.headers),
             session,
             slot: Slot::default(),
         })

@@ -11,9 +11,9 @@ use leptos::{nonce::use_nonce, prelude::*};
 use leptos_axum::{ResponseOptions, render_app_async_with_context};
 
 use super::{
-    door::{Console, Visit, Who},
+    door::{Visit, Who},
     error::ConsoleError,
-    model::Viewer,
+    model::{Viewer, When},
     shell::{Document, Section},
     ui::MessagePage,
 };
@@ -51,12 +51,14 @@ pub fn viewer(who: &Who) -> Viewer {
 
 /// Draws a page.
 pub async fn page<V: IntoView + 'static>(
-    console: &Console,
+    visit: &Visit,
     status: StatusCode,
     place: Place,
     content: impl Fn() -> V + Clone + Send + Sync + 'static,
 ) -> Response {
+    let console = &visit.console;
     let (assets, brand) = (console.site.assets.clone(), console.catalog.brand.clone());
+    let (look, now) = (visit.look, When::at(console.clock.now(), console.clock.now()).iso);
     let app = move || {
         if let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>())
             && let Ok(policy) = HeaderValue::from_str(&policy(&nonce))
@@ -64,8 +66,9 @@ pub async fn page<V: IntoView + 'static>(
             options.insert_header(header::CONTENT_SECURITY_POLICY, policy);
         }
         let (place, brand, assets, content) = (place.clone(), brand.clone(), assets.clone(), content.clone());
+        let now = now.clone();
         view! {
-            <Document title=place.title brand viewer=place.viewer current=place.section assets=assets>
+            <Document title=place.title brand viewer=place.viewer current=place.section assets look now>
                 {content().into_any()}
             </Document>
         }
@@ -99,7 +102,7 @@ pub async fn message(
     };
     let (title, text) = (title.to_owned(), text.into());
     let action = (action.0.to_owned(), action.1.to_owned());
-    page(&visit.console, status, place, move || {
+    page(visit, status, place, move || {
         view! { <MessagePage title=title.clone() text=text.clone() action=Some(action.clone()) /> }
     })
     .await

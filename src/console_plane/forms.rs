@@ -84,7 +84,14 @@ pub async fn receive(visit: Visit, request: Request) -> Response {
         return if wants_page { draw::not_found(&visit).await } else { response };
     }
     match outcome {
-        Some(outcome) if wants_page => page(&visit, Sent { name, values }, outcome).await,
+        Some(outcome) if wants_page => {
+            let cookies = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect::<Vec<_>>();
+            let mut page = page(&visit, Sent { name, values }, outcome).await;
+            for cookie in cookies {
+                page.headers_mut().append(header::SET_COOKIE, cookie);
+            }
+            page
+        }
         Some(_) => response,
         // The function never ran: what was sent is not its form.
         None => {
@@ -148,7 +155,7 @@ async fn signed_out(visit: &Visit, sent: Sent) -> Response {
         sent.values.iter().filter(|(name, _)| !NEVER_REPEATED.contains(&name.as_str())).cloned().collect();
     let whole = values.len() == sent.values.len();
     let action = format!("/console/fn/{}", sent.name);
-    draw::page(&visit.console, StatusCode::UNAUTHORIZED, place, move || {
+    draw::page(visit, StatusCode::UNAUTHORIZED, place, move || {
         view! { <ResendPage action=action.clone() values=values.clone() whole /> }
     })
     .await

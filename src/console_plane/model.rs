@@ -123,6 +123,8 @@ pub struct KeyRow {
     pub last_used: Option<LastUse>,
     pub expires: Option<When>,
     pub status: Status,
+    /// Nothing has used it, and nobody has said that it is stored.
+    pub unconfirmed: bool,
     pub revoked: Option<Revoked>,
 }
 
@@ -172,6 +174,24 @@ pub struct IssuedKey {
     pub snippets: Vec<Snippet>,
     /// What becomes of the key that it replaces, if it replaces one. Not secret.
     pub old_key: Option<String>,
+}
+
+impl IssuedKey {
+    /// What a page draws before there is one.
+    pub fn blank(snippets: Vec<Snippet>) -> Self {
+        let empty = String::new;
+        Self {
+            id: empty(),
+            name: empty(),
+            hint: empty(),
+            environment: empty(),
+            secret: empty(),
+            curl: empty(),
+            env_line: empty(),
+            snippets,
+            old_key: None,
+        }
+    }
 }
 
 /// How a program calls the provider's API with a key.

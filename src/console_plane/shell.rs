@@ -1,8 +1,10 @@
 //! The document around every page.
 
-use leptos::{config::LeptosOptions, hydration::HydrationScripts, prelude::*};
+use leptos::{config::LeptosOptions, hydration::HydrationScripts, nonce::use_nonce, prelude::*};
 
-use super::model::Viewer;
+use super::{look::Look, model::Viewer};
+
+const SCRIPT: &str = include_str!("shell.js");
 
 /// Which entry of the navigation is the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ impl Section {
 
     /// Whether its pages have something for the browser half to do.
     fn has_islands(self) -> bool {
-        matches!(self, Self::Keys | Self::Webhooks | Self::Support)
+        matches!(self, Self::Keys | Self::Support)
     }
 }
 
@@ -73,6 +75,9 @@ pub fn Document(
     viewer: Option<Viewer>,
     current: Section,
     assets: Assets,
+    look: Look,
+    /// What time the server has.
+    now: String,
     children: Children,
 ) -> impl IntoView {
     let scripts = current.has_islands().then(|| {
@@ -92,7 +97,7 @@ pub fn Document(
     };
     view! {
         <!DOCTYPE html>
-        <html lang="en">
+        <html lang="en" data-theme=look.theme data-density=look.density data-now=now>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -101,6 +106,7 @@ pub fn Document(
                 <link rel="stylesheet" href=format!("/pkg/{}", assets.css) />
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
                 {scripts}
+                <script nonce=use_nonce() inner_html=SCRIPT></script>
             </head>
             <body class=frame>
                 <a class="skip" href="#main">

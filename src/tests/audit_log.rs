@@ -117,7 +117,7 @@ async fn concurrent_changes_make_one_gapless_chain() {
                     let form_id = Uuid::new_v4().to_string();
                     let form = [
                         ("form_id", form_id.as_str()),
-                        ("name", "CI"),
+                        ("name", form_id.as_str()),
                         ("environment", "live"),
                         ("tier", "high"),
                         ("expires", "7d"),

@@ -61,13 +61,18 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
     let fresh = Uuid::new_v4().to_string();
     let fields: Vec<(&'static str, String)> = match name {
         "keys/issue" => vec![
-            ("form_id", fresh),
-            ("name", "CI".into()),
+            ("form_id", fresh.clone()),
+            ("name", fresh),
             ("environment", "live".into()),
             ("tier", "standard".into()),
             ("scopes[]", "read".into()),
             ("expires", "never".into()),
         ],
+        "keys/confirm" => {
+            let secret = world.key("acme", &[], "never").await;
+            let ending = secret.secret.chars().skip(secret.secret.len() - 4).collect();
+            vec![("key_id", secret.id.to_string()), ("ending", ending)]
+        }
         "keys/revoke" => {
             let key = world.key("acme", &[], "never").await;
             vec![("key_id", key.id.to_string()), ("reason", "other".into())]
@@ -112,6 +117,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
             vec![("user_id", member.user.0.to_string()), ("role", "developer".into())]
         }
         "sessions/end" => vec![("session_id", fresh)],
+        "account/look" => vec![("theme", "dark".into()), ("density", "compact".into())],
         "sessions/end-all" | "sign-out" | "account/access-token" => vec![],
         "account/password" => {
             vec![("current", "wrong, and long enough".into()), ("new", "another long pass phrase".into())]

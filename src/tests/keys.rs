@@ -122,6 +122,71 @@ async fn a_form_sent_twice_makes_one_key_and_shows_its_secret_once() {
 }
 
 #[tokio::test]
+async fn a_second_key_of_one_name_is_made_only_if_that_is_meant() {
+    let world = World::new().await;
+    let mut browser = world.developer("acme").await;
+    let first = issue(&mut browser, &fresh(), "CI deploys", &[("expires", "7d")]).await.is(200).field("issued-secret");
+    let form_id = fresh();
+    let asked = issue(&mut browser, &form_id, " ci DEPLOYS ", &[]).await;
+    asked.is(422).says("There is a key of this name already").says(&first[..12]).says_not(&first);
+    assert_eq!(asked.field("name"), " ci DEPLOYS ");
+    assert_eq!(world.count("acme").await, (1, 1));
+    assert_eq!(world.log("acme").await.iter().filter(|line| line.starts_with("key.issue")).count(), 1);
+    let meant = issue(&mut browser, &form_id, "ci deploys", &[("same_name", "true")]).await;
+    meant.is(200).says("Your new key");
+    let id = meant.field("key_id");
+    // The form sent twice made its key, and is not told of its own name.
+    issue(&mut browser, &form_id, "ci deploys", &[]).await.is(409).says("has already created the key");
+    // Another organization's names are nobody's business here.
+    issue(&mut world.owner_of("other").await, &fresh(), "CI deploys", &[]).await.is(200);
+    // A key that is over has no claim to its name.
+    world.clock.advance(Duration::days(8));
+    let mut browser = world.developer("acme").await;
+    revoke(&mut browser, &id).await.is(200);
+    issue(&mut browser, &fresh(), "CI deploys", &[]).await.is(200);
+}
+
+#[tokio::test]
+async fn a_key_is_confirmed_by_how_it_ends_and_flagged_until_then() {
+    let world = World::new().await;
+    let key = world.key("acme", &[], "never").await;
+    let (id, page) = (key.id.to_string(), format!("/keys/{}", key.id));
+    let ending = &key.secret[key.secret.len() - 4..];
+    const FLAG: &str = "Not confirmed as stored";
+    let mut dee = world.developer("acme").await;
+    dee.get("/keys").await.says(FLAG).says("Three steps to the first call");
+    dee.get(&page).await.says("Is this key stored somewhere?");
+    // Who could not have made it is not asked.
+    let mut viewer = world.viewer("acme").await;
+    viewer.get(&page).await.says_not("Is this key stored somewhere?");
+    viewer.get("/keys").await.says_not("Three steps");
+    for wrong in ["", "abcd", &ending[1..], &key.secret] {
+        let answer = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("ending", wrong)]).await;
+        answer.is(422).says("The key does not end like that").says_not(&key.secret);
+    }
+    dee.get("/keys").await.says(FLAG);
+    let theirs = world.key("other", &[], "never").await;
+    let foreign = [("key_id", theirs.id.to_string()), ("ending", theirs.secret[theirs.secret.len() - 4..].to_owned())];
+    let foreign = foreign.each_ref().map(|(name, value)| (*name, value.as_str()));
+    dee.post("/console/fn/keys/confirm", &foreign).await.is(404);
+    for _ in 0..2 {
+        let answer = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("ending", ending)]).await;
+        answer.is(200).says("Noted that “Test key” is stored.").says_not("Is this key stored somewhere?");
+    }
+    dee.get("/keys").await.says_not(FLAG).says("Done: ");
+    let said = format!("key.confirm: Confirmed that key “Test key” ({}) is stored", key.hint);
+    assert_eq!(world.log("acme").await.iter().filter(|line| **line == said).count(), 1);
+    // One that something calls with is stored, whatever was said; and whoever has come so far needs no first steps.
+    let used = world.key("acme", &[], "never").await;
+    world.program().with("x-api-key", &used.secret).get("/v1/whoami").await.is(200);
+    world.usage.flush(&world.keys_db).await.unwrap();
+    dee.get("/keys").await.says_not(FLAG).says_not("Three steps");
+    revoke(&mut dee, &id).await.is(200);
+    let late = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("ending", ending)]).await;
+    late.is(409).says("is revoked");
+}
+
+#[tokio::test]
 async fn a_revoked_key_is_refused_at_once_and_stays_visible() {
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;

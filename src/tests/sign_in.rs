@@ -388,3 +388,21 @@ async fn staff_start_at_the_support_desk() {
     assert_eq!(sign_in(&mut browser, &account.email, PASSWORD).await.location(), "/support");
     assert_eq!(browser.get("/").await.location(), "/support");
 }
+
+#[tokio::test]
+async fn a_browser_remembers_how_its_pages_look_and_no_other_does() {
+    let world = World::new().await;
+    let account = world.member("acme", Role::Viewer).await;
+    let (mut here, mut there) = (world.browser(&account).await, world.browser(&account).await);
+    const DARK: &str = "data-theme=\"dark\" data-density=\"compact\"";
+    here.get("/settings").await.says("data-theme=\"system\" data-density=\"comfortable\"");
+    let kept = here.post("/console/fn/account/look", &[("theme", "dark"), ("density", "compact")]).await;
+    assert_eq!((kept.status.as_u16(), kept.location()), (303, "/settings?done=look"));
+    here.get("/settings?done=look").await.is(200).says(DARK).says("This browser remembers");
+    there.get("/settings").await.says_not(DARK);
+    // It outlives the session: it is the browser's.
+    here.post("/console/fn/sign-out", &[]).await;
+    here.get("/sign-in").await.says(DARK);
+    let odd = there.post("/console/fn/account/look", &[("theme", "\"><script>"), ("density", "compact")]).await;
+    odd.is(422).says("Choose one of the list.").says_not("<script>\"");
+}

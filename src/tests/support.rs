@@ -19,13 +19,16 @@ async fn staff_find_a_key_by_hint_by_digest_and_by_a_pasted_key_that_is_not_kept
     let page = staff.post("/console/fn/support/find", &[("query", &key.secret)]).await;
     page.is(200).says("Test key").says("A whole key was pasted").says_not(&key.secret);
     assert_eq!(page.field("query"), digest);
+    // Where the browser made the digest, it says that a key was pasted.
+    let hashed = staff.post("/console/fn/support/find", &[("query", &digest), ("pasted", "true")]).await;
+    hashed.is(200).says("Test key").says("A whole key was pasted");
     let missing = staff.post("/console/fn/support/find", &[("query", "kd_live_AAAA…AAAA")]).await;
     missing.is(200).says("No such key");
     let vague = staff.post("/console/fn/support/find", &[("query", "kd_live")]).await;
     vague.is(422).says("with its dots");
     assert_eq!(vague.field("query"), "kd_live");
     let log = world.log_of(Chain::Deployment).await;
-    assert_eq!(log.iter().filter(|line| line.starts_with("support.find: Looked for a key: 1 found")).count(), 5);
+    assert_eq!(log.iter().filter(|line| line.starts_with("support.find: Looked for a key: 1 found")).count(), 6);
 }
 
 #[tokio::test]

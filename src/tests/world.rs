@@ -372,7 +372,13 @@ impl World {
 
     /// A browser of nobody in particular.
     pub fn anonymous(&self) -> Browser {
-        Browser { console: self.console.clone(), cookie: None, origin: Some(ORIGIN.to_owned()), wants: "text/html" }
+        Browser {
+            console: self.console.clone(),
+            cookie: None,
+            look: None,
+            origin: Some(ORIGIN.to_owned()),
+            wants: "text/html",
+        }
     }
 
     /// A program that calls the key plane.
@@ -553,7 +559,10 @@ async fn call(router: &Router, address: IpAddr, mut request: Request<Body>) -> A
 #[derive(Clone)]
 pub struct Browser {
     console: Router,
+    /// The session's.
     pub cookie: Option<String>,
+    /// How its pages look.
+    look: Option<String>,
     pub origin: Option<String>,
     wants: &'static str,
 }
@@ -578,7 +587,7 @@ impl Browser {
     pub async fn request(&mut self, method: &str, path: &str, body: Body, headers: &[(&str, &str)]) -> Answer {
         let mut request = Request::builder().method(method).uri(path).header(header::ACCEPT, self.wants);
         request = request.header(header::USER_AGENT, "test browser");
-        if let Some(cookie) = &self.cookie {
+        for cookie in self.cookie.iter().chain(&self.look) {
             request = request.header(header::COOKIE, cookie);
         }
         if let Some(origin) = &self.origin {
@@ -588,9 +597,10 @@ impl Browser {
             request = request.header(*name, *value);
         }
         let answer = call(&self.console, [192, 0, 2, 9].into(), request.body(body).unwrap()).await;
-        if let Some(cookie) = answer.headers.get(header::SET_COOKIE) {
+        for cookie in answer.headers.get_all(header::SET_COOKIE) {
             let cookie = cookie.to_str().unwrap().split(';').next().unwrap().to_owned();
-            self.cookie = (!cookie.ends_with('=')).then_some(cookie);
+            let kept = if cookie.starts_with("keydesk_look=") { &mut self.look } else { &mut self.cookie };
+            *kept = (!cookie.ends_with('=')).then_some(cookie);
         }
         answer
     }

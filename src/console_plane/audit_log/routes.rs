@@ -40,7 +40,7 @@ async fn draw_page(visit: &Visit, before: Option<i64>) -> Result<Response, Conso
     let entry: Entry<ViewAudit> = visit.clone().enter().await?;
     let model = load::page(&entry, before).await?;
     let place = Place::of(&entry.who, Section::Audit, "Audit log");
-    Ok(draw::page(&visit.console, StatusCode::OK, place, move || view! { <AuditPage model=model.clone() /> }).await)
+    Ok(draw::page(visit, StatusCode::OK, place, move || view! { <AuditPage model=model.clone() /> }).await)
 }
 
 /// The whole chain, one JSON object a line. That it was taken is its last row.

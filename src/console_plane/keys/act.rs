@@ -16,6 +16,7 @@ use crate::{
     keys::{
         lifecycle::{self, Issued, NewKey, Wish},
         model::{KeyId, Reason},
+        store,
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
 };
@@ -27,6 +28,7 @@ pub async fn issue(
     tier: String,
     scopes: Vec<String>,
     expires: String,
+    same_name: bool,
 ) -> Result<IssuedKey, ConsoleError> {
     let Entry { visit, permit, .. } = door::enter::<IssueKey>().await?;
     let console = &visit.console;
@@ -37,10 +39,29 @@ pub async fn issue(
                 let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
                 ConsoleError::Fields { fields: fields.collect() }
             })?;
+    let now = console.clock.now();
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
-    let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, console.clock.now()).await?;
+    let namesake = if same_name { None } else { store::of_name(&mut tx, permit.org(), new.name(), now).await? };
+    // First, since a form that is sent twice is told that it made its key, and not that there is one of its name.
+    let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, now).await?;
+    if let Some(hint) = namesake {
+        let message =
+            format!("There is a key of this name already, {hint}. Choose another name, or tick this to have two.");
+        return Err(ConsoleError::field("same_name", message));
+    }
     tx.commit().await?;
     Ok(shown_once(console, &issued, new.name(), new.environment(), None))
+}
+
+pub async fn confirm(key_id: String, ending: String) -> Result<Change, ConsoleError> {
+    let Entry { visit, permit, .. } = door::enter::<IssueKey>().await?;
+    let console = &visit.console;
+    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
+    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let (key, now) = (&console.server_keys.audit, console.clock.now());
+    let name = lifecycle::confirm(&mut tx, key, &permit, id, ending.trim(), now).await?;
+    tx.commit().await?;
+    Ok(Change { text: format!("Noted that “{name}” is stored."), receipt: None })
 }
 
 /// A key just made, as it is shown to whoever made it.

@@ -7,17 +7,15 @@
 
 use leptos::prelude::*;
 
-#[cfg(feature = "ssr")]
 use crate::console_plane::{
     door,
-    keys::{act, list, one},
-};
-use crate::console_plane::{
     error::ConsoleError,
+    keys::{act, list, one},
     model::{Change, IssuedKey},
 };
 
-/// Makes a key and answers its secret, this once. `form_id` makes a second click answer "already created".
+/// Makes a key and answers its secret, this once. `form_id` makes a second click answer "already created"; of a name that
+/// another key has, only if `same_name` says that this is meant.
 #[server(prefix = "/console/fn", endpoint = "keys/issue")]
 pub async fn issue_key(
     form_id: String,
@@ -26,8 +24,15 @@ pub async fn issue_key(
     tier: String,
     #[server(default)] scopes: Vec<String>,
     expires: String,
+    #[server(default)] same_name: bool,
 ) -> Result<IssuedKey, ConsoleError> {
-    door::answer(act::issue(form_id, name, environment, tier, scopes, expires)).await
+    door::answer(act::issue(form_id, name, environment, tier, scopes, expires, same_name)).await
+}
+
+/// Notes that a key is stored. `ending` is its last four characters, typed from where it is.
+#[server(prefix = "/console/fn", endpoint = "keys/confirm")]
+pub async fn confirm_key(key_id: String, ending: String) -> Result<Change, ConsoleError> {
+    door::answer(act::confirm(key_id, ending)).await
 }
 
 /// Revokes one key of the org. Revoking what is revoked already is fine, and says since when.

@@ -31,7 +31,9 @@ pub async fn target(
 
 pub fn key_row(key: Listed, now: OffsetDateTime) -> KeyRow {
     let status = key.status(now);
+    let unconfirmed = status == Status::Active && key.last_used.is_none() && key.confirmed_at.is_none();
     KeyRow {
+        unconfirmed,
         id: key.id.to_string(),
         name: key.name,
         hint: key.hint,

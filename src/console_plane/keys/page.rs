@@ -2,21 +2,22 @@
 
 use leptos::prelude::*;
 
-use super::islands::RevokeKey;
 use crate::console_plane::{
     model::{Choice, CreateOptions, IssuedKey, Refill, RevokeTarget, When},
-    ui::{
-        FieldNote, FormProblem, Moment, RevokeForm, SecretField, SelectField, TextField, copy::CopyButton,
-        dialog::ONCE, snippets::snippets,
-    },
+    ui::{FieldNote, FormDialog, FormProblem, Moment, RevokeForm, SelectField, TextField, issued::issued},
 };
 
 pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl IntoView {
     let (target, refill) = asked.map_or_else(|| (None, Refill::default()), |(target, refill)| (Some(target), refill));
     view! {
-        <RevokeKey drawn_open=target.is_some() back=back.clone()>
+        <FormDialog
+            opener="data-revoke-id"
+            title="revoke-title"
+            drawn_open=target.is_some()
+            back=back.clone()
+        >
             <RevokeForm action="/console/fn/keys/revoke" back target refill />
-        </RevokeKey>
+        </FormDialog>
     }
 }
 
@@ -48,7 +49,7 @@ pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill
     view! {
         <form method="post" action="/console/fn/keys/issue" class="dialog-body" novalidate>
             <h2 id="create-title">"Create an API key"</h2>
-            <FormProblem refill=refill.clone() fields=&["name", "environment", "tier", "scopes", "expires"] />
+            <FormProblem refill=refill.clone() fields=&["name", "same_name", "environment", "tier", "scopes", "expires"] />
             <input type="hidden" name="form_id" value=form_id />
             <TextField
                 name="name"
@@ -57,6 +58,20 @@ pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill
                 autofocus=true
                 refill=refill.clone()
             />
+            <div class="field meanwhile">
+                <div class="check">
+                    <input
+                        type="checkbox"
+                        id="same_name"
+                        name="same_name"
+                        value="true"
+                        checked=refill.ticked("same_name", "true")
+                        aria-describedby="same_name-note"
+                    />
+                    <label for="same_name">"Have two keys of this name"</label>
+                </div>
+                <FieldNote name="same_name" hint="" refill=refill.clone() />
+            </div>
             <div class="field-pair">
                 <SelectField name="environment" label="Environment" choices=options.environments refill=refill.clone() />
                 <SelectField name="tier" label="Tier" choices=options.tiers refill=refill.clone() />
@@ -118,13 +133,7 @@ pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> imp
 pub(super) fn issued_panel(key: IssuedKey, back: String) -> impl IntoView {
     view! {
         <section class="card panel" aria-labelledby="issued-title">
-            <h2 id="issued-title">{format!("“{}” is ready", key.name)}</h2>
-            <p class="callout warn">{ONCE}</p>
-            {key.old_key.map(|old_key| view! { <p>{old_key}</p> })}
-            <SecretField id="issued-secret" label="Your new key" copy="Copy key" value=key.secret />
-            <SecretField id="issued-curl" label="Try it" copy="Copy curl command" value=key.curl />
-            <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=key.env_line />
-            {snippets(&key.snippets, |input, label| view! { <CopyButton input label /> }.into_any())}
+            {issued(&key, "issued-title")}
             <div class="dialog-actions">
                 <form method="get" action=back>
                     <button class="button primary">"Done"</button>

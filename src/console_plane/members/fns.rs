@@ -2,9 +2,7 @@
 
 use leptos::prelude::*;
 
-#[cfg(feature = "ssr")]
-use crate::console_plane::{door, members::act};
-use crate::console_plane::{error::ConsoleError, model::Change};
+use crate::console_plane::{door, error::ConsoleError, members::act, model::Change};
 
 /// Gives a member another role; answers what came of it.
 #[server(prefix = "/console/fn", endpoint = "members/role")]

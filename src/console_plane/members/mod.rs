@@ -1,10 +1,6 @@
 //! Who belongs to the organization, and what they may do in it.
 
-pub mod fns;
-
-#[cfg(feature = "ssr")]
 mod act;
-#[cfg(feature = "ssr")]
+pub mod fns;
 pub mod page;
-#[cfg(feature = "ssr")]
 pub mod routes;

@@ -28,7 +28,7 @@ pub fn MembersPage(model: MembersPageModel) -> impl IntoView {
     );
     let problem = managed.is_none().then(|| view! { <FormProblem refill=refill.clone() fields=&[] /> });
     view! {
-        <PageHead title="Members".to_owned() text="Who can sign in to this organization, and what their role allows." />
+        <PageHead title="Members" text="Who can sign in to this organization, and what their role allows." />
         <NoticeLine notice />
         {problem}
         {managed.map(|member| manage_panel(member, may_make_owners, bound, refill))}

@@ -92,5 +92,5 @@ async fn draw_page(
     };
     let place = Place::of(&who, Section::Members, "Members");
     let content = move || view! { <MembersPage model=model.clone() /> };
-    Ok(draw::page(&visit.console, status, place, content).await)
+    Ok(draw::page(visit, status, place, content).await)
 }

@@ -23,7 +23,7 @@ pub fn NodesPage(model: NodesPageModel) -> impl IntoView {
     };
     view! {
         <PageHead
-            title="Nodes".to_owned()
+            title="Nodes"
             text="The key planes, as this page was loaded. One that is cut off answers for no key until it has caught up."
         >
             <a class="button" href="/nodes">

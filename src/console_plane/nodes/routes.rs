@@ -26,5 +26,5 @@ async fn draw_page(visit: &Visit) -> Result<Response, ConsoleError> {
     let entry: Entry<ViewNodes> = visit.clone().enter().await?;
     let model = load::page(&entry).await?;
     let place = Place::of(&entry.who, Section::Nodes, "Nodes");
-    Ok(draw::page(&visit.console, StatusCode::OK, place, move || view! { <NodesPage model=model.clone() /> }).await)
+    Ok(draw::page(visit, StatusCode::OK, place, move || view! { <NodesPage model=model.clone() /> }).await)
 }

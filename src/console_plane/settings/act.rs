@@ -1,5 +1,8 @@
 //! What one can do to one's own account.
 
+use http::header;
+use leptos::prelude::use_context;
+use leptos_axum::ResponseOptions;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -15,6 +18,7 @@ use crate::{
     console_plane::{
         door::{self, GoTo, Visit, Who},
         error::ConsoleError,
+        look::Look,
         model::IssuedAccessToken,
     },
     database,
@@ -96,6 +100,15 @@ pub async fn change_password(current: SecretString, new: SecretString) -> Result
     }
     visit.begin_session(who.user).await?;
     Ok(GoTo("/settings?done=password".to_owned()))
+}
+
+pub async fn set_look(theme: String, density: String) -> Result<GoTo, ConsoleError> {
+    let (visit, _) = enter().await?;
+    let look = Look::parse(&theme, &density).map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
+    if let Some(options) = use_context::<ResponseOptions>() {
+        options.append_header(header::SET_COOKIE, look.cookie(visit.console.origin.is_https()));
+    }
+    Ok(GoTo("/settings?done=look".to_owned()))
 }
 
 pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {

@@ -2,9 +2,7 @@
 
 use leptos::prelude::*;
 
-#[cfg(feature = "ssr")]
-use crate::console_plane::{door, settings::act};
-use crate::console_plane::{error::ConsoleError, model::IssuedAccessToken};
+use crate::console_plane::{door, error::ConsoleError, model::IssuedAccessToken, settings::act};
 
 /// Ends one of one's own sessions.
 #[server(prefix = "/console/fn", endpoint = "sessions/end")]
@@ -22,6 +20,12 @@ pub async fn end_all_sessions() -> Result<(), ConsoleError> {
 #[server(prefix = "/console/fn", endpoint = "account/password")]
 pub async fn change_password(current: String, new: String) -> Result<(), ConsoleError> {
     door::answer(act::change_password(current.into(), new.into())).await.map(drop)
+}
+
+/// Says how pages look in this browser.
+#[server(prefix = "/console/fn", endpoint = "account/look")]
+pub async fn set_look(theme: String, density: String) -> Result<(), ConsoleError> {
+    door::answer(act::set_look(theme, density)).await.map(drop)
 }
 
 /// Mints an access token from this session and answers it, this once.

@@ -1,12 +1,7 @@
 //! One's own sessions, password and access tokens.
 
-pub mod fns;
-
-#[cfg(feature = "ssr")]
 mod act;
-#[cfg(feature = "ssr")]
+pub mod fns;
 pub mod load;
-#[cfg(feature = "ssr")]
 pub mod page;
-#[cfg(feature = "ssr")]
 pub mod routes;

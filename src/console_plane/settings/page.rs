@@ -3,16 +3,17 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{IssuedAccessToken, SessionRow, SettingsPageModel, Viewer},
-    ui::{FormProblem, Moment, NoticeLine, PageHead, SecretField, TextField, fact},
+    look::{DENSITIES, Look, THEMES},
+    model::{Choice, IssuedAccessToken, Refill, SessionRow, SettingsPageModel, Viewer},
+    ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField, TextField, fact, issued::secret_field},
 };
 
 #[component]
-pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
+pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Look) -> impl IntoView {
     let refill = model.refill;
     let sessions = model.sessions.into_iter().map(session_row).collect::<Vec<_>>();
     view! {
-        <PageHead title="Settings".to_owned() text="Your account. It is yours alone: nobody else sees this page." />
+        <PageHead title="Settings" text="Your account. It is yours alone: nobody else sees this page." />
         <NoticeLine notice=model.notice />
         <div class="sections">
             <section class="section" aria-labelledby="account-title">
@@ -33,6 +34,7 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
                         })}
                 </dl>
             </section>
+            {appearance(look, &refill)}
             <section class="section" aria-labelledby="sessions-title">
                 <div class="section-head">
                     <h2 id="sessions-title">"Sessions"</h2>
@@ -74,12 +76,48 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer) -> impl IntoView {
     }
 }
 
+fn appearance(look: Look, refill: &Refill) -> AnyView {
+    let choices = |words: &[(&str, &str)]| {
+        let choice = |(value, label): &(&str, &str)| Choice {
+            value: (*value).to_owned(),
+            label: (*label).to_owned(),
+            note: String::new(),
+        };
+        words.iter().map(choice).collect::<Vec<_>>()
+    };
+    let typed = refill.value("theme").is_some();
+    let refill = if typed {
+        refill.clone()
+    } else {
+        let now = [("theme", look.theme), ("density", look.density)];
+        Refill { values: now.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), error: None }
+    };
+    view! {
+        <section class="section" aria-labelledby="look-title">
+            <div class="section-head">
+                <h2 id="look-title">"Appearance"</h2>
+                <p class="muted">"Of this browser. Compact shows more rows."</p>
+            </div>
+            <form class="card stack" method="post" action="/console/fn/account/look">
+                <div class="field-pair">
+                    <SelectField name="theme" label="Colours" choices=choices(&THEMES) refill=refill.clone() />
+                    <SelectField name="density" label="Density" choices=choices(&DENSITIES) refill />
+                </div>
+                <div>
+                    <button class="button">"Save appearance"</button>
+                </div>
+            </form>
+        </section>
+    }
+    .into_any()
+}
+
 fn access_tokens(issued: Option<IssuedAccessToken>) -> impl IntoView {
     let issued = issued.map(|issued| {
         view! {
             <p class="callout warn">"This token is shown only once. Copy it now."</p>
-            <SecretField id="issued-token" label="Your access token" copy="Copy token" value=issued.token />
-            <SecretField id="issued-token-curl" label="Try it" copy="Copy command" value=issued.curl />
+            {secret_field("issued-token", "Your access token", "Copy token", "token", issued.token)}
+            {secret_field("issued-token-curl", "Try it", "Copy command", "curl", issued.curl)}
         }
     });
     view! {

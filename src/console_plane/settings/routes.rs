@@ -25,6 +25,7 @@ pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
     let notice = match query.done.as_str() {
         "password" => Some(("Your password is changed.", Some("Your other sessions have ended."))),
         "session" => Some(("The session has ended.", None)),
+        "look" => Some(("This browser remembers how you like it.", None)),
         _ => None,
     };
     let notice = notice.map(|(text, detail)| Notice { text: text.to_owned(), detail: detail.map(str::to_owned) });
@@ -44,8 +45,9 @@ async fn draw_page(
     let who = visit.who().await?.ok_or(ConsoleError::SignedOut)?;
     let model = SettingsPageModel { token, ..load::page(visit, &who, refill, notice).await? };
     let place = Place::of(&who, Section::Settings, "Settings");
-    let content = move || view! { <SettingsPage model=model.clone() viewer=viewer(&who) /> };
-    Ok(draw::page(&visit.console, status, place, content).await)
+    let look = visit.look;
+    let content = move || view! { <SettingsPage model=model.clone() viewer=viewer(&who) look /> };
+    Ok(draw::page(visit, status, place, content).await)
 }
 
 /// The page that answers a form of this feature: one that could not be done, or one that shows a token.

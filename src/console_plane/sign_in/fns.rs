@@ -2,9 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::error::ConsoleError;
-#[cfg(feature = "ssr")]
-use crate::console_plane::{door, sign_in::act};
+use crate::console_plane::{door, error::ConsoleError, sign_in::act};
 
 /// Starts a session. Answers the same, in the same time, whatever is wrong (SECURITY A5).
 #[server(prefix = "/console/fn", endpoint = "sign-in")]

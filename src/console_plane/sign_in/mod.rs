@@ -1,10 +1,6 @@
 //! Signing in and out, and the first owner's set-up.
 
-pub mod fns;
-
-#[cfg(feature = "ssr")]
 mod act;
-#[cfg(feature = "ssr")]
+pub mod fns;
 pub mod page;
-#[cfg(feature = "ssr")]
 pub mod routes;

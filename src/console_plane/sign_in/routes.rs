@@ -53,7 +53,7 @@ async fn draw_sign_in(
     notice: Option<Notice>,
 ) -> Response {
     let brand = visit.console.catalog.brand.clone();
-    draw::page(&visit.console, status, Place::outside("Sign in"), move || {
+    draw::page(visit, status, Place::outside("Sign in"), move || {
         view! { <SignInPage brand=brand.clone() refill=refill.clone() next=next.clone() notice=notice.clone() /> }
     })
     .await
@@ -75,7 +75,7 @@ pub async fn setup(visit: Visit, Query(query): Query<SetupQuery>) -> Response {
 
 async fn draw_setup(visit: &Visit, status: StatusCode, token: String, refill: Refill) -> Response {
     let brand = visit.console.catalog.brand.clone();
-    draw::page(&visit.console, status, Place::outside("Set up"), move || {
+    draw::page(visit, status, Place::outside("Set up"), move || {
         view! { <SetupPage brand=brand.clone() token=token.clone() refill=refill.clone() /> }
     })
     .await

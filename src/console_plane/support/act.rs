@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde_json::json;
 
-use super::load::found_key;
+use super::{load::found_key, page::WRONG};
 use crate::{
     audit::{self, Chain, Event},
     console_plane::{
@@ -44,17 +44,12 @@ impl Query {
         }
         // Not everybody can type the ellipsis.
         let hint = text.replace("...", "…");
-        if hint.contains('…') && hint.chars().count() <= 64 {
-            Ok(Self::Hint(hint))
-        } else {
-            Err(
-                "Enter a hint as the customer sees it, with its dots, as in kd_live_AbCd…WxYz, or a digest of 64 hexadecimal digits.",
-            )
-        }
+        if hint.contains('…') && hint.chars().count() <= 64 { Ok(Self::Hint(hint)) } else { Err(WRONG) }
     }
 }
 
-pub async fn find(query: String) -> Result<Found, ConsoleError> {
+/// `hashed`: what was pasted is here as its digest.
+pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
     let Entry { visit, permit, .. } = door::enter::<FindAnyKey>().await?;
     let console = &visit.console;
     let now = console.clock.now();
@@ -66,7 +61,7 @@ pub async fn find(query: String) -> Result<Found, ConsoleError> {
             (hint, keys, false)
         }
         Query::Digest { digest, pasted } => {
-            (digest.to_hex(), store::by_digest(&mut tx, digest).await?.into_iter().collect(), pasted)
+            (digest.to_hex(), store::by_digest(&mut tx, digest).await?.into_iter().collect(), pasted || hashed)
         }
     };
     let event = Event {

@@ -1,13 +1,7 @@
 //! The support desk: a customer's key, found and revoked.
 
-pub mod fns;
-pub mod islands;
-
-#[cfg(feature = "ssr")]
 mod act;
-#[cfg(feature = "ssr")]
+pub mod fns;
 pub mod load;
-#[cfg(feature = "ssr")]
 pub mod page;
-#[cfg(feature = "ssr")]
 pub mod routes;

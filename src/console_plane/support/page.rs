@@ -1,19 +1,24 @@
 //! The support desk: a customer's key, found and revoked.
 
-use leptos::prelude::*;
+use leptos::{nonce::use_nonce, prelude::*};
 
-use super::islands::RevokeFoundKey;
 use crate::{
     console_plane::{
         error::ConsoleError,
         model::{FoundKey, Refill, SupportPageModel, SupportPanel},
         ui::{
-            Empty, EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm, StatusBadge, TextField,
-            fact,
+            Empty, EndNote, FormDialog, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm, StatusBadge,
+            TextField, fact,
         },
     },
     keys::model::Status,
 };
+
+const SCRIPT: &str = include_str!("page.js");
+/// What can be looked for.
+pub const WRONG: &str = "Enter a hint as the customer sees it, with its dots, as in kd_live_AbCd…WxYz, or a digest of 64 hexadecimal digits.";
+const INSECURE: &str = "Over plain http this browser cannot make the digest of a key, and a key is not sent. Ask for the \
+                        hint, or for what “printf %s KEY | sha256sum” prints.";
 
 #[component]
 pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
@@ -39,10 +44,24 @@ pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
             text="Find a customer’s key and revoke it. You see no secrets, and what you do appears in the customer’s audit log under your name."
         />
         <NoticeLine notice=model.notice />
-        <RevokeFoundKey drawn_open=target.is_some()>
+        <FormDialog
+            opener="data-revoke-id"
+            title="revoke-title"
+            drawn_open=target.is_some()
+            back="/support".to_owned()
+        >
             <RevokeForm action="/console/fn/support/revoke" back="/support".to_owned() target refill ticket=true />
-        </RevokeFoundKey>
-        <form method="post" action="/console/fn/support/find" class="card find" role="search" novalidate>
+        </FormDialog>
+        <form
+            method="post"
+            action="/console/fn/support/find"
+            class="card find"
+            role="search"
+            novalidate
+            data-wrong=WRONG
+            data-insecure=INSECURE
+        >
+            <input type="hidden" name="pasted" value="" />
             <TextField
                 name="query"
                 label="Key hint or digest"
@@ -52,6 +71,7 @@ pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
             <button class="button primary">"Find key"</button>
         </form>
         {found}
+        <script nonce=use_nonce() inner_html=SCRIPT></script>
     }
 }
 

@@ -39,7 +39,7 @@ async fn draw_page(visit: &Visit, status: StatusCode, desk: Desk) -> Result<Resp
     let entry: Entry<FindAnyKey> = visit.clone().enter().await?;
     let model = load::page(&entry, desk).await?;
     let place = Place::of(&entry.who, Section::Support, "Support desk");
-    Ok(draw::page(&visit.console, status, place, move || view! { <SupportPage model=model.clone() /> }).await)
+    Ok(draw::page(visit, status, place, move || view! { <SupportPage model=model.clone() /> }).await)
 }
 
 /// The page that answers a form of this feature.

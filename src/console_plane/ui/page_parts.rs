@@ -2,13 +2,12 @@
 
 use leptos::prelude::*;
 
-use super::copy::CopyButton;
 use crate::console_plane::model::Notice;
 
 /// A page's heading, what the page is for, and what can be done there.
 #[component]
 pub fn PageHead(
-    title: String,
+    #[prop(into)] title: String,
     #[prop(optional, into)] text: Option<String>,
     #[prop(optional)] children: Option<Children>,
 ) -> impl IntoView {
@@ -23,16 +22,21 @@ pub fn PageHead(
     }
 }
 
-/// What was just done.
+/// What was just done: over the page's edge where `shell.js` can take it away again, else above what follows.
 #[component]
 pub fn NoticeLine(notice: Option<Notice>) -> impl IntoView {
     notice.map(|notice| {
         view! {
-            <div class="callout good" role="status">
-                <p>
-                    <strong>{notice.text}</strong>
-                </p>
-                {notice.detail.map(|detail| view! { <p>{detail}</p> })}
+            <div class="callout good toast">
+                <div role="status">
+                    <p>
+                        <strong>{notice.text}</strong>
+                    </p>
+                    {notice.detail.map(|detail| view! { <p>{detail}</p> })}
+                </div>
+                <button type="button" class="button quiet" aria-label="Dismiss" hidden>
+                    "×"
+                </button>
             </div>
         }
     })
@@ -50,20 +54,6 @@ pub fn Empty(
             <h2>{title}</h2>
             <p class="muted">{text}</p>
             {children.map(|children| children())}
-        </div>
-    }
-}
-
-/// A value shown once, with a button that copies it.
-#[component]
-pub fn SecretField(id: &'static str, label: &'static str, copy: &'static str, value: String) -> impl IntoView {
-    view! {
-        <div class="field">
-            <label for=id>{label}</label>
-            <div class="secret">
-                <input id=id class="input mono" readonly value=value spellcheck="false" autocomplete="off" />
-                <CopyButton input=id.to_owned() label=copy.to_owned() />
-            </div>
         </div>
     }
 }

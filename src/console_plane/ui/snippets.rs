@@ -3,11 +3,10 @@
 
 use leptos::prelude::*;
 
+use super::issued::copy_button;
 use crate::console_plane::model::Snippet;
 
-/// `copy` makes the button that copies the field of an id: an island where the server draws, a part of one where an island
-/// does.
-pub fn snippets(snippets: &[Snippet], copy: fn(String, String) -> AnyView) -> AnyView {
+pub fn snippets(snippets: &[Snippet]) -> AnyView {
     let tabs = snippets
         .iter()
         .enumerate()
@@ -31,7 +30,7 @@ pub fn snippets(snippets: &[Snippet], copy: fn(String, String) -> AnyView) -> An
                     >
                         {code.clone()}
                     </textarea>
-                    {copy(field, format!("Copy {language} example"))}
+                    {copy_button(field, format!("Copy {language} example"))}
                 </div>
             }
         })

@@ -2,9 +2,7 @@
 
 use leptos::prelude::*;
 
-#[cfg(feature = "ssr")]
-use crate::console_plane::{door, webhooks::act};
-use crate::console_plane::{error::ConsoleError, model::IssuedWebhookSecret};
+use crate::console_plane::{door, error::ConsoleError, model::IssuedWebhookSecret, webhooks::act};
 
 /// Makes the environment's first secret and answers it, this once.
 #[server(prefix = "/console/fn", endpoint = "webhooks/generate")]

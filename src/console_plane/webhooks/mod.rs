@@ -1,12 +1,7 @@
 //! The webhook signing secret of each environment.
 
-pub mod fns;
-
-#[cfg(feature = "ssr")]
 mod act;
-#[cfg(feature = "ssr")]
+pub mod fns;
 pub mod load;
-#[cfg(feature = "ssr")]
 pub mod page;
-#[cfg(feature = "ssr")]
 pub mod routes;

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::console_plane::{
     model::{IssuedWebhookSecret, Refill, WebhookPanel, WebhooksPageModel},
-    ui::{Empty, FormProblem, Moment, PageHead, SecretField},
+    ui::{Empty, FormProblem, Moment, PageHead, issued::secret_field},
 };
 
 /// One environment at a time.
@@ -82,7 +82,7 @@ pub fn WebhooksPage(model: WebhooksPageModel) -> impl IntoView {
     };
     view! {
         <PageHead
-            title="Webhooks".to_owned()
+            title="Webhooks"
             text="What is sent to your services is signed with this secret, so that they can tell it from a forgery."
         />
         <nav class="switch" aria-label="Environment">
@@ -118,8 +118,8 @@ fn issued(secret: IssuedWebhookSecret, label: &str) -> impl IntoView {
         <section class="card panel" aria-labelledby="issued-title">
             <h2 id="issued-title">{format!("The secret for {label} is ready")}</h2>
             <p class="callout warn">"This secret is shown only once. Copy it now."</p>
-            <SecretField id="issued-secret" label="Your webhook secret" copy="Copy secret" value=secret.secret />
-            <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=secret.env_line />
+            {secret_field("issued-secret", "Your webhook secret", "Copy secret", "secret", secret.secret)}
+            {secret_field("issued-env", "For your .env file", "Copy .env line", "env_line", secret.env_line)}
             <div class="dialog-actions">
                 <form method="get" action="/webhooks">
                     <input type="hidden" name="environment" value=secret.environment />

@@ -45,7 +45,7 @@ async fn draw_page(
     let entry: Entry<ViewWebhooks> = visit.clone().enter().await?;
     let model = load::page(&entry, environment, panel).await?;
     let place = Place::of(&entry.who, Section::Webhooks, "Webhooks");
-    Ok(draw::page(&visit.console, status, place, move || view! { <WebhooksPage model=model.clone() /> }).await)
+    Ok(draw::page(visit, status, place, move || view! { <WebhooksPage model=model.clone() /> }).await)
 }
 
 /// The page that answers a form of this feature.

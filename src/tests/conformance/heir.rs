@@ -103,7 +103,13 @@ async fn tiers_have_their_prefixes_and_scopes() {
         let key = text(&made["key"]);
         assert!(key.starts_with(prefix), "{tier}");
         // "Via Dashboard: select your desired tier and scopes"
-        let form = [("name", "Key"), ("environment", "production"), ("tier", tier), ("scopes[]", "contracts")];
+        let form = [
+            ("name", "Key"),
+            ("same_name", "true"),
+            ("environment", "production"),
+            ("tier", tier),
+            ("scopes[]", "contracts"),
+        ];
         assert!(owner.create(&form).await.starts_with(prefix));
         for scope in every {
             let may = allowed.contains(&scope);
@@ -116,7 +122,13 @@ async fn tiers_have_their_prefixes_and_scopes() {
             let body = json!({ "name": "Key", "tier": tier, "scopes": [scope] }).to_string();
             let answer = heir.api(&token, "POST", "/api/v1/api-keys", &body).await;
             answer.is(422).says(&format!("The tier {tier} does not allow"));
-            let form = [("name", "Key"), ("environment", "production"), ("tier", tier), ("scopes[]", scope)];
+            let form = [
+                ("name", "Key"),
+                ("same_name", "true"),
+                ("environment", "production"),
+                ("tier", tier),
+                ("scopes[]", scope),
+            ];
             owner.create_page(&form).await.is(422).says(&format!("The tier {tier} does not allow"));
         }
     }

@@ -9,8 +9,11 @@ use crate::{
     console_plane::{
         door::Entry,
         error::ConsoleError,
-        keys::load::{choice, key_row, options, target},
-        model::{Choice, CreateOptions, KeyRow, KeysPanel, Notice, Refill},
+        keys::{
+            load::{choice, key_row, options, target},
+            snippets,
+        },
+        model::{Choice, CreateOptions, KeyRow, KeysPanel, Notice, Refill, Snippet},
     },
     database::{self, Reach},
     keys::{
@@ -26,6 +29,8 @@ use crate::{
 };
 
 pub const PER_PAGE: u32 = 50;
+/// Whoever has more keys needs no first steps.
+const FIRST_KEYS: u32 = 10;
 
 /// What the page's address asks to be open.
 pub enum Ask {
@@ -56,6 +61,14 @@ pub struct KeysPageModel {
     pub may_revoke_all: bool,
     pub options: CreateOptions,
     pub form_id: String,
+    /// How far somebody who begins has come; `None` for whoever has, or may not.
+    pub progress: Option<store::Progress>,
+    /// Examples that a new key is shown with.
+    pub snippets: Vec<Snippet>,
+    /// Where programs reach the key plane.
+    pub keys_url: String,
+    /// The header that programs send a key in.
+    pub key_header: String,
     pub panel: KeysPanel,
     pub notice: Option<Notice>,
 }
@@ -84,6 +97,8 @@ pub async fn list(
     let rows = store::these(&mut tx, org, &ids).await?;
     let role = entry.who.role;
     let (may_create, may_revoke) = (role.may(Action::IssueKey), role.may(Action::RevokeKey));
+    let begins = may_create && total <= FIRST_KEYS;
+    let progress = if begins { Some(store::progress(&mut tx, org).await?) } else { None };
     let panel = match ask {
         Ask::Create(refill) if may_create => KeysPanel::Create(refill),
         Ask::RevokeAll(refill) if role.may(Action::RevokeAllKeys) => KeysPanel::RevokeAll(refill),
@@ -109,6 +124,10 @@ pub async fn list(
         may_revoke_all: role.may(Action::RevokeAllKeys),
         options: options(&console.catalog),
         form_id: uuid::Uuid::new_v4().to_string(),
+        progress: progress.filter(|progress| !progress.used),
+        snippets: snippets::of(&console.catalog.snippets, &console.keys_url),
+        keys_url: console.keys_url.clone(),
+        key_header: console.catalog.snippets.header.clone(),
         panel,
         notice,
     })

@@ -10,14 +10,16 @@ use crate::{
     catalog::grouped,
     console_plane::{
         keys::{
-            islands::{CreateKey, RevokeAllKeys},
             load::choice,
             page::{CreateForm, RevokeAllForm, expiry, issued_panel, revoke_dialog},
         },
         model::{Choice, KeyRow, KeysPanel},
-        ui::{Empty, EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, hidden},
+        ui::{
+            Empty, EndNote, FormDialog, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge,
+            hidden,
+        },
     },
-    keys::{list::Column, model::Status},
+    keys::{list::Column, model::Status, store::Progress},
 };
 
 const SCRIPT: &str = include_str!("page.js");
@@ -43,21 +45,33 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
     let dialogs = (
         model.may_create.then(|| {
             view! {
-                <CreateKey drawn_open=create.is_some()>
+                <FormDialog
+                    opener="data-create-key"
+                    title="create-title"
+                    drawn_open=create.is_some()
+                    issues=model.snippets
+                    back="/keys".to_owned()
+                >
                     <CreateForm options=model.options form_id=model.form_id refill=create.unwrap_or_default() />
-                </CreateKey>
+                </FormDialog>
             }
         }),
         model.may_revoke.then(|| revoke_dialog(revoke, here)),
         model.may_revoke_all.then(|| {
             view! {
-                <RevokeAllKeys drawn_open=revoke_all.is_some()>
+                <FormDialog
+                    opener="data-revoke-all"
+                    title="revoke-all-title"
+                    drawn_open=revoke_all.is_some()
+                    back="/keys".to_owned()
+                >
                     <RevokeAllForm org_name=model.org_name count=model.revocable refill=revoke_all.unwrap_or_default() />
-                </RevokeAllKeys>
+                </FormDialog>
             }
         }),
     );
     let none = model.total == 0;
+    let checklist = model.progress.map(|progress| checklist(progress, !none, &model.key_header, &model.keys_url));
     let create_button = move || {
         model.may_create.then(|| {
             view! {
@@ -112,10 +126,47 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
         <NoticeLine notice=model.notice />
         {issued}
         {dialogs}
+        {checklist}
         {filters}
         {content}
         <script nonce=use_nonce() inner_html=SCRIPT></script>
     }
+}
+
+/// What somebody does first; gone once a program has called.
+fn checklist(progress: Progress, created: bool, header: &str, keys_url: &str) -> AnyView {
+    let step = |done: bool, title: &'static str, text: AnyView| {
+        let said = if done { "Done: " } else { "To do: " };
+        view! {
+            <li class:done=done>
+                <p class="first">
+                    <span class="sr-only">{said}</span>
+                    {title}
+                </p>
+                <p class="second">{text}</p>
+            </li>
+        }
+    };
+    let call = format!("curl -H '{header}: KEY' {keys_url}/v1/whoami");
+    view! {
+        <section class="card checklist" aria-labelledby="start-title">
+            <h2 id="start-title">"Three steps to the first call"</h2>
+            <ol>
+                {step(created, "Create a key", "One for each program, so that each can be replaced alone.".into_any())}
+                {step(
+                    progress.stored,
+                    "Store it",
+                    "Where the program reads its settings. Type its last four characters to say that you did.".into_any(),
+                )}
+                {step(
+                    progress.used,
+                    "Call with it",
+                    view! { <code class="mono">{call}</code> " Seconds later this page shows when, and from where." }.into_any(),
+                )}
+            </ol>
+        </section>
+    }
+    .into_any()
 }
 
 /// One form that leads to another address of this page. Its fields are not called as those of the create panel are: on one
@@ -340,6 +391,7 @@ fn key_row(key: KeyRow, may_revoke: bool, may_pick: bool, view: &ListView) -> im
             </td>
             <td role="cell" data-label="Last used">
                 <LastUsed last_used=key.last_used />
+                {key.unconfirmed.then(|| view! { <span class="second flag">"Not confirmed as stored"</span> })}
             </td>
             <td role="cell" data-label="Expires">
                 {expiry(key.expires)}

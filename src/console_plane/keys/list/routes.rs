@@ -69,7 +69,7 @@ pub async fn draw_list(
     let entry: Entry<ViewKeys> = visit.clone().enter().await?;
     let model = load::list(&entry, view, ask, notice).await?;
     let place = Place::of(&entry.who, Section::Keys, "API keys");
-    Ok(draw::page(&visit.console, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
+    Ok(draw::page(visit, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
 }
 
 pub async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Response {
@@ -145,5 +145,5 @@ async fn draw_preview(
         return Ok(draw::message(visit, status, "No key is selected", text, (&back, "Back to the list")).await);
     }
     let place = Place::of(&entry.who, Section::Keys, "Revoke keys");
-    Ok(draw::page(&visit.console, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
+    Ok(draw::page(visit, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
 }

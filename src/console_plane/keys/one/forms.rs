@@ -4,11 +4,8 @@ use leptos::prelude::*;
 
 use super::view::{EditModel, RotateModel};
 use crate::console_plane::{
-    keys::{
-        islands::{EditKey, RotateKey},
-        page::scope_box,
-    },
-    ui::{FieldNote, FormProblem, LinesField, SelectField, TextField},
+    keys::page::scope_box,
+    ui::{FieldNote, FormDialog, FormProblem, LinesField, SelectField, TextField},
 };
 
 const EDIT_FIELDS: &[&str] = &["name", "scopes", "namespaces", "addresses", "expires", "overwrite"];
@@ -38,7 +35,7 @@ pub fn EditDialog(
         }
     });
     view! {
-        <EditKey drawn_open=open back=back.clone()>
+        <FormDialog opener="data-edit-key" title="edit-title" drawn_open=open back=back.clone()>
             <form method="post" action="/console/fn/keys/edit" class="dialog-body" novalidate>
                 <h2 id="edit-title">"Edit key"</h2>
                 <FormProblem refill=refill.clone() fields=EDIT_FIELDS />
@@ -91,7 +88,7 @@ pub fn EditDialog(
                     </button>
                 </div>
             </form>
-        </EditKey>
+        </FormDialog>
     }
 }
 
@@ -104,9 +101,9 @@ pub fn RotateDialog(
     /// The page without the dialog.
     back: String,
 ) -> impl IntoView {
-    let RotateModel { form_id, windows, reasons, refill, open } = model;
+    let RotateModel { snippets, form_id, windows, reasons, refill, open } = model;
     view! {
-        <RotateKey drawn_open=open back=back.clone()>
+        <FormDialog opener="data-rotate-key" title="rotate-title" drawn_open=open issues=snippets back=back.clone()>
             <form method="post" action="/console/fn/keys/rotate" class="dialog-body" novalidate>
                 <h2 id="rotate-title">{format!("Rotate “{name}”?")}</h2>
                 <p>
@@ -130,7 +127,7 @@ pub fn RotateDialog(
                     </button>
                 </div>
             </form>
-        </RotateKey>
+        </FormDialog>
     }
 }
 

@@ -16,8 +16,11 @@ use crate::{
         audit_log::load::audit_row,
         door::Entry,
         error::ConsoleError,
-        keys::load::{choice, key_row},
-        model::{Choice, Notice, Refill, When},
+        keys::{
+            load::{choice, key_row},
+            snippets,
+        },
+        model::{Choice, Notice, Refill, Snippet, When},
     },
     database::{self, Reach},
     keys::{
@@ -66,16 +69,23 @@ pub async fn page(
     let edit = editable.then(|| edit_form(&listed, &console.catalog, &panel, address, now));
     let may_revoke = role.may(Action::RevokeKey) && status != Status::Revoked;
     let age = now - listed.created_at;
-    let unused = listed.last_used.is_none() && status == Status::Active && age >= UNUSED;
+    let unused = listed.last_used.is_none() && status == Status::Active;
+    let key = key_row(listed.clone(), now);
+    // While it is shown, nobody is asked about it beside it.
+    let asks = key.unconfirmed && role.may(Action::IssueKey) && !matches!(panel, Panel::Issued(_));
     let limit =
         console.catalog.tier(&listed.tier).and_then(|tier| tier.limit).map(|limit| limit.words()).unwrap_or_default();
     Ok(Some(KeyPageModel {
         limit,
         namespaces: listed.namespaces.clone(),
         addresses: listed.addresses.iter().map(ToString::to_string).collect(),
-        unused_days: unused.then(|| age.whole_days()),
+        unused_days: (unused && age >= UNUSED).then(|| age.whole_days()),
+        unconfirmed: asks.then(|| match &panel {
+            Panel::Confirm(refill) => refill.clone(),
+            _ => Refill::default(),
+        }),
         edit,
-        rotate: rotatable.then(|| rotate_form(&panel)),
+        rotate: rotatable.then(|| rotate_form(&panel, snippets::of(&console.catalog.snippets, &console.keys_url))),
         ends: listed.retire_at.filter(|_| pair_lives && listed.successor.is_some()).map(|at| When::at(at, now)),
         rotation,
         usage,
@@ -87,16 +97,19 @@ pub async fn page(
             Panel::Edit(_) if editable => None,
             Panel::Rotate(_) if rotatable => None,
             Panel::Finish(_) if pair_lives => None,
-            Panel::Refused(refill) | Panel::Edit(refill) | Panel::Rotate(refill) | Panel::Finish(refill) => {
-                refill.message()
-            }
+            Panel::Confirm(refill) if asks && refill.message().is_none() => None,
+            Panel::Refused(refill)
+            | Panel::Edit(refill)
+            | Panel::Rotate(refill)
+            | Panel::Finish(refill)
+            | Panel::Confirm(refill) => refill.message(),
             _ => None,
         },
         issued: match panel {
             Panel::Issued(key) => Some(key),
             _ => None,
         },
-        key: key_row(listed, now),
+        key,
         history,
         notice,
     }))
@@ -145,7 +158,7 @@ fn bare(net: &str) -> String {
     net.strip_suffix("/32").or(net.strip_suffix("/128")).unwrap_or(net).to_owned()
 }
 
-fn rotate_form(panel: &Panel) -> RotateModel {
+fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
     let windows = Window::ALL.map(|window| match window {
         Window::Now => choice(window.as_str(), "no time: it ends at once", ""),
         _ => choice(window.as_str(), window.label(), ""),
@@ -166,6 +179,7 @@ fn rotate_form(panel: &Panel) -> RotateModel {
         typed
     };
     RotateModel {
+        snippets,
         // The form's own, if it was sent: it makes one key, however often it is sent.
         form_id: refill.value("form_id").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         windows: windows.to_vec(),

@@ -13,7 +13,10 @@ use crate::{
     console_plane::{
         keys::page::{expiry, issued_panel, revoke_dialog},
         model::{AuditRow, KeyRow, Refill},
-        ui::{EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, fact, target_of},
+        ui::{
+            EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, fact,
+            issued::ending_field, target_of,
+        },
     },
     keys::model::Status,
 };
@@ -43,6 +46,7 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
         <NoticeLine notice=model.notice />
         {model.problem.map(|problem| view! { <p class="callout note warn" role="alert">{problem}</p> })}
         {model.unused_days.map(unused)}
+        {model.unconfirmed.map(|refill| unconfirmed(key.id.clone(), refill).into_any())}
         {model.issued.map(|key| issued_panel(key, here.clone()))}
     }
     .into_any();
@@ -140,6 +144,23 @@ fn unused(days: i64) -> impl IntoView {
         <p class="callout note warn">
             {format!("Never used since it was created {days} days ago. If nothing is going to use it, revoke it.")}
         </p>
+    }
+}
+
+/// A key that may have got lost before anybody stored it.
+fn unconfirmed(key_id: String, refill: Refill) -> impl IntoView {
+    view! {
+        <section class="card confirm-card" aria-labelledby="confirm-title">
+            <h2 id="confirm-title">"Is this key stored somewhere?"</h2>
+            <p class="muted">
+                "Nobody has said so, and nothing has called with it yet. If it got lost, revoke it and create another."
+            </p>
+            <form method="post" action="/console/fn/keys/confirm" class="confirm" novalidate>
+                <input type="hidden" name="key_id" value=key_id />
+                {ending_field(None, refill)}
+                <button class="button">"I have stored it"</button>
+            </form>
+        </section>
     }
 }
 

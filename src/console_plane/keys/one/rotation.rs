@@ -8,9 +8,8 @@ use super::{
 };
 use crate::{
     console_plane::{
-        keys::islands::FinishRotation,
         model::{KeyRow, Refill, When},
-        ui::{FieldNote, FormProblem, LastUsed, Moment, StatusBadge},
+        ui::{FieldNote, FormDialog, FormProblem, LastUsed, Moment, StatusBadge},
     },
     usage::callers::Progress,
 };
@@ -181,7 +180,7 @@ fn caller_row(caller: CallerRow) -> impl IntoView {
 fn finish_dialog(key_id: String, asked: Option<String>, refill: Refill, open: bool, back: String) -> impl IntoView {
     let shown = asked.is_some();
     view! {
-        <FinishRotation drawn_open=open back=back.clone()>
+        <FormDialog opener="data-finish-rotation" title="finish-title" drawn_open=open back=back.clone()>
             <form method="post" action="/console/fn/keys/finish" class="dialog-body" novalidate>
                 <h2 id="finish-title">"End the old key now?"</h2>
                 <p>"Every call with it will be refused. This cannot be undone; the new key goes on."</p>
@@ -205,6 +204,6 @@ fn finish_dialog(key_id: String, asked: Option<String>, refill: Refill, open: bo
                     </button>
                 </div>
             </form>
-        </FinishRotation>
+        </FormDialog>
     }
 }

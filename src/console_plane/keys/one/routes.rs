@@ -27,8 +27,8 @@ use crate::{
 };
 
 /// The forms that are answered with the page they were sent from.
-pub const ANSWERED: [&str; 6] =
-    ["keys/edit", "keys/disable", "keys/enable", "keys/rotate", "keys/extend", "keys/finish"];
+pub const ANSWERED: [&str; 7] =
+    ["keys/confirm", "keys/edit", "keys/disable", "keys/enable", "keys/rotate", "keys/extend", "keys/finish"];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -83,7 +83,7 @@ async fn draw_looking(
     };
     let Some(model) = model else { return Ok(draw::not_found(visit).await) };
     let place = Place::of(&entry.who, Section::Keys, &model.key.name);
-    Ok(draw::page(&visit.console, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
+    Ok(draw::page(visit, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
 }
 
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
@@ -102,6 +102,7 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
                 "keys/edit" => Panel::Edit(refill),
                 "keys/rotate" => Panel::Rotate(refill),
                 "keys/finish" => Panel::Finish(refill),
+                "keys/confirm" => Panel::Confirm(refill),
                 _ => Panel::Refused(refill),
             };
             draw(visit, status, &id, panel, None).await

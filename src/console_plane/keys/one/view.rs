@@ -1,7 +1,7 @@
 //! What a key's own page shows, as plain data.
 
 use crate::{
-    console_plane::model::{AuditRow, Choice, IssuedKey, KeyRow, Notice, Refill, When},
+    console_plane::model::{AuditRow, Choice, IssuedKey, KeyRow, Notice, Refill, Snippet, When},
     usage::callers::Progress,
 };
 
@@ -13,6 +13,8 @@ pub enum Panel {
     Revoke,
     Rotate(Refill),
     Finish(Refill),
+    /// A key was said to be stored, wrongly.
+    Confirm(Refill),
     /// The answer to a rotation that came without JavaScript.
     Issued(IssuedKey),
     /// What was asked could not be done, and no form is open that could say why.
@@ -37,6 +39,8 @@ pub struct EditModel {
 /// The rotate form.
 #[derive(Clone)]
 pub struct RotateModel {
+    /// Examples that the successor is shown with.
+    pub snippets: Vec<Snippet>,
     pub form_id: String,
     pub windows: Vec<Choice>,
     pub reasons: Vec<Choice>,
@@ -210,6 +214,8 @@ pub struct KeyPageModel {
     pub addresses: Vec<String>,
     /// For how many days nothing has used it since it was made.
     pub unused_days: Option<i64>,
+    /// Nothing has used it, and nobody has said that it is stored: the form that asks, for whoever may say so.
+    pub unconfirmed: Option<Refill>,
     /// `None`: the role may not, or there is nothing left to change.
     pub edit: Option<EditModel>,
     /// What the rotate form asks; `None`: the role may not, or the key cannot be replaced now.

@@ -1,0 +1,82 @@
+// What every page does: it says what was done, its times stay true, and it looks as its reader likes it.
+import { createKey, expect, islands, row, test } from './fixtures.js';
+import { word } from './server.js';
+
+test('what was done is said to screen readers, moves nothing, and can be dismissed', async ({ open, server }) => {
+  const person = server.person({ org: `shell-${word()}` });
+  server.key(person.org, 'Switched');
+  const page = await open({ as: person });
+  await page.goto('/keys');
+  await row(page, 'Switched').getByRole('link').first().click();
+  const place = () => page.getByRole('heading', { level: 1 }).boundingBox();
+  const before = await place();
+  // A status that was full when the page came is passed over: it has to fill while somebody listens.
+  await page.addInitScript(() => {
+    window.filled = [];
+    new MutationObserver(changes => {
+      for (const change of changes) {
+        const status = change.target.closest?.('[role=status]');
+        if (status && change.addedNodes.length && document.readyState !== 'loading') window.filled.push(status.textContent);
+      }
+    }).observe(document, { childList: true, subtree: true });
+  });
+  await page.getByRole('button', { name: 'Disable' }).click();
+  const said = page.getByRole('status').filter({ hasText: 'Disabled “Switched”' });
+  await expect(said).toBeInViewport();
+  await expect.poll(() => page.evaluate(() => window.filled.join())).toContain('Disabled “Switched”');
+  expect(await place()).toEqual(before);
+  await page.getByRole('button', { name: 'Dismiss' }).click();
+  await expect(said).toHaveCount(0);
+});
+
+test('relative times stay true while a page is open, by the server’s clock and in its words', async ({ open, server }) => {
+  const person = server.person({ org: `shell-${word()}` });
+  server.key(person.org, 'Aging');
+  server.sql(`update api_keys set created_at = now() - interval '58 seconds', expires_at = now() + interval '61 days'
+              where name = 'Aging' and org_id = (select id from orgs where slug = '${person.org}')`);
+  const page = await open({ as: person });
+  // This machine's clock is wrong by a year; the server's counts.
+  const wrong = new Date(Date.now() - 365 * 86_400_000);
+  await page.clock.install({ time: wrong });
+  await page.goto('/keys');
+  const [made, ends] = ['Created', 'Expires'].map(label => row(page, 'Aging').locator(`[data-label=${label}] time`));
+  await expect(made).toHaveText(/just now|1 minute ago/);
+  await expect(ends).toHaveText('in 2 months');
+  for (const [pass, madeWords, endsWords] of [
+    ['05:00', '5 minutes ago', 'in 2 months'],
+    ['55:00', '1 hour ago', 'in 2 months'],
+    ['48:00:00', '2 days ago', 'in 58 days'],
+  ]) {
+    await page.clock.runFor(pass);
+    await expect(made).toHaveText(madeWords);
+    await expect(ends).toHaveText(endsWords);
+  }
+});
+
+test.describe('appearance', () => {
+  const ground = page => page.evaluate(() => getComputedStyle(document.body.parentElement).backgroundColor);
+
+  for (const javaScriptEnabled of [true, false]) {
+    test(`chosen in the settings, ${javaScriptEnabled ? 'with' : 'without'} JavaScript: kept by this browser, whatever its system says`, async ({ open, server }) => {
+      const person = server.person({ org: `shell-${word()}` });
+      server.key(person.org, 'Seen');
+      const page = await open({ as: person, javaScriptEnabled, colorScheme: 'light' });
+      await page.goto('/keys');
+      const light = await ground(page);
+      const tall = (await row(page, 'Seen').boundingBox()).height;
+      await page.goto('/settings');
+      await page.getByLabel('Colours').selectOption('Dark');
+      await page.getByLabel('Density').selectOption('Compact');
+      await page.getByRole('button', { name: 'Save appearance' }).click();
+      await expect(page.getByRole('status')).toContainText('This browser remembers');
+      await expect(page.getByLabel('Colours')).toHaveValue('dark');
+      await page.goto('/keys');
+      const dark = await ground(page);
+      expect(dark).not.toBe(light);
+      expect((await row(page, 'Seen').boundingBox()).height).toBeLessThan(tall);
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await expect(page.getByRole('heading', { name: 'Sign in' })).toBeVisible();
+      expect(await ground(page), 'also signed out').toBe(dark);
+    });
+  }
+});
