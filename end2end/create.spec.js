@@ -15,7 +15,7 @@ test('a name that another key has: asked once, nothing is lost, and two can be h
   await fillNewKey(page, 'nightly EXPORT');
   await page.getByLabel('Tier').selectOption({ index: 1 });
   const tier = await page.getByLabel('Tier').inputValue();
-  const two = page.getByLabel('Have two keys of this name');
+  const two = page.getByLabel('Make a second one all the same');
   await expect(two).toBeHidden();
   await create(page).click();
   await expect(two).toBeFocused();

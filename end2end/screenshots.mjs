@@ -24,12 +24,13 @@ async function signIn(page, email, password) {
 }
 
 // Something refused, and nodes that are late or gone.
-const secret = server.key('fresh', 'Yesterday’s');
+server.person({ org: 'elsewhere' });
+const secret = server.key('elsewhere', 'Yesterday’s');
 server.run(['key', 'revoke', '--hint', `${secret.slice(0, 12)}…${secret.slice(-4)}`, '--reason', 'other']);
 await server.whoami(secret);
 await server.whoami('kd_live_nonsense');
 
-let rotated = 0;
+let rotated = 0, made = 0;
 try {
   for (const [size, viewport] of [['wide', { width: 1440, height: 900 }], ['phone', { width: 390, height: 844 }]]) {
     for (const colorScheme of ['light', 'dark']) {
@@ -56,13 +57,19 @@ try {
       await signIn(page, demo.email, demo.password);
       await shoot('keys');
       await page.getByRole('button', { name: 'Create key' }).click();
-      await page.getByLabel('Name').fill('CI deploys, second region');
+      await page.getByLabel('Name').fill(`CI deploys, region ${++made}`);
       await shoot('create');
       await page.getByRole('button', { name: 'Create', exact: true }).click();
       await page.getByLabel('Your new key').waitFor();
       await shoot('created');
       await page.getByRole('button', { name: 'Done' }).click();
       await page.waitForLoadState('networkidle');
+      await page.locator('th a[href^="/keys/"]').first().click();
+      await page.getByRole('button', { name: 'Disable' }).click();
+      await shoot('disabled');
+      await page.getByRole('button', { name: 'Enable' }).click();
+      await shoot('unconfirmed');
+      await goto('/keys');
       await page.getByRole('button', { name: /^Revoke (?!all)/ }).first().click();
       await shoot('revoke');
       await page.keyboard.press('Escape');

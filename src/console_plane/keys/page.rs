@@ -68,7 +68,7 @@ pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill
                         checked=refill.ticked("same_name", "true")
                         aria-describedby="same_name-note"
                     />
-                    <label for="same_name">"Have two keys of this name"</label>
+                    <label for="same_name">"Make a second one all the same"</label>
                 </div>
                 <FieldNote name="same_name" hint="" refill=refill.clone() />
             </div>
