@@ -65,11 +65,16 @@ pub fn LinesField(
                 aria-describedby=format!("{name}-note")
                 aria-invalid=refill.field_error(name).map(|_| "true")
             >
-                {refill.value(name).unwrap_or_default()}
+                {refill.value(name).map(|text| as_markup(&text))}
             </textarea>
             <FieldNote name hint refill />
         </div>
     }
+}
+
+/// Text inside a `<textarea>`: Leptos writes it down as it is there, as in a `<script>`, and `</textarea>` would end it.
+fn as_markup(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;")
 }
 
 /// A labelled select; the first choice is its default.
