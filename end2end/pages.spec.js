@@ -171,7 +171,7 @@ const STATES = [
   }],
   ['webhooks, no secret', 'empty', '/webhooks?environment=test'],
   ['webhooks, to a viewer', 'viewer', '/webhooks'],
-  ['a webhook secret', 'demo', '/webhooks', async page => {
+  ['a webhook secret', 'demo', '/webhooks?environment=test', async page => {
     await page.getByRole('button', { name: 'Generate secret' }).click();
     await expect(page.getByLabel('Your webhook secret')).toBeVisible();
   }],

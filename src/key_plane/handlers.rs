@@ -14,13 +14,13 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     KeyPlane,
-    judge::{Judged, Metered, Question, Shown, steps_json},
+    judge::{Judged, Metered, Question, Shown},
     wire::{self, KeyFacts, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
     catalog::Headers,
     client, database,
-    keys::verdict::{Asked, Record, Verdict},
+    keys::verdict::{self, Asked, Record, Verdict},
     programs::{
         self, Object, Problem, RequestId,
         credential::{self, Credential},
@@ -115,7 +115,7 @@ pub async fn verify(
         request_id: id.0,
         key: judged.record.as_deref().map(Into::into),
         rate_limit,
-        trace: body.dry_run.then(|| steps_json(&judged.steps)),
+        trace: body.dry_run.then(|| verdict::steps_json(&judged.steps)),
     });
     wire::put_rate(response.headers_mut(), judged.metered.as_ref());
     if let Some(seconds) = retry_after {

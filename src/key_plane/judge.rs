@@ -3,7 +3,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use serde_json::{Value, json};
 use time::{Date, Month, OffsetDateTime};
 use uuid::Uuid;
 
@@ -20,7 +19,10 @@ use crate::{
         verdict::{self, Asked, Case, Lookup, Record, Spending, Step, Verdict},
     },
     revocation::memory::Unavailable,
-    usage::{self, Use, refusals::Refusal},
+    usage::{
+        self, Use,
+        refusals::{self, Refusal},
+    },
 };
 
 /// Of keys that are none, an address may show so many…
@@ -229,11 +231,8 @@ impl KeyPlane {
                 key,
                 address: asked.address,
                 agent: agent.family,
-                asked: json!({
-                    "request": { "method": question.request.0, "path": question.request.1 }, "environment": asked.environment, "namespace": asked.namespace,
-                    "scopes": asked.scopes, "via": question.via,
-                }),
-                gates: steps_json(steps),
+                asked: refusals::asked(question.request, asked, question.via.as_deref()),
+                gates: verdict::steps_json(steps),
             });
         }
     }
@@ -249,17 +248,6 @@ enum Rated<'a> {
     Within(Metered<'a>, Option<Ticket>),
     Over(Metered<'a>, u64),
     Broken,
-}
-
-/// Gate by gate, for people and programs.
-pub fn steps_json(steps: &[Step]) -> Value {
-    let step = |step: &Step| match &step.refused {
-        None => json!({ "gate": step.gate, "passed": true }),
-        Some(verdict) => {
-            json!({ "gate": step.gate, "passed": false, "code": verdict.code(), "detail": verdict.detail() })
-        }
-    };
-    steps.iter().map(step).collect()
 }
 
 /// The first day of the calendar month, in UTC.

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{model::KeyId, secret::Malformed};
@@ -330,6 +331,17 @@ pub fn trace(case: Case<'_>) -> Vec<Step> {
         Lookup::Found(_) => case.spending != Spending::NotYet || !matches!(gate, Gate::Rate | Gate::Quota),
     };
     Gate::ALL.into_iter().filter(judged).map(|gate| Step { gate, refused: case.refuses(gate) }).collect()
+}
+
+/// Gate by gate, for people and programs.
+pub fn steps_json(steps: &[Step]) -> serde_json::Value {
+    let step = |step: &Step| match &step.refused {
+        None => json!({ "gate": step.gate, "passed": true }),
+        Some(verdict) => {
+            json!({ "gate": step.gate, "passed": false, "code": verdict.code(), "detail": verdict.detail() })
+        }
+    };
+    steps.iter().map(step).collect()
 }
 
 impl Case<'_> {

@@ -189,19 +189,6 @@ fn a_catalog_is_checked_without_a_database() {
     assert!(!folder.0.join("postgres").exists() && !folder.0.join("audit.key").exists());
 }
 
-#[test]
-fn a_demo_is_seeded_and_its_log_is_whole() {
-    let folder = Folder::new();
-    let seeded = folder.run(&["seed-demo", "--keys", "30", "--json"], "");
-    let seeded: serde_json::Value = serde_json::from_str(seeded.ok()).unwrap();
-    assert_eq!(seeded["keys"], 30);
-    assert!(seeded["password"].as_str().unwrap().len() >= 40);
-    folder.run(&["seed-demo"], "").fails("there is an organization acme-demo already");
-    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 40 rows in 1 chain.");
-    let whole = folder.run(&["audit", "verify", "--json"], "");
-    assert_eq!(whole.ok(), r#"{"chains":1,"ok":true,"rows":40}"#);
-}
-
 fn write(path: &Path, text: &str) {
     std::fs::write(path, text).unwrap();
 }

@@ -6,6 +6,7 @@ mod audit_log;
 mod browser_rules;
 mod commands;
 mod conformance;
+mod demo;
 mod doors;
 mod edits;
 mod example;

@@ -97,6 +97,11 @@ pub struct Recorder {
 
 impl Recorder {
     pub fn note(&self, used: Use) {
+        self.note_calls(used, 1);
+    }
+
+    /// Calls that were alike, in the same minute.
+    pub fn note_calls(&self, used: Use, count: i64) {
         let mut bucket = Bucket {
             key: used.key,
             org: used.org,
@@ -113,7 +118,7 @@ impl Recorder {
             bucket.agent = OTHER.into();
             bucket.via = String::new();
         }
-        noted.entry(bucket).or_default().add(1, (used.code == Code::Valid).then_some(used));
+        noted.entry(bucket).or_default().add(count, (used.code == Code::Valid).then_some(used));
     }
 
     /// How many buckets wait to be written.

@@ -8,14 +8,17 @@ use std::{
     },
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store;
 use crate::{
-    keys::{model::KeyId, verdict::Code},
+    keys::{
+        model::KeyId,
+        verdict::{Asked, Code},
+    },
     orgs::OrgId,
 };
 
@@ -41,6 +44,15 @@ pub struct Refusal {
     pub asked: Value,
     /// What each gate said.
     pub gates: Value,
+}
+
+/// What was asked of a key, as a refusal keeps it: with which request (method, path without a query), and through which
+/// service.
+pub fn asked(request: (&str, &str), asked: &Asked<'_>, via: Option<&str>) -> Value {
+    json!({
+        "request": { "method": request.0, "path": request.1 }, "environment": asked.environment,
+        "namespace": asked.namespace, "scopes": asked.scopes, "via": via,
+    })
 }
 
 /// Refusals that are not written yet.
