@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # Otherwise sqlx's macros would read a user's DATABASE_URL, meant for the server, while compiling.
 export SQLX_OFFLINE = true
 
-.PHONY: help run test build bench prove-revocation schemathesis lint dev sqlx clean
+.PHONY: help run test build bench lighthouse prove-revocation schemathesis lint dev sqlx clean
 
 help:
 	@cat <<-'END'
@@ -18,6 +18,8 @@ help:
 	make test    set up what is missing, run every test; last line: N passed, N failed
 	make build   the release binary: target/release/keydesk
 	make bench   figures, side by side
+	make lighthouse
+	             what Lighthouse makes of sign-in, a list of 1,000 keys and a key's page, on a slow phone
 	make prove-revocation
 	             minutes of revokes, faults and a million verifies; 0 keys accepted that were revoked
 	make schemathesis
@@ -53,6 +55,12 @@ bench:
 	.ci/front target/release
 	.ci/with cargo build --locked --release --bin keydesk
 	.ci/with .ci/bench
+
+lighthouse:
+	@.ci/setup test
+	.ci/front target/release
+	.ci/with cargo build --locked --release --bin keydesk
+	.ci/with .ci/lighthouse/run
 
 # The release profile: the million takes far longer in the other one.
 prove-revocation:

@@ -2,7 +2,8 @@
 //
 //   node figures.mjs PROGRAM
 //
-// KEYDESK_FIGURES_KEYS is how many keys the database holds when the list of ten thousand is measured: 100,000 if not said.
+// KEYDESK_FIGURES_KEYS is how many keys the database holds when the pages of an organization of ten thousand are measured: a
+// million if not said.
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { get, request } from 'node:http';
@@ -68,7 +69,7 @@ const rows = [];
 const row = (what, value, aim = '') => rows.push([what, value, aim]);
 const kB = bytes => `${(bytes / 1000).toFixed(1)} kB`;
 
-/** Fills the organization up to ten thousand keys, made in turn with other organizations' up to `total` in all. */
+/** Fills the organization up to ten thousand keys, made in turn with other organizations' up to `total` in all, and its log. */
 function fill(slug, total) {
   new Server({ data }).sql(`
     set session_replication_role = replica;
@@ -82,9 +83,12 @@ function fill(slug, total) {
              'kd_live_' || substr(md5(i::text), 1, 4) || '…' || substr(md5(i::text), 5, 4), '{read}', now() - i * interval '1 second'
       from generate_series(1, ${total} - 1000) i join place p on p.n = 1 + i % 990;
     insert into key_last_used select id, org_id, created_at, '203.0.113.7', 'curl/8.5.0', null from api_keys
-      on conflict do nothing;`);
+      on conflict do nothing;
+    insert into audit_events (chain, seq, at, actor_kind, actor_name, action, subject, summary, details, refused, address, agent, request_id, hash)
+      select org_id, 100000 + row_number() over (partition by org_id order by id), created_at, 'operator', 'Operator', 'key.issue', 'key:' || id,
+             'Created key “' || name || '”', '{}', false, '', 'keydesk', gen_random_uuid(), '' from api_keys where created_by is null;`);
   // By itself: not inside the one transaction of the rest.
-  for (const table of ['api_keys', 'key_last_used']) new Server({ data }).sql(`vacuum analyze ${table}`);
+  for (const table of ['api_keys', 'key_last_used', 'audit_events']) new Server({ data }).sql(`vacuum analyze ${table}`);
 }
 
 try {
@@ -117,19 +121,28 @@ try {
     }
     row('wasm + JS + CSS, compressed', kB(total), '≤ 150 kB');
 
-    const inAll = Number(process.env.KEYDESK_FIGURES_KEYS || 100_000);
+    const inAll = Number(process.env.KEYDESK_FIGURES_KEYS || 1_000_000);
     fill(seeded.org, inAll);
     const many = `10,000 keys in the organization, ${inAll.toLocaleString('en')} in the database:`;
-    for (const [what, path, aim] of [
-      ['the list', '/keys', '≤ 25 ms'], ['a search', '/keys?q=export+99', '≤ 25 ms'], ['a search with two filters', '/keys?q=export&environment=test&status=active', '≤ 25 ms'],
-      ['its last page', '/keys?page=200'], ['sorted by name', '/keys?sort=name'], ['sorted by last use', '/keys?sort=-used'], ['filtered by scope', '/keys?scope=read'],
-      ['unused for 30 days', '/keys?unused=30'],
+    const everything = new Server({ data });
+    const of = name => everything.sql(`select k.id from api_keys k join orgs o on o.id = k.org_id where o.slug = '${seeded.org}' and k.name = '${name}' limit 1`).trim();
+    const hint = everything.sql(`select k.hint from api_keys k join orgs o on o.id = k.org_id where o.slug = '${seeded.org}' and k.name like 'Nightly export 9%' limit 1`).trim();
+    const used = of('Checkout service');
+    for (const [what, path] of [
+      ['the list', '/keys'], ['its last page', '/keys?page=200'], ['oldest first', '/keys?sort=created'],
+      ['sorted by name', '/keys?sort=name'], ['sorted by name, its last page', '/keys?sort=name&page=200'],
+      ['sorted by last use', '/keys?sort=-used'], ['sorted by expiry', '/keys?sort=expires'],
+      ['a search', '/keys?q=export+99'], ['a search for two letters', '/keys?q=ex'], ['a search that finds nothing', '/keys?q=no+such+key'],
+      ['a hint', `/keys?q=${encodeURIComponent(hint)}`], ['a search with two filters', '/keys?q=export&environment=test&status=active'],
+      ['filtered by status', '/keys?status=active'], ['filtered by scope', '/keys?scope=read'], ['filtered by creator', '/keys?creator=operator'],
+      ['unused for 30 days', '/keys?unused=30'], ['a busy key’s page, 24 hours', `/keys/${used}`], ['a busy key’s page, 30 days', `/keys/${used}?usage=30d`],
+      ['the audit log', '/audit'], ['the audit log, in its middle', '/audit?before=105000'],
     ]) {
       const answers = [];
       for (let n = 0; n < 220; n++) answers.push(await fetchOnce(`${server.console}${path}`, headers));
       if (answers.some(answer => answer.status !== 200)) throw new Error(`${path} was answered ${answers[0].status}`);
       const times = answers.slice(20).map(answer => answer.ttfb);
-      row(`${many} ${what}, median and p99 of 200`, `${at(times, 0.5).toFixed(1)} and ${at(times, 0.99).toFixed(1)} ms`, aim);
+      row(`${many} ${what}, median and p99 of 200`, `${at(times, 0.5).toFixed(1)} and ${at(times, 0.99).toFixed(1)} ms`, 'p99 ≤ 25 ms');
     }
 
     const secret = run('key', 'create', '--org', seeded.org, '--name', 'figures').trim();

@@ -22,6 +22,7 @@ mod operator_api;
 mod process;
 mod prove;
 mod proxies;
+mod queries;
 mod revocation;
 mod rotation;
 mod rotation_page;

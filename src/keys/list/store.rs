@@ -89,7 +89,8 @@ pub async fn page(
     Ok(ids.into_iter().map(KeyId).collect())
 }
 
-/// Everybody who made a key of an organization, by name. Walks from one creator to the next, not over their keys.
+/// Everybody who made a key of an organization, by name. Walks from one creator to the next, not over their keys; and people
+/// are looked up one by one (the limit has Postgres do that), since nobody knows beforehand how few they are.
 pub async fn creators(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<(UserId, String)>> {
     let rows = sqlx::query!(
         r#"with recursive creator (id) as (
@@ -98,7 +99,9 @@ pub async fn creators(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<(Us
                select (select k.created_by from api_keys k where k.org_id = $1 and k.created_by > c.id
                        order by k.created_by limit 1)
                from creator c where c.id is not null)
-           select u.id, u.name from creator c join users u on u.id = c.id order by lower(u.name), u.id"#,
+           select u.id, u.name
+           from creator c cross join lateral (select id, name from users where id = c.id limit 1) u
+           order by lower(u.name), u.id"#,
         org.0
     )
     .fetch_all(db)
