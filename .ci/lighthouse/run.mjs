@@ -94,13 +94,6 @@ try {
         }
       }
     }
-    if (process.env.KEYDESK_LIGHTHOUSE_VERBOSE) {
-      for (const audit of Object.values(last.audits)) {
-        if (audit.score !== null && audit.score < 0.9) {
-          below.push(`${name}: ${audit.id}: ${audit.displayValue ?? ''} ${JSON.stringify(audit.details?.items ?? []).slice(0, 600)}`);
-        }
-      }
-    }
   }
 } finally {
   const ended = new Promise(done => server.child.once('exit', done));
