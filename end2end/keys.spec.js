@@ -263,11 +263,11 @@ test('revoking on a later page ends on that page', async ({ open, people }) => {
   await expect(dialog(page)).toHaveCount(0);
 });
 
-test('with the keyboard alone: create, copy, revoke', async ({ open, server }) => {
+test('with the keyboard alone: create, copy, rotate, revoke', async ({ open, server }) => {
   const page = await keysPage(open, { permissions: ['clipboard-read', 'clipboard-write'] });
   const reach = async target => {
     await expect(target).toBeVisible();
-    for (let steps = 0; steps < 60; steps += 1) {
+    for (let steps = 0; steps < 80; steps += 1) {
       if (await target.evaluate(element => element === document.activeElement)) return;
       await page.keyboard.press('Tab');
     }
@@ -277,22 +277,40 @@ test('with the keyboard alone: create, copy, revoke', async ({ open, server }) =
     await reach(target);
     await page.keyboard.press('Enter');
   };
+  const copied = async () => {
+    await expect(page.getByLabel('Your new key')).toBeVisible();
+    await press(page.getByRole('button', { name: 'Copy key' }));
+    await expect(dialog(page).getByRole('status').filter({ hasText: 'Copied' })).toHaveCount(1);
+    const key = await page.evaluate(() => navigator.clipboard.readText());
+    expect((await server.whoami(key)).status).toBe(200);
+    await press(page.getByRole('button', { name: 'Done' }));
+    await expect(dialog(page)).toHaveCount(0);
+    return key;
+  };
   await press(page.getByRole('button', { name: 'Create key' }));
   await reach(name(page));
   await page.keyboard.type('Typed only');
   await press(create(page));
-  await expect(page.getByLabel('Your new key')).toBeVisible();
-  await press(page.getByRole('button', { name: 'Copy key' }));
-  await expect(dialog(page).getByRole('status').filter({ hasText: 'Copied' })).toHaveCount(1);
-  const key = await page.evaluate(() => navigator.clipboard.readText());
-  expect((await server.whoami(key)).status).toBe(200);
-  await press(page.getByRole('button', { name: 'Done' }));
-  await expect(row(page, 'Typed only')).toBeVisible();
+  const first = await copied();
+
+  await press(row(page, 'Typed only').getByRole('link'));
+  await expect(page.getByRole('heading', { level: 1, name: 'Typed only' })).toBeVisible();
+  await islands(page);
+  await press(page.getByRole('button', { name: 'Rotate', exact: true }));
+  await reach(page.getByLabel('Why'));
+  await page.keyboard.type('Leaked');
+  await expect(page.getByLabel('Why')).toHaveValue('key_compromise');
+  await press(page.getByRole('button', { name: 'Rotate key' }));
+  const second = await copied();
+  expect((await server.whoami(first)).body.code).toBe('ROTATED');
+
+  await press(page.getByRole('region', { name: 'Rotation' }).getByRole('link'));
+  await expect(page.getByRole('region', { name: 'Rotation' })).toContainText(`${second.slice(-4)}This key`);
   await islands(page);
   await press(page.getByRole('button', { name: 'Revoke Typed only' }));
   await press(dialog(page).getByRole('button', { name: 'Revoke key' }));
   await expect(dialog(page).getByRole('heading', { name: /^Revoked/ })).toBeVisible();
   await press(dialog(page).getByRole('button', { name: 'Done' }));
-  await expect(row(page, 'Typed only')).toContainText('Revoked');
-  expect((await server.whoami(key)).body.code).toBe('REVOKED');
+  await expect(page.getByRole('main')).toContainText('Revoked just now');
+  expect((await server.whoami(second)).body.code).toBe('REVOKED');
 });

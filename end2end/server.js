@@ -105,9 +105,11 @@ export class OwnServer extends Server {
   async start() {
     mkdirSync(results, { recursive: true });
     this.stdout = '';
+    // Started again, it is where it was: pages that are open go on.
+    const address = before => `127.0.0.1:${before && new URL(before).port || 0}`;
     this.child = spawn(program, ['serve'], {
       env: environment(this.data, {
-        KEYDESK_CONSOLE_ADDR: '127.0.0.1:0', KEYDESK_KEYS_ADDR: '127.0.0.1:0', RUST_LOG: 'trace', RUST_BACKTRACE: '1',
+        KEYDESK_CONSOLE_ADDR: address(this.console), KEYDESK_KEYS_ADDR: address(this.keys), RUST_LOG: 'trace', RUST_BACKTRACE: '1',
         KEYDESK_CATALOG: this.catalog,
       }),
       stdio: ['ignore', 'pipe', 'pipe'],

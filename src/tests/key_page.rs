@@ -123,6 +123,29 @@ async fn whoever_would_undo_what_somebody_else_did_meanwhile_is_told_and_may_sti
 }
 
 #[tokio::test]
+async fn an_edit_whose_answer_got_lost_is_sent_again_and_is_no_quarrel_with_oneself() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read"], "never").await;
+    let mut dee = world.developer("acme").await;
+    let seen = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("seen");
+    let change = [("name", "Mine"), ("addresses", "198.51.100.0/24")];
+    send_edit(&mut dee, &key, &seen, &change).await.is(200).says("Changed “Mine”.");
+    let again = send_edit(&mut dee, &key, &seen, &change).await;
+    again.is(200).says("“Mine” is like this already: there was nothing to change.").says("Effective on 1 of 1 node");
+    assert_eq!(world.log("acme").await.iter().filter(|line| line.starts_with("key.edit")).count(), 1);
+}
+
+#[tokio::test]
+async fn what_was_typed_into_a_list_is_text_when_it_is_shown_again() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read"], "never").await;
+    let mut dee = world.developer("acme").await;
+    let typed = "</textarea><script>1</script>&amp;";
+    let answer = edit(&mut dee, &key, &[("addresses", typed)]).await;
+    answer.is(422).says(">&lt;/textarea>&lt;script>1&lt;/script>&amp;amp;</textarea>").says_not("<script>1");
+}
+
+#[tokio::test]
 async fn a_key_is_disabled_everywhere_and_enabled_again() {
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;

@@ -53,13 +53,15 @@ pub async fn edit(
 ) -> Result<Changed, KeyError> {
     let held = editable(db, permit, id, now).await?;
     let before = &held.parts;
-    if wish.seen.as_ref().is_some_and(|seen| *seen != before.mark()) {
-        return Err(KeyError::ChangedMeanwhile);
-    }
+    let meanwhile = wish.seen.as_ref().is_some_and(|seen| *seen != before.mark());
     let after = parse(wish, &held, catalog, now).map_err(KeyError::Fields)?;
     let Some(difference) = Difference::between(before, &after) else {
-        return Ok(Changed { name: after.name, changed: false, narrows: false });
+        // Changed to just this meanwhile, perhaps by the same form, whose answer got lost: that may have narrowed it.
+        return Ok(Changed { name: after.name, changed: false, narrows: meanwhile });
     };
+    if meanwhile {
+        return Err(KeyError::ChangedMeanwhile);
+    }
     store::set_parts(db, permit.org(), id, &after).await?;
     let event = Event {
         action: "key.edit",

@@ -58,7 +58,7 @@ pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
     let text = if changed.changed {
         format!("Changed “{}”.", changed.name)
     } else {
-        format!("“{}” is as it was: there was nothing to change.", changed.name)
+        format!("“{}” is like this already: there was nothing to change.", changed.name)
     };
     console.settle(tx, changed.narrows, text, begun).await
 }
