@@ -6,7 +6,7 @@
 // million if not said.
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { get, request } from 'node:http';
+import { get, globalAgent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Server } from '../end2end/server.js';
@@ -123,6 +123,8 @@ try {
 
     const inAll = Number(process.env.KEYDESK_FIGURES_KEYS || 1_000_000);
     fill(seeded.org, inAll);
+    // Meanwhile the server has closed what was idle.
+    globalAgent.destroy();
     const many = `10,000 keys in the organization, ${inAll.toLocaleString('en')} in the database:`;
     const everything = new Server({ data });
     const of = name => everything.sql(`select k.id from api_keys k join orgs o on o.id = k.org_id where o.slug = '${seeded.org}' and k.name = '${name}' limit 1`).trim();

@@ -47,21 +47,25 @@ async fn set(world: &World, id: KeyId, change: &str) {
 #[tokio::test]
 async fn a_search_finds_a_part_of_the_name_or_the_hint_and_takes_it_literally() {
     let world = World::new().await;
-    for name in ["CI deploys", "Nightly 100%", "under_score", "undersscore"] {
+    for name in ["CI deploys", "Nightly 100%", "under_score", "undersscore", "Été à Malmö"] {
         key(&world, "acme", name, |_| ()).await;
     }
     let hint = world.key("acme", &[], "never").await.hint;
     let mut browser = world.viewer("acme").await;
     assert_eq!(names(&mut browser, "q=DEPLOY").await, ["CI deploys"]);
     assert_eq!(names(&mut browser, "q=%25").await, ["Nightly 100%"]);
+    for text in ["été", "ÉTÉ", "à mal", "MALM", "malmÖ"] {
+        let text: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        assert_eq!(names(&mut browser, &format!("q={text}")).await, ["Été à Malmö"], "{text}");
+    }
     assert_eq!(names(&mut browser, "q=r_s").await, ["under_score"]);
     for hint in [hint.clone(), hint.replace('…', "..."), hint.split('…').nth(1).unwrap().to_owned()] {
         let hint: String = form_urlencoded::byte_serialize(hint.as_bytes()).collect();
         assert_eq!(names(&mut browser, &format!("q={hint}")).await, ["Test key"]);
     }
     let none = browser.get("/keys?q=nothing+like+it").await;
-    none.says("No key matches").says("0 of 5 keys").says("Clear filters").says_not("No keys yet");
-    browser.get("/keys").await.says("5 keys").says_not("Clear filters").says_not(" of 5 keys");
+    none.says("No key matches").says("0 of 6 keys").says("Clear filters").says_not("No keys yet");
+    browser.get("/keys").await.says("6 keys").says_not("Clear filters").says_not(" of 6 keys");
     let mut other = world.owner_of("other").await;
     other.get("/keys?q=x").await.says("No keys yet").says_not("No key matches").says_not("Search keys");
 }

@@ -3,6 +3,9 @@
 //! What these statements name of a key is in the index `api_keys_list`: one organization's keys are looked at, there, and
 //! never the table from end to end (a test reads the plans). What is not in it, scopes and uses, is asked about in sets of
 //! ids: one look if a filter asks for it, none if not.
+//!
+//! Capitals and small letters of ASCII are made the same byte by byte, which takes a fraction of the time; those of other
+//! alphabets only where somebody asks for them (the … of a hint is no letter).
 
 use sqlx::PgConnection;
 use time::OffsetDateTime;
@@ -15,7 +18,10 @@ macro_rules! select_hits {
     ($verb:literal, [$($rest:literal),*], $org:expr, $filter:expr, $now:expr, $($more:expr),*) => {
         sqlx::query_scalar!(
             $verb + r#" where k.org_id = $1
-                  and ($2::text is null or strpos(lower(k.name), lower($2)) > 0 or strpos(lower(k.hint), lower($2)) > 0)
+                  and ($2::text is null or strpos(lower(k.name collate "C"), lower($2 collate "C")) > 0
+                       or strpos(lower(k.hint collate "C"), lower($2 collate "C")) > 0
+                       or octet_length(replace($2, '…', '')) <> length(replace($2, '…', ''))
+                          and strpos(lower(k.name), lower($2)) > 0)
                   and ($3::text is null or k.environment = $3)
                   and ($4::text is null or k.tier = $4)
                   and ($5::text is null or $5 = case when k.revoked_at is not null then 'revoked'
