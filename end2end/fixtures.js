@@ -42,11 +42,11 @@ export const test = base.extend({
    * Opens a page: `as` somebody, on a `server` (the shared one if not said), with any option of a browser context. No
    * page opened through it may break the policy, throw, or ask anybody else for anything.
    */
-  open: async ({ browser, server: shared, sessions }, use) => {
+  open: async ({ browser, server: shared, sessions, viewport, colorScheme }, use) => {
     const problems = [];
     const contexts = [];
     const context = async ({ server, ...options }) => {
-      const made = await browser.newContext({ baseURL: server.console, reducedMotion: 'reduce', ...options });
+      const made = await browser.newContext({ baseURL: server.console, reducedMotion: 'reduce', viewport, colorScheme, ...options });
       contexts.push(made);
       watch(made, server, problems);
       await made.addInitScript(() => {

@@ -15,6 +15,14 @@ export default defineConfig({
   forbidOnly: !!process.env.CI,
   timeout: 30_000,
   expect: { timeout: 5_000 },
+  // What people do with keys they also do on a phone, in the dark. Without JavaScript it is the same page again.
+  projects: [
+    { name: 'desk', use: { viewport: { width: 1440, height: 900 }, colorScheme: 'light' } },
+    {
+      name: 'phone', use: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
+      testMatch: /(create|key-page|keys|keys-list|members|roles|shell|support)\.spec\.js/, grepInvert: /without JavaScript|, \d+ px|at \d+ px/,
+    },
+  ],
   reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],
   use: {
     browserName: 'chromium',

@@ -29,7 +29,7 @@ use crate::{
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
-pub use confirm::confirm;
+pub use confirm::{ENDING, confirm};
 pub use edit::{Changed, Edit, disable, edit, enable};
 pub use namespace::add_namespace;
 pub use rotate::{Rotated, Rotation, extend_rotation, finish_rotation, rotate};

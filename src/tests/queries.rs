@@ -1,4 +1,4 @@
-//! The statements that each page of the console makes: as many for two hundred keys as for five, and none that reads a large
+//! The statements that each page of the console makes: as many for two hundred keys as for a dozen, and none that reads a large
 //! table from end to end.
 
 use std::{collections::BTreeMap, fmt::Write};
@@ -11,8 +11,9 @@ use crate::world::{Browser, World};
 const LARGE: [&str; 8] =
     ["api_keys", "key_last_used", "key_usage", "refusals", "audit_events", "sessions", "users", "members"];
 
-/// An organization of five keys and one of two hundred, among two hundred others that have a hundred each, and what comes
-/// with these: people, sessions, calls, refusals and history.
+/// An organization of a dozen keys (with fewer, the list also asks how far its people have come) and one of two hundred,
+/// among two hundred others that have a hundred each, and what comes with these: people, sessions, calls, refusals and
+/// history.
 async fn deployment(world: &World) {
     world.org("few").await;
     world.org("many").await;
@@ -32,7 +33,7 @@ async fn deployment(world: &World) {
             where email like '%@people.example';
         create temp table owns as
             select id as org_id, i from place, generate_series(1, 100) i
-            union all select id, i from orgs, generate_series(1, 5) i where slug = 'few'
+            union all select id, i from orgs, generate_series(1, 12) i where slug = 'few'
             union all select id, i from orgs, generate_series(1, 200) i where slug = 'many';
         insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, created_by, created_at)
             select overlay(gen_random_uuid()::text placing '0190' from 1 for 4)::uuid, org_id,
@@ -154,7 +155,7 @@ async fn no_page_asks_more_for_more_keys_and_none_reads_a_large_table_from_end_t
         let path_of = async |org: &str| path.replace("{id}", &id_of_a_key(&world, org).await);
         let of_few = of_visit(&world, &mut few, &path_of("few").await).await;
         let of_many = of_visit(&world, &mut many, &path_of("many").await).await;
-        assert_eq!(of_few, of_many, "{path}: five keys, and two hundred");
+        assert_eq!(of_few, of_many, "{path}: a dozen keys, and two hundred");
         writeln!(told, "{path}: {}", of_few.values().sum::<i64>()).unwrap();
         for (statement, times) in &of_few {
             assert!(*times <= 3, "{path} makes one {times} times: {statement}");

@@ -4,11 +4,14 @@
 use leptos::prelude::*;
 
 use super::{FieldNote, FormProblem, snippets::snippets};
-use crate::console_plane::model::{IssuedKey, Refill};
+use crate::{
+    console_plane::model::{IssuedKey, Refill},
+    keys::lifecycle::ENDING,
+};
 
 /// `title` is the id of its heading.
 pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
-    let ending: String = key.hint.chars().rev().take(4).collect::<Vec<_>>().into_iter().rev().collect();
+    let ending: String = key.hint.chars().rev().take(ENDING).collect::<Vec<_>>().into_iter().rev().collect();
     let pattern = (!ending.is_empty()).then_some(ending);
     view! {
         <h2 id=title.to_owned()>"“" <span data-fill="name">{key.name.clone()}</span> "” is ready"</h2>
@@ -37,6 +40,8 @@ pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
 /// Where a key's last four characters are typed: whoever can type them has it before their eyes somewhere else. With a
 /// `pattern`, the browser holds back what does not match, so that a slip does not cost the page that shows the key.
 pub fn ending_field(pattern: Option<String>, refill: Refill) -> AnyView {
+    // A whole key that was pasted here is not shown again.
+    let typed = refill.value("ending").filter(|typed| typed.chars().count() <= ENDING);
     view! {
         <div class="field">
             <label for="ending">"Its last four characters"</label>
@@ -44,11 +49,11 @@ pub fn ending_field(pattern: Option<String>, refill: Refill) -> AnyView {
                 id="ending"
                 name="ending"
                 class="input mono"
-                maxlength="4"
+                maxlength=ENDING.to_string()
                 required
                 pattern=pattern
                 title="The last four characters of the key"
-                value=refill.value("ending")
+                value=typed
                 autocomplete="off"
                 autocapitalize="off"
                 spellcheck="false"
