@@ -14,9 +14,9 @@ function fresh(server) {
   return { person, secret, id, hint: `${secret.slice(0, 12)}…${secret.slice(-4)}` };
 }
 
-/** How often something was done in an organization. */
+/** How often something was done in an organization; that there was nothing left to do is noted too, and is not counted. */
 const times = (server, { person }, action) => Number(server.sql(`select count(*) from audit_events e join orgs o on o.id = e.chain
-  where o.slug = '${person.org}' and e.action = '${action}'`));
+  where o.slug = '${person.org}' and e.action = '${action}' and e.summary not like '% (0)'`));
 
 /** How many keys an organization has. */
 const keysOf = (server, { person }) => Number(server.sql(`select count(*) from api_keys k join orgs o on o.id = k.org_id where o.slug = '${person.org}'`));
