@@ -19,6 +19,16 @@ function four(server) {
 let person, keys;
 test.beforeAll(({ server }) => { ({ person, keys } = four(server)); });
 
+const nameHead = page => page.getByRole('columnheader', { name: 'Name' });
+
+/** By the column's head; on a phone there is none, but the same orders are in a list. */
+async function byName(page, order) {
+  if (await nameHead(page).isVisible()) return nameHead(page).getByRole('link').click();
+  await page.getByLabel('Sort by').selectOption(order);
+  await apply(page);
+  await page.waitForURL(/sort=/);
+}
+
 for (const javaScriptEnabled of [true, false]) {
   test.describe(javaScriptEnabled ? 'with JavaScript' : 'without JavaScript', () => {
     test('search, filter and sort are in the address: reload and the back button keep them', async ({ open, server }) => {
@@ -39,10 +49,11 @@ for (const javaScriptEnabled of [true, false]) {
       await page.goBack();
       await expect(page.getByText('2 of 4 keys', { exact: true })).toBeVisible();
       await expect(search(page)).toHaveValue('ta');
-      await page.getByRole('columnheader', { name: 'Name' }).getByRole('link').click();
+      await expect(page.getByLabel('Env', { exact: true })).toHaveValue('');
+      await byName(page, 'Name, A to Z');
       expect(await names(page)).toEqual(['Beta', 'Delta']);
-      await expect(page.getByRole('columnheader', { name: 'Name' })).toHaveAttribute('aria-sort', 'ascending');
-      await page.getByRole('columnheader', { name: 'Name' }).getByRole('link').click();
+      if (await nameHead(page).isVisible()) await expect(nameHead(page)).toHaveAttribute('aria-sort', 'ascending');
+      await byName(page, 'Name, Z to A');
       expect(await names(page)).toEqual(['Delta', 'Beta']);
       await page.getByRole('link', { name: 'Clear filters' }).click();
       await expect(page).toHaveURL('/keys?sort=-name');

@@ -198,7 +198,8 @@ fn filters(model: &KeysPageModel) -> AnyView {
     });
     let orders = ORDERS.into_iter().map(|(value, label)| choice(value, label, "")).collect();
     view! {
-        <form method="get" action="/keys" role="search" class="card filters">
+        // On the way back browsers would fill in what was chosen last, beside a list that is of something else.
+        <form method="get" action="/keys" role="search" class="card filters" autocomplete="off">
             <div class="field find-text">
                 <label for="filter-q">"Search keys"</label>
                 <input
