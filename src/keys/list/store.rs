@@ -15,9 +15,9 @@ use crate::{accounts::UserId, keys::model::KeyId, orgs::OrgId};
 
 /// A statement about the keys that a filter lets through.
 macro_rules! select_hits {
-    ($verb:literal, [$($rest:literal),*], $org:expr, $filter:expr, $now:expr, $($more:expr),*) => {
-        sqlx::query_scalar!(
-            $verb + r#" where k.org_id = $1
+    ($query:ident, [$first:literal, $($verb:literal),*], [$($rest:literal),*], $org:expr, $filter:expr, $now:expr, $($more:expr),*) => {
+        sqlx::$query!(
+            $first $(+ $verb)* + r#" where k.org_id = $1
                   and ($2::text is null or strpos(lower(k.name collate "C"), lower($2 collate "C")) > 0
                        or strpos(lower(k.hint collate "C"), lower($2 collate "C")) > 0
                        or octet_length(replace($2, '…', '')) <> length(replace($2, '…', ''))
@@ -48,12 +48,32 @@ macro_rules! select_hits {
     };
 }
 
-/// How many keys of an organization a filter lets through.
-pub async fn count(db: &mut PgConnection, org: OrgId, filter: &Filter, now: OffsetDateTime) -> sqlx::Result<i64> {
-    select_hits!(r#"select count(*) as "hits!" from api_keys k"#, [], org, filter, now,).fetch_one(db).await
+/// Hands `$by` what an order needs besides `k.id from api_keys k`, columns and tables, and the order itself. Ids sort by
+/// creation.
+macro_rules! in_order {
+    ($order:expr, $by:ident) => {
+        match ($order.by, $order.descending) {
+            (Column::Created, true) => $by!("", "", "k.id desc"),
+            (Column::Created, false) => $by!("", "", "k.id"),
+            (Column::Name, true) => $by!(", k.name", "", "lower(k.name) desc, k.id desc"),
+            (Column::Name, false) => $by!(", k.name", "", "lower(k.name), k.id"),
+            (Column::LastUsed, true) => $by!(
+                ", used_at",
+                " left join key_last_used l on l.key_id = k.id and l.org_id = k.org_id",
+                "used_at desc nulls last, k.id desc"
+            ),
+            (Column::LastUsed, false) => $by!(
+                ", used_at",
+                " left join key_last_used l on l.key_id = k.id and l.org_id = k.org_id",
+                "used_at nulls last, k.id"
+            ),
+            (Column::Expires, true) => $by!(", k.expires_at", "", "k.expires_at desc nulls last, k.id desc"),
+            (Column::Expires, false) => $by!(", k.expires_at", "", "k.expires_at nulls last, k.id"),
+        }
+    };
 }
 
-/// The ids of a page of them, in order.
+/// The ids of a page of them, in order. It reads no further than that page where the order is an index's.
 pub async fn page(
     db: &mut PgConnection,
     org: OrgId,
@@ -64,35 +84,57 @@ pub async fn page(
     limit: i64,
 ) -> sqlx::Result<Vec<KeyId>> {
     macro_rules! by {
-        ($order:literal) => {
-            by!("select k.id from api_keys k", $order)
-        };
-        ($from:literal, $order:literal) => {
-            select_hits!($from, ["order by ", $order, " offset $10 limit $11"], org, filter, now, offset, limit)
-                .fetch_all(db)
-                .await?
-        };
-    }
-    macro_rules! by_use {
-        ($order:literal) => {
-            by!(
-                "select k.id from api_keys k left join key_last_used l on l.key_id = k.id and l.org_id = k.org_id",
-                $order
+        ($columns:literal, $tables:literal, $order:literal) => {
+            select_hits!(
+                query_scalar,
+                ["select k.id from api_keys k", $tables],
+                ["order by ", $order, " offset $10 limit $11"],
+                org,
+                filter,
+                now,
+                offset,
+                limit
             )
+            .fetch_all(db)
+            .await?
         };
     }
-    let ids = match (order.by, order.descending) {
-        // Ids sort by creation.
-        (Column::Created, true) => by!("k.id desc"),
-        (Column::Created, false) => by!("k.id"),
-        (Column::Name, true) => by!("lower(k.name) desc, k.id desc"),
-        (Column::Name, false) => by!("lower(k.name), k.id"),
-        (Column::LastUsed, true) => by_use!("l.used_at desc nulls last, k.id desc"),
-        (Column::LastUsed, false) => by_use!("l.used_at nulls last, k.id"),
-        (Column::Expires, true) => by!("k.expires_at desc nulls last, k.id desc"),
-        (Column::Expires, false) => by!("k.expires_at nulls last, k.id"),
-    };
-    Ok(ids.into_iter().map(KeyId).collect())
+    Ok(in_order!(order, by).into_iter().map(KeyId).collect())
+}
+
+/// The same, and how many keys the filter lets through. They are looked at once for both.
+pub async fn page_and_count(
+    db: &mut PgConnection,
+    org: OrgId,
+    filter: &Filter,
+    order: Order,
+    now: OffsetDateTime,
+    offset: i64,
+    limit: i64,
+) -> sqlx::Result<(Vec<KeyId>, i64)> {
+    macro_rules! by {
+        ($columns:literal, $tables:literal, $order:literal) => {{
+            let found = select_hits!(
+                query,
+                ["with hits as materialized (select k.id", $columns, " from api_keys k", $tables],
+                [
+                    ") select (select count(*) from hits) as \"hits!\", array(select k.id from hits k order by ",
+                    $order,
+                    " offset $10 limit $11) as \"ids!\""
+                ],
+                org,
+                filter,
+                now,
+                offset,
+                limit
+            )
+            .fetch_one(db)
+            .await?;
+            (found.ids, found.hits)
+        }};
+    }
+    let (ids, hits) = in_order!(order, by);
+    Ok((ids.into_iter().map(KeyId).collect(), hits))
 }
 
 /// Everybody who made a key of an organization, by name. Walks from one creator to the next, not over their keys; and people

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use time::Duration;
+use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
 
 use super::view::{self, ListView};
 use crate::{
@@ -22,7 +23,7 @@ use crate::{
         store,
     },
     orgs::{
-        Action,
+        Action, OrgId,
         permit::{RevokeKey, ViewKeys},
     },
     usage,
@@ -87,13 +88,15 @@ pub async fn list(
     let creators = creators(list::store::creators(&mut tx, org).await?);
     // Somebody who never made a key here is nobody to ask for.
     view.filter.creator = view.filter.creator.filter(|id| creators.iter().any(|c| c.value == view::creator_word(*id)));
-    let hits = if view.is_filtered() { list::store::count(&mut tx, org, &view.filter, now).await? } else { total };
-    let [total, revocable, hits] = [total, revocable, hits].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let [total, revocable] = [total, revocable].map(|count| u32::try_from(count).unwrap_or(u32::MAX));
+    let (mut ids, hits) = looked_at(&mut tx, org, &view, total, now).await?;
     let pages = hits.div_ceil(PER_PAGE).max(1);
     // Past the end is the last page: keys may have gone since the link was made.
-    view.page = view.page.clamp(1, pages);
-    let offset = i64::from((view.page - 1) * PER_PAGE);
-    let ids = list::store::page(&mut tx, org, &view.filter, view.order, now, offset, i64::from(PER_PAGE)).await?;
+    if view.page > pages {
+        view.page = pages;
+        ids = looked_at(&mut tx, org, &view, total, now).await?.0;
+    }
+    view.page = view.page.max(1);
     let rows = store::these(&mut tx, org, &ids).await?;
     let role = entry.who.role;
     let (may_create, may_revoke) = (role.may(Action::IssueKey), role.may(Action::RevokeKey));
@@ -133,6 +136,23 @@ pub async fn list(
     })
 }
 
+/// The ids of the page that is looked at, and how many keys there are on all of them; `total` if nothing is left out.
+async fn looked_at(
+    db: &mut PgConnection,
+    org: OrgId,
+    view: &ListView,
+    total: u32,
+    now: OffsetDateTime,
+) -> Result<(Vec<KeyId>, u32), ConsoleError> {
+    let (offset, limit) = (i64::from(view.page.saturating_sub(1)) * i64::from(PER_PAGE), i64::from(PER_PAGE));
+    if view.is_filtered() {
+        let (ids, hits) = list::store::page_and_count(db, org, &view.filter, view.order, now, offset, limit).await?;
+        Ok((ids, u32::try_from(hits).unwrap_or(u32::MAX)))
+    } else {
+        Ok((list::store::page(db, org, &view.filter, view.order, now, offset, limit).await?, total))
+    }
+}
+
 fn creators(people: Vec<(crate::accounts::UserId, String)>) -> Vec<Choice> {
     let people = people.into_iter().map(|(user, name)| choice(&view::creator_word(Creator::Person(user)), &name, ""));
     people.chain([choice(&view::creator_word(Creator::Operator), "Operator", "")]).collect()
@@ -160,8 +180,7 @@ pub async fn preview(
     let now = console.clock.now();
     let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
     let ids = if chosen.is_empty() && all {
-        let offset = i64::from(view.page.saturating_sub(1)) * i64::from(PER_PAGE);
-        list::store::page(&mut tx, org, &view.filter, view.order, now, offset, i64::from(PER_PAGE)).await?
+        looked_at(&mut tx, org, &view, 0, now).await?.0
     } else {
         chosen.iter().copied().collect()
     };
