@@ -119,7 +119,7 @@ try {
       total += file.bytes;
       row(`${kind}, ${file.encoding}`, kB(file.bytes));
     }
-    row('wasm + JS + CSS, compressed', kB(total), '≤ 150 kB');
+    row('wasm + JS + CSS, compressed', kB(total), '≤ 120 kB');
 
     const inAll = Number(process.env.KEYDESK_FIGURES_KEYS || 1_000_000);
     fill(seeded.org, inAll);
