@@ -119,11 +119,18 @@ pub fn SelectField(
 
 /// The line under a field: its hint, or what was wrong. The browser half writes here too.
 #[component]
-pub fn FieldNote(name: &'static str, hint: &'static str, refill: Refill) -> impl IntoView {
+pub fn FieldNote(
+    name: &'static str,
+    hint: &'static str,
+    refill: Refill,
+    /// The field's, if it is not its name.
+    #[prop(optional)]
+    id: Option<&'static str>,
+) -> impl IntoView {
     let error = refill.field_error(name);
     let wrong = error.is_some();
     view! {
-        <p id=format!("{name}-note") class="field-note" class:wrong=wrong data-note=name data-hint=hint>
+        <p id=format!("{}-note", id.unwrap_or(name)) class="field-note" class:wrong=wrong data-note=name data-hint=hint>
             {error.unwrap_or_else(|| hint.to_owned())}
         </p>
     }

@@ -28,7 +28,7 @@ pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
         <form method="post" action="/console/fn/keys/confirm" class="confirm">
             <FormProblem refill=Refill::default() fields=&["ending"] />
             <input type="hidden" name="key_id" value=key.id.clone() data-fill="id" />
-            {ending_field(pattern, Refill::default())}
+            {ending_field("issued-ending", pattern, Refill::default())}
             <button class="button" data-pending="Confirming…">
                 "I have stored it"
             </button>
@@ -39,14 +39,14 @@ pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
 
 /// Where a key's last four characters are typed: whoever can type them has it before their eyes somewhere else. With a
 /// `pattern`, the browser holds back what does not match, so that a slip does not cost the page that shows the key.
-pub fn ending_field(pattern: Option<String>, refill: Refill) -> AnyView {
+pub fn ending_field(id: &'static str, pattern: Option<String>, refill: Refill) -> AnyView {
     // A whole key that was pasted here is not shown again.
     let typed = refill.value("ending").filter(|typed| typed.chars().count() <= ENDING);
     view! {
         <div class="field">
-            <label for="ending">"Its last four characters"</label>
+            <label for=id>"Its last four characters"</label>
             <input
-                id="ending"
+                id=id
                 name="ending"
                 class="input mono"
                 maxlength=ENDING.to_string()
@@ -57,10 +57,10 @@ pub fn ending_field(pattern: Option<String>, refill: Refill) -> AnyView {
                 autocomplete="off"
                 autocapitalize="off"
                 spellcheck="false"
-                aria-describedby="ending-note"
+                aria-describedby=format!("{id}-note")
                 aria-invalid=refill.field_error("ending").map(|_| "true")
             />
-            <FieldNote name="ending" hint="As you stored it. Then nobody has to wonder whether it got lost." refill />
+            <FieldNote name="ending" hint="As you stored it. Then nobody has to wonder whether it got lost." refill id />
         </div>
     }
     .into_any()

@@ -157,7 +157,7 @@ fn unconfirmed(key_id: String, refill: Refill) -> impl IntoView {
             </p>
             <form method="post" action="/console/fn/keys/confirm" class="confirm" novalidate>
                 <input type="hidden" name="key_id" value=key_id />
-                {ending_field(None, refill)}
+                {ending_field("ending", None, refill)}
                 <button class="button">"I have stored it"</button>
             </form>
         </section>
