@@ -20,7 +20,7 @@ export default defineConfig({
     { name: 'desk', use: { viewport: { width: 1440, height: 900 }, colorScheme: 'light' } },
     {
       name: 'phone', use: { viewport: { width: 390, height: 844 }, colorScheme: 'dark' },
-      testMatch: /(create|key-page|keys|keys-list|members|roles|shell|support)\.spec\.js/, grepInvert: /without JavaScript|, \d+ px|at \d+ px/,
+      testMatch: /(create|key-page|keys|keys-list|members|shell|support)\.spec\.js/, grepInvert: /without JavaScript|, \d+ px|at \d+ px/,
     },
   ],
   reporter: [['list'], ['json', { outputFile: 'test-results/results.json' }]],
