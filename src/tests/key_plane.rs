@@ -189,6 +189,18 @@ async fn two_credentials_that_differ_are_400_in_any_order() {
     world.program().with("x-api-key", &a).bearer(&a).get("/v1/whoami").await.is(200);
 }
 
+/// Hundreds of calls on a busy machine may outlast a lease. That the node may not say anything then is no answer to the
+/// credential: it is asked again until there is one, but not forever.
+async fn answered(ask: impl AsyncFn() -> Answer) -> Answer {
+    let begun = std::time::Instant::now();
+    loop {
+        let answer = ask().await;
+        if answer.status != 503 || begun.elapsed().as_secs() >= 20 {
+            return answer;
+        }
+    }
+}
+
 #[tokio::test]
 async fn hostile_credentials_are_never_accepted_and_never_an_error_of_ours() {
     let world = World::new().await;
@@ -228,14 +240,16 @@ async fn hostile_credentials_are_never_accepted_and_never_an_error_of_ours() {
     assert!(hostile.len() > 100);
     service.post("/v1/keys/verify", &json!({ "key": "k".repeat(1 << 20) })).await.is(413);
     for credential in &hostile {
-        let answer = service.post("/v1/keys/verify", &json!({ "key": credential })).await;
+        let answer = answered(async || service.post("/v1/keys/verify", &json!({ "key": credential })).await).await;
         answer.is(200);
         assert_eq!(answer.json()["valid"], false, "{credential:?}");
         if http::HeaderValue::from_str(credential).is_ok() {
-            let answer = world.program().with("x-api-key", credential).get("/v1/whoami").await;
+            let program = world.program().with("x-api-key", credential);
+            let answer = answered(async || program.get("/v1/whoami").await).await;
             assert_eq!(answer.status, 401, "{credential:?}");
             // The same through the other header; but for what HTTP strips around a value, and for none at all.
-            let bearer = world.program().bearer(credential).get("/v1/whoami").await;
+            let program = world.program().bearer(credential);
+            let bearer = answered(async || program.get("/v1/whoami").await).await;
             assert_eq!(bearer.json()["code"], answer.json()["code"], "{credential:?}");
             // So that one address is not told to slow down.
             world.clock.advance(Duration::SECOND * 3);
