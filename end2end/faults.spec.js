@@ -4,7 +4,7 @@ import { expect, islands, ownServer, row, test } from './fixtures.js';
 import { word } from './server.js';
 
 const dialog = page => page.getByRole('dialog');
-const NOT_SURE = /could not reach .* or the answer got lost\. .* before you try again\./;
+const NOT_SURE = /could not reach .* or the answer got lost\. Try again: .* not done twice\./;
 
 /** Somebody with a key of their own, and what it takes to look at it. */
 function fresh(server) {
@@ -204,6 +204,22 @@ for (const [name, flow] of Object.entries(FLOWS)) {
     await expect(dialog(page)).toHaveCount(0);
   });
 }
+
+test('an answer that got lost: the page behind the dialog is drawn again, as it is now, and as far back as it looked', async ({ open, people, server }) => {
+  const { key, page, send } = await begin(open, people, server, {
+    ...FLOWS['rotating a key'], at: key => `/keys/${key.id}?usage=7d`,
+  });
+  await page.route('**/console/fn/keys/rotate', async route => {
+    await route.fetch();
+    await route.abort();
+  });
+  await send.click();
+  await expect(dialog(page).getByRole('alert')).toContainText(NOT_SURE);
+  await dialog(page).getByRole('link', { name: 'Cancel' }).click();
+  await expect(page.getByRole('heading', { name: 'Rotation' })).toBeVisible();
+  await expect(page).toHaveURL(`/keys/${key.id}?usage=7d`);
+  await expect(page.getByRole('link', { name: '7 days' })).toHaveAttribute('aria-current', 'true');
+});
 
 test.describe('a server that dies with a request in its hands', () => {
   const own = ownServer('faults');

@@ -59,7 +59,8 @@ impl ConsoleError {
             | Self::NotFound { message }
             | Self::Conflict { message } => Some(message.clone()),
             Self::Unavailable => Some(
-                "The server could not reach its database, or the answer got lost. Check the list before you try again."
+                "The server could not reach its database, or the answer got lost. Try again: what was done already is not \
+                 done twice."
                     .to_owned(),
             ),
         }

@@ -77,6 +77,37 @@ async fn calls_are_shown_over_a_day_a_week_and_a_month_by_caller_and_by_verdict(
 }
 
 #[tokio::test]
+async fn forms_are_answered_as_far_back_as_their_page_looked() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read"], "never").await;
+    let mut olga = world.owner_of("acme").await;
+    let id = key.id.to_string();
+    let back = format!("/keys/{id}?usage=7d");
+    let shows_a_week = "?usage=7d\" aria-current=\"true\"";
+    let page = look(&mut olga, &key, "?usage=7d").await;
+    page.is(200).says(shows_a_week);
+    // Every form of the page says where it was sent from.
+    let forms: Vec<_> = page.body.split("<form method=\"post\" action=\"/console/fn/keys/").skip(1).collect();
+    assert!(forms.len() >= 5, "{forms:#?}");
+    // But for the one that a new key is shown with, whichever that will be.
+    for form in forms.into_iter().filter(|form| !form.contains("data-fill=\"id\"")) {
+        let form = form.split("</form>").next().unwrap();
+        assert!(form.contains(&format!("name=\"back\" value=\"{back}\"")), "{form}");
+    }
+    for (name, form, status) in [
+        ("disable", vec![], 200),
+        ("enable", vec![], 200),
+        ("rotate", vec![("form_id", "0192f0c1-0000-7000-8000-000000000001"), ("window", "7d"), ("why", "")], 422),
+        ("confirm", vec![("ending", "")], 422),
+        ("revoke", vec![("reason", "other")], 200),
+    ] {
+        let form = [vec![("key_id", id.as_str()), ("back", &back)], form].concat();
+        let page = olga.post(&format!("/console/fn/keys/{name}"), &form).await;
+        page.is(status).says(shows_a_week);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_request_is_explained_gate_by_gate_with_what_to_do() {
     let world = World::new().await;
     let key = world.key_from("acme", &["10.0.0.0/8"], &["default"]).await;

@@ -32,8 +32,8 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
         Ok(Done::Changed(change)) => {
             let notice = Notice::from(change);
             if back.starts_with("/keys/") {
-                return one::routes::draw(visit, StatusCode::OK, &sent.value("key_id"), Panel::Closed, Some(notice))
-                    .await;
+                let (id, looks) = one::routes::sent_from(sent);
+                return one::routes::draw(visit, StatusCode::OK, &id, Panel::Closed, &looks, Some(notice)).await;
             }
             draw_list(visit, StatusCode::OK, view, Ask::Nothing, Some(notice)).await
         }

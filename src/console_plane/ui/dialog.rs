@@ -20,7 +20,7 @@ pub fn DialogIsland() -> impl IntoView {
     Effect::new(move || {
         let around = marker.get().and_then(|marker| marker.closest("dialog").ok().flatten());
         if let Some(node) = around.and_then(|dialog| dialog.dyn_into().ok()) {
-            Dialog { node, pending: Rc::default() }.listen();
+            Dialog { node, pending: Rc::default(), unsure: Rc::default() }.listen();
         }
     });
     view! { <span node_ref=marker hidden></span> }
@@ -30,6 +30,8 @@ pub fn DialogIsland() -> impl IntoView {
 struct Dialog {
     node: HtmlDialogElement,
     pending: Rc<Cell<bool>>,
+    /// It may have been done, and nobody knows.
+    unsure: Rc<Cell<bool>>,
 }
 
 type Handler = fn(&Dialog, &Event);
@@ -122,6 +124,9 @@ impl Dialog {
     }
 
     fn refused(&self, error: &ConsoleError) {
+        if *error == ConsoleError::Unavailable {
+            self.unsure.set(true);
+        }
         show_problem(&self.node, Some(error));
         self.show_modal();
         focus(&self.node, "[aria-invalid=true], [data-pending]");
@@ -146,12 +151,13 @@ impl Dialog {
         }
     }
 
-    /// Forgets what was typed and answered; after an answer the page is out of date, so it is drawn again.
+    /// Forgets what was typed and answered. After an answer, or one that got lost, the page may be out of date, so it is
+    /// drawn again.
     fn closed(&self, _: &Event) {
         if self.pending.get() {
             return;
         }
-        if self.answer().is_some() {
+        if self.answer().is_some() || self.unsure.get() {
             self.forget();
             // It throws only for an address that is none.
             let _ = window().location().assign(&self.node.get_attribute("data-back").unwrap_or_default());

@@ -40,6 +40,7 @@ pub fn EditDialog(
                 <h2 id="edit-title">"Edit key"</h2>
                 <FormProblem refill=refill.clone() fields=EDIT_FIELDS />
                 <input type="hidden" name="key_id" value=key_id />
+                <input type="hidden" name="back" value=back.clone() />
                 <input type="hidden" name="seen" value=refill.value("seen") />
                 <div class="field meanwhile">
                     <div class="check">
@@ -113,6 +114,7 @@ pub fn RotateDialog(
                 <FormProblem refill=refill.clone() fields=&["window", "why"] />
                 <input type="hidden" name="form_id" value=form_id />
                 <input type="hidden" name="key_id" value=key_id />
+                <input type="hidden" name="back" value=back.clone() />
                 <div class="field-pair">
                     <SelectField name="window" label="The old key goes on for" choices=windows refill=refill.clone() />
                     <SelectField name="why" label="Why" choices=reasons refill />

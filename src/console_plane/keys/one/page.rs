@@ -27,27 +27,29 @@ const SCRIPT: &str = include_str!("page.js");
 #[component]
 pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
     let key = model.key.clone();
+    let span = model.usage.span;
     let here = format!("/keys/{}", key.id);
+    // Where dialogs and forms come back to: how far back one looked is kept.
+    let back = span.of(&here);
     let facts = facts(&model);
     let asked = model.revoke_open.then(|| (target_of(&key), Refill::default()));
-    let actions = actions(&key, &here, model.edit.is_some(), model.rotate.is_some(), model.may_revoke);
+    let actions = actions(&key, &here, &back, model.edit.is_some(), model.rotate.is_some(), model.may_revoke);
     let edit =
-        model.edit.map(|edit| view! { <EditDialog key_id=key.id.clone() model=edit back=here.clone() /> }.into_any());
+        model.edit.map(|edit| view! { <EditDialog key_id=key.id.clone() model=edit back=back.clone() /> }.into_any());
     let rotate = model.rotate.map(|rotate| {
-        view! { <RotateDialog key_id=key.id.clone() name=key.name.clone() model=rotate back=here.clone() /> }.into_any()
+        view! { <RotateDialog key_id=key.id.clone() name=key.name.clone() model=rotate back=back.clone() /> }.into_any()
     });
     let rotation = model.rotation.map(|rotation| {
-        view! { <RotationSection model=rotation key_id=key.id.clone() back=here.clone() /> }.into_any()
+        view! { <RotationSection model=rotation key_id=key.id.clone() back=back.clone() /> }.into_any()
     });
-    let span = model.usage.span;
     let usage = view! { <UsageSection model=model.usage here=here.clone() /> }.into_any();
-    let refused = view! { <RefusedSection model=model.refused here=here.clone() span /> }.into_any();
+    let refused = view! { <RefusedSection model=model.refused here span /> }.into_any();
     let said = view! {
         <NoticeLine notice=model.notice />
         {model.problem.map(|problem| view! { <p class="callout note warn" role="alert">{problem}</p> })}
         {model.unused_days.map(unused)}
-        {model.unconfirmed.map(|refill| unconfirmed(key.id.clone(), refill).into_any())}
-        {model.issued.map(|key| issued_panel(key, here.clone()))}
+        {model.unconfirmed.map(|refill| unconfirmed(key.id.clone(), back.clone(), refill).into_any())}
+        {model.issued.map(|key| issued_panel(key, back.clone()))}
     }
     .into_any();
     view! {
@@ -58,7 +60,7 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
         {said}
         {edit}
         {rotate}
-        {model.may_revoke.then(|| revoke_dialog(asked, here).into_any())}
+        {model.may_revoke.then(|| revoke_dialog(asked, back).into_any())}
         {facts}
         {rotation}
         {usage}
@@ -103,8 +105,15 @@ fn history(rows: Vec<AuditRow>) -> impl IntoView {
 }
 
 /// What can be done with the key.
-fn actions(key: &KeyRow, here: &str, may_edit: bool, may_rotate: bool, may_revoke: bool) -> impl IntoView + use<> {
-    let (id, back) = (key.id.clone(), here.to_owned());
+fn actions(
+    key: &KeyRow,
+    here: &str,
+    back: &str,
+    may_edit: bool,
+    may_rotate: bool,
+    may_revoke: bool,
+) -> impl IntoView + use<> {
+    let (id, back) = (key.id.clone(), back.to_owned());
     let rotate = may_rotate.then(|| {
         view! {
             <form method="get" action=here.to_owned()>
@@ -148,7 +157,7 @@ fn unused(days: i64) -> impl IntoView {
 }
 
 /// A key that may have got lost before anybody stored it.
-fn unconfirmed(key_id: String, refill: Refill) -> impl IntoView {
+fn unconfirmed(key_id: String, back: String, refill: Refill) -> impl IntoView {
     view! {
         <section class="card confirm-card" aria-labelledby="confirm-title">
             <h2 id="confirm-title">"Is this key stored somewhere?"</h2>
@@ -157,6 +166,7 @@ fn unconfirmed(key_id: String, refill: Refill) -> impl IntoView {
             </p>
             <form method="post" action="/console/fn/keys/confirm" class="confirm" novalidate>
                 <input type="hidden" name="key_id" value=key_id />
+                <input type="hidden" name="back" value=back />
                 {ending_field("ending", None, refill)}
                 <button class="button">"I have stored it"</button>
             </form>

@@ -51,34 +51,32 @@ pub async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<Show
         (.., Some(_)) => Panel::Finish(Refill::default()),
         _ => Panel::Closed,
     };
-    match draw_looking(&visit, StatusCode::OK, &id, panel, looks, None).await {
+    match draw(&visit, StatusCode::OK, &id, panel, &looks, None).await {
         Ok(response) => response,
         Err(error) => draw::refusal(&visit, &error, &format!("/keys/{id}")).await,
     }
 }
 
-/// The page as it is when nothing in particular is looked at.
+/// The page that a form was sent from: its key, and how far back it looked.
+pub fn sent_from(sent: &Sent) -> (String, Looks) {
+    let back = sent.value("back");
+    // A rotation is ended from the page of either key.
+    let Some(page) = back.strip_prefix("/keys/") else { return (sent.value("key_id"), Looks::default()) };
+    let (id, span) = page.split_once("?usage=").unwrap_or((page, ""));
+    (id.to_owned(), Looks { span: Span::parse(span), request: None })
+}
+
 pub async fn draw(
     visit: &Visit,
     status: StatusCode,
     id: &str,
     panel: Panel,
-    notice: Option<Notice>,
-) -> Result<Response, ConsoleError> {
-    draw_looking(visit, status, id, panel, Looks::default(), notice).await
-}
-
-async fn draw_looking(
-    visit: &Visit,
-    status: StatusCode,
-    id: &str,
-    panel: Panel,
-    looks: Looks,
+    looks: &Looks,
     notice: Option<Notice>,
 ) -> Result<Response, ConsoleError> {
     let entry: Entry<ViewKeys> = visit.clone().enter().await?;
     let model = match id.parse::<KeyId>() {
-        Ok(id) => load::page(&entry, id, panel, &looks, notice).await?,
+        Ok(id) => load::page(&entry, id, panel, looks, notice).await?,
         Err(_) => None,
     };
     let Some(model) = model else { return Ok(draw::not_found(visit).await) };
@@ -87,12 +85,10 @@ async fn draw_looking(
 }
 
 pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
-    let back = sent.value("back");
-    // A rotation is ended from the page of either key.
-    let id = back.strip_prefix("/keys/").map_or_else(|| sent.value("key_id"), str::to_owned);
+    let (id, looks) = sent_from(sent);
     match outcome {
-        Ok(Done::Changed(change)) => draw(visit, StatusCode::OK, &id, Panel::Closed, Some(change.into())).await,
-        Ok(Done::Key(key)) => draw(visit, StatusCode::OK, &id, Panel::Issued(key), None).await,
+        Ok(Done::Changed(change)) => draw(visit, StatusCode::OK, &id, Panel::Closed, &looks, Some(change.into())).await,
+        Ok(Done::Key(key)) => draw(visit, StatusCode::OK, &id, Panel::Issued(key), &looks, None).await,
         Ok(_) => Err(ConsoleError::Unavailable),
         Err(error @ (ConsoleError::NotFound { .. } | ConsoleError::Unavailable)) => Err(error),
         Err(error) => {
@@ -105,7 +101,7 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
                 "keys/confirm" => Panel::Confirm(refill),
                 _ => Panel::Refused(refill),
             };
-            draw(visit, status, &id, panel, None).await
+            draw(visit, status, &id, panel, &looks, None).await
         }
     }
 }

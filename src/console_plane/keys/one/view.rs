@@ -108,6 +108,11 @@ impl Span {
         }
     }
 
+    /// A page's address that says so.
+    pub fn of(self, page: &str) -> String {
+        if self == Self::default() { page.to_owned() } else { format!("{page}?usage={}", self.as_str()) }
+    }
+
     pub fn label(self) -> &'static str {
         match self {
             Self::Day => "24 hours",
