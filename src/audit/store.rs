@@ -79,6 +79,36 @@ pub async fn of_subject(db: &mut PgConnection, chain: Chain, subject: &str, limi
     .await
 }
 
+/// What a chain knows of one thing, newest first: the rows of its own subject, and those rows of some others whose details
+/// name it by its id.
+pub async fn naming(
+    db: &mut PgConnection,
+    chain: Chain,
+    subject: &str,
+    others: &[String],
+    id: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(
+        Row,
+        r#"select chain as "chain!", seq as "seq!", at as "at!", actor_kind as "actor_kind!", actor_id as "actor_id?",
+                  actor_name as "actor_name!", action as "action!", subject as "subject!", summary as "summary!",
+                  details as "details!", refused as "refused!", address as "address!", agent as "agent!",
+                  request_id as "request_id!", hash as "hash!"
+           from ((select * from audit_events where chain = $1 and subject = $2 order by seq desc limit $5)
+                 union all
+                 (select * from audit_events where chain = $1 and subject = any ($3) and strpos(details, $4) > 0)) known
+           order by seq desc limit $5"#,
+        chain.id(),
+        subject,
+        others,
+        id,
+        limit
+    )
+    .fetch_all(db)
+    .await
+}
+
 /// The number of a chain's last row; 0 if it has none.
 pub async fn last(db: &mut PgConnection, chain: Chain) -> sqlx::Result<i64> {
     sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from audit_events where chain = $1"#, chain.id())

@@ -249,6 +249,22 @@ pub fn subject(id: KeyId) -> String {
     format!("key:{id}")
 }
 
+/// What the audit log calls any number of keys, where one row tells of them all. Its details say which.
+pub const MANY: &str = "keys";
+
+/// What happened to a key, newest first: to it alone, to it among many, and how it came to be, which is a row of the key that
+/// it replaced.
+pub async fn history(
+    db: &mut PgConnection,
+    org: OrgId,
+    id: KeyId,
+    predecessor: Option<KeyId>,
+    limit: i64,
+) -> sqlx::Result<Vec<audit::chain::Row>> {
+    let others: Vec<String> = predecessor.map(subject).into_iter().chain([MANY.to_owned()]).collect();
+    audit::store::naming(db, Chain::Org(org), &subject(id), &others, &id.to_string(), limit).await
+}
+
 /// A key that is revoked now, whether by this call or before.
 pub struct RevokedKey {
     pub name: String,
@@ -365,7 +381,7 @@ pub async fn revoke_all(
         Chain::Org(permit.org()),
         Event {
             action: "key.revoke_all",
-            subject: String::new(),
+            subject: MANY.to_owned(),
             summary: format!("Revoked all keys ({})", hit.len()),
             details: json!({ "keys": hit }),
             refused: false,

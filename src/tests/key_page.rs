@@ -182,6 +182,18 @@ async fn what_has_ended_is_not_changed_and_the_page_says_why() {
 }
 
 #[tokio::test]
+async fn what_was_done_to_many_keys_at_once_is_in_the_history_of_each_of_them() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read"], "never").await;
+    let mut olga = world.owner_of("acme").await;
+    page(&mut olga, &key).await.is(200).says_not("Revoked all keys");
+    olga.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(200);
+    let later = world.key("acme", &["read"], "never").await;
+    page(&mut olga, &key).await.is(200).says("Revoked all keys (1)");
+    page(&mut olga, &later).await.is(200).says_not("Revoked all keys");
+}
+
+#[tokio::test]
 async fn viewers_and_strangers_change_nothing_and_are_offered_nothing() {
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;

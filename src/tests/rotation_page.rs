@@ -139,6 +139,23 @@ async fn the_page_knows_who_is_still_on_the_old_key_and_when_nobody_is() {
 }
 
 #[tokio::test]
+async fn the_history_of_a_new_key_begins_with_the_rotation_that_made_it() {
+    let world = World::new().await;
+    let old = world.key("acme", &["read"], "never").await;
+    let mut dee = world.developer("acme").await;
+    let rotated = rotate(&mut dee, &fresh(), &old, "24h", "superseded").await;
+    let (new, _) = successor(&rotated, &old);
+    let made = format!("Rotated key “Test key” ({}) to {}", old.hint, new.hint);
+    let created = format!("Created key “Test key” ({})", old.hint);
+    page(&mut dee, &new).await.says(&made).says_not(&created);
+    page(&mut dee, &old).await.says(&made).says(&created);
+    // What becomes of the old one is the old one's.
+    act(&mut dee, "finish", &old, &[]).await.is(200);
+    page(&mut dee, &new).await.says(&made).says_not("Ended the replaced key");
+    page(&mut dee, &old).await.says("Ended the replaced key");
+}
+
+#[tokio::test]
 async fn a_live_caller_is_cut_off_only_by_whoever_says_so() {
     let world = World::new().await;
     let old = world.replaced_key("acme").await;

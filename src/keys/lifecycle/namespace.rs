@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::namespaces;
+use super::{MANY, namespaces};
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
@@ -36,7 +36,7 @@ pub async fn add_namespace(
     if fresh || !keys.is_empty() {
         let event = Event {
             action: "org.add_namespace",
-            subject: String::new(),
+            subject: MANY.to_owned(),
             summary: format!("Added the namespace “{namespace}”"),
             details: json!({ "namespace": namespace, "keys": keys }),
             refused: false,

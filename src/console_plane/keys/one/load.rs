@@ -10,7 +10,6 @@ use super::{
     view::{EditModel, KeyPageModel, Looks, Panel, RotateModel, RotationModel},
 };
 use crate::{
-    audit::{self, Chain},
     catalog::Catalog,
     console_plane::{
         audit_log::load::audit_row,
@@ -24,7 +23,7 @@ use crate::{
     },
     database::{self, Reach},
     keys::{
-        lifecycle::subject,
+        lifecycle,
         model::{KeyId, Lifetime, Reason, Status, Window},
         store::{self, Listed},
     },
@@ -50,7 +49,7 @@ pub async fn page(
     let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
     let Some(listed) = store::one(&mut tx, org, id).await? else { return Ok(None) };
     let history = if role.may(Action::ViewAudit) {
-        let rows = audit::store::of_subject(&mut tx, Chain::Org(org), &subject(id), HISTORY).await?;
+        let rows = lifecycle::history(&mut tx, org, id, listed.predecessor, HISTORY).await?;
         Some(rows.into_iter().map(|row| audit_row(row, now)).collect())
     } else {
         None
