@@ -182,7 +182,7 @@ fn Brand(brand: String, href: &'static str) -> impl IntoView {
                     <path d="M16 16h10v4m-4-4v3" />
                 </g>
             </svg>
-            {brand}
+            <span>{brand}</span>
         </a>
     }
 }

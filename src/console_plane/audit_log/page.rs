@@ -56,7 +56,7 @@ fn audit_row(row: AuditRow) -> impl IntoView {
         <tr role="row">
             <td role="cell" class="lead">
                 <span class="first">
-                    {row.summary} {row.refused.then(|| view! { <span class="badge bad">"Refused"</span> })}
+                    {row.summary} " " {row.refused.then(|| view! { <span class="badge bad">"Refused"</span> })}
                 </span>
                 <code class="second">{row.action}</code>
             </td>

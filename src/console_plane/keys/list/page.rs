@@ -388,7 +388,7 @@ fn key_row(key: KeyRow, may_revoke: bool, may_pick: bool, view: &ListView) -> im
             </td>
             <td role="cell" data-label="Created">
                 <Moment when=key.created />
-                <span class="second">{format!("by {}", key.created_by)}</span>
+                <span class="second creator">{format!("by {}", key.created_by)}</span>
             </td>
             <td role="cell" data-label="Last used">
                 <LastUsed last_used=key.last_used />
