@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # Otherwise sqlx's macros would read a user's DATABASE_URL, meant for the server, while compiling.
 export SQLX_OFFLINE = true
 
-.PHONY: help run test build bench lighthouse prove-revocation schemathesis lint dev sqlx clean
+.PHONY: help run test build bench lighthouse screenshots prove-revocation schemathesis lint dev sqlx clean
 
 help:
 	@cat <<-'END'
@@ -20,6 +20,8 @@ help:
 	make bench   figures, side by side
 	make lighthouse
 	             what Lighthouse makes of sign-in, a list of 1,000 keys and a key's page, on a slow phone
+	make screenshots
+	             every page as a picture, light and dark, wide and phone, in screenshots/
 	make prove-revocation
 	             minutes of revokes, faults and a million verifies; 0 keys accepted that were revoked
 	make schemathesis
@@ -61,6 +63,12 @@ lighthouse:
 	.ci/front target/release
 	.ci/with cargo build --locked --release --bin keydesk
 	.ci/with .ci/lighthouse/run
+
+screenshots:
+	@.ci/setup test
+	.ci/front target/debug
+	.ci/with cargo build --locked --bin keydesk
+	.ci/with node end2end/screenshots.mjs screenshots
 
 # The release profile: the million takes far longer in the other one.
 prove-revocation:

@@ -1,10 +1,10 @@
-// Every page as a picture, light and dark, wide and phone:  node end2end/screenshots.mjs FOLDER
+// Every page as a picture, light and dark, wide and phone:  node screenshots.mjs FOLDER
 import { mkdirSync } from 'node:fs';
 import { chromium } from '@playwright/test';
 import config from './playwright.config.js';
 import { start } from './server.js';
 
-const folder = process.argv[2] ?? 'test-results/screenshots';
+const folder = process.argv[2];
 mkdirSync(folder, { recursive: true });
 
 const server = await start('screenshots');

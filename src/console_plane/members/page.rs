@@ -119,7 +119,7 @@ fn member_row(member: MemberRow, manages: bool) -> impl IntoView {
         <tr role="row">
             <th role="rowheader" scope="row">
                 <span class="first">
-                    {member.name} {member.you.then(|| view! { <span class="tag">"You"</span> })}
+                    {member.name} " " {member.you.then(|| view! { <span class="tag">"You"</span> })}
                     {member.disabled.then(|| view! { <span class="tag">"Account shut"</span> })}
                 </span>
                 <span class="second">{member.email}</span>
