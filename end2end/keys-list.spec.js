@@ -89,7 +89,7 @@ for (const javaScriptEnabled of [true, false]) {
       await page.getByRole('button', { name: 'Revoke selected' }).click();
       await expect(page.getByRole('heading', { level: 1, name: 'Revoke 2 keys?' })).toBeVisible();
       await expect(page.getByRole('row').filter({ hasText: `One ${mark}` }).getByRole('cell').last()).toHaveText('1');
-      await expect(page.getByText('1 of 2 were called in the last day')).toBeVisible();
+      await expect(page.getByText('1 of 2 was called in the last day')).toBeVisible();
       await page.getByRole('link', { name: 'Cancel' }).click();
       await expect(page).toHaveURL(`/keys?q=${mark}`);
       await page.getByRole('checkbox', { name: 'Select all on this page' }).check();
@@ -100,6 +100,22 @@ for (const javaScriptEnabled of [true, false]) {
       await expect(page.getByRole('status')).toContainText('Revoked 3 keys.');
       await expect(page.getByText('3 of ', { exact: false }).first()).toBeVisible();
       for (const key of three) expect((await server.whoami(key)).body.code).toBe('REVOKED');
+      expect((await server.whoami(keys.Alpha)).status, 'nothing else was touched').toBe(200);
+    });
+
+    test('what matches a filter: looked at, revoked together, without ticking', async ({ open, server }) => {
+      const mark = word();
+      const two = ['One', 'Two'].map(name => server.key(person.org, `${name} ${mark}`));
+      const page = await open({ as: person, javaScriptEnabled });
+      await page.goto('/keys');
+      await expect(page.getByRole('link', { name: 'Revoke what matches' })).toHaveCount(0);
+      await search(page).fill(mark);
+      await search(page).press('Enter');
+      await page.getByRole('link', { name: 'Revoke what matches' }).click();
+      await expect(page.getByRole('heading', { level: 1, name: 'Revoke 2 keys?' })).toBeVisible();
+      await page.getByRole('button', { name: 'Revoke 2 keys' }).click();
+      await expect(page.getByRole('status')).toContainText('Revoked 2 keys.');
+      for (const key of two) expect((await server.whoami(key)).body.code).toBe('REVOKED');
       expect((await server.whoami(keys.Alpha)).status, 'nothing else was touched').toBe(200);
     });
   });

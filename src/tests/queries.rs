@@ -144,6 +144,7 @@ async fn no_page_asks_more_for_more_keys_and_none_reads_a_large_table_from_end_t
         "/keys?scope=read",
         "/keys?unused=30",
         "/keys/revoke?all=1",
+        "/keys/revoke?matching=1&status=active",
         "/keys.csv",
         "/keys/{id}",
         "/keys/{id}?usage=30d",

@@ -6,7 +6,10 @@ use crate::{
     console_plane::{
         door::{self, Entry},
         error::ConsoleError,
-        keys::act::{how_many, no_such_key},
+        keys::{
+            act::{how_many, no_such_key},
+            list::load::MOST_AT_ONCE,
+        },
         model::Change,
     },
     database::{self, Reach},
@@ -17,9 +20,6 @@ use crate::{
     orgs::permit::RevokeKey,
 };
 
-/// A page of the list is fewer.
-const MOST: usize = 200;
-
 pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
     let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
@@ -27,8 +27,8 @@ pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change,
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ids = key_ids.iter().map(|id| id.parse::<KeyId>()).collect::<Result<BTreeSet<_>, _>>();
     let ids = ids.map_err(|_| no_such_key())?;
-    if ids.is_empty() || ids.len() > MOST {
-        let message = format!("Choose the keys to revoke: at least one, and at most {MOST} at once.");
+    if ids.is_empty() || ids.len() > MOST_AT_ONCE {
+        let message = format!("Choose the keys to revoke: at least one, and at most {MOST_AT_ONCE} at once.");
         return Err(ConsoleError::field("", message));
     }
     let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;

@@ -30,6 +30,8 @@ use crate::{
 };
 
 pub const PER_PAGE: u32 = 50;
+/// No more keys are revoked at once, unless it is all of them.
+pub const MOST_AT_ONCE: usize = 1000;
 /// Whoever has more keys needs no first steps.
 const FIRST_KEYS: u32 = 10;
 
@@ -158,40 +160,58 @@ fn creators(people: Vec<(crate::accounts::UserId, String)>) -> Vec<Choice> {
     people.chain([choice(&view::creator_word(Creator::Operator), "Operator", "")]).collect()
 }
 
-/// Keys about to be revoked, and how often each was called in the last day.
+/// Which keys of the list somebody would revoke.
+pub enum Chosen {
+    These(BTreeSet<KeyId>),
+    /// Those on the page that is looked at.
+    Page,
+    /// Those on all its pages; none if nothing is filtered, since that would be "Revoke all keys" without its questions.
+    Matching,
+}
+
+/// Keys about to be revoked, and how often each was called in the last day: the busiest first.
 #[derive(Clone)]
 pub struct PreviewModel {
     pub view: ListView,
     pub keys: Vec<(KeyRow, i64)>,
+    /// How many were chosen. Of more than [`MOST_AT_ONCE`] none is read.
+    pub chosen: usize,
     pub refill: Refill,
 }
 
-/// The keys chosen, or, if none is named and all were, those on the page of the list. What is revoked already, or not
-/// there, is left out.
+/// The keys chosen. What is revoked already, or not there, is left out.
 pub async fn preview(
     entry: &Entry<RevokeKey>,
     view: ListView,
-    chosen: &BTreeSet<KeyId>,
-    all: bool,
+    chosen: Chosen,
     refill: Refill,
 ) -> Result<PreviewModel, ConsoleError> {
     let console = &entry.visit.console;
     let org = entry.permit.org();
     let now = console.clock.now();
     let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
-    let ids = if chosen.is_empty() && all {
-        looked_at(&mut tx, org, &view, 0, now).await?.0
-    } else {
-        chosen.iter().copied().collect()
+    let ids: Vec<KeyId> = match chosen {
+        Chosen::These(ids) => ids.into_iter().collect(),
+        Chosen::Page => looked_at(&mut tx, org, &view, 0, now).await?.0,
+        Chosen::Matching if !view.is_filtered() => Vec::new(),
+        // One more than may be, to know of it.
+        Chosen::Matching => {
+            list::store::page(&mut tx, org, &view.filter, view.order, now, 0, MOST_AT_ONCE as i64 + 1).await?
+        }
     };
+    let chosen = ids.len();
+    if chosen > MOST_AT_ONCE {
+        return Ok(PreviewModel { view, keys: Vec::new(), chosen, refill });
+    }
     let rows = store::these(&mut tx, org, &ids).await?;
     let calls = usage::store::calls_since(&mut tx, org, &ids, now - Duration::DAY).await?;
     tx.commit().await?;
-    let keys = rows
+    let mut keys: Vec<(KeyRow, i64)> = rows
         .into_iter()
         .map(|row| (calls.get(&row.id).copied().unwrap_or_default(), key_row(row, now)))
         .filter(|(_, key)| key.status != Status::Revoked)
         .map(|(calls, key)| (key, calls))
         .collect();
-    Ok(PreviewModel { view, keys, refill })
+    keys.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
+    Ok(PreviewModel { view, keys, chosen, refill })
 }

@@ -189,6 +189,14 @@ fn filters(model: &KeysPageModel) -> AnyView {
             </a>
         }
     });
+    let revoke = (view.is_filtered() && model.may_revoke && model.hits > 0).then(|| {
+        let matching = view.at_page(1).address("/keys/revoke");
+        view! {
+            <a class="button quiet" href=format!("{matching}&matching=1")>
+                "Revoke what matches"
+            </a>
+        }
+    });
     let statuses = Status::ALL.into_iter().map(|status| choice(status.as_str(), status.label(), "")).collect();
     let mut days = UNUSED_DAYS.to_vec();
     days.extend(filter.unused_days.filter(|days| !UNUSED_DAYS.contains(days)));
@@ -242,6 +250,7 @@ fn filters(model: &KeysPageModel) -> AnyView {
                 <a class="button quiet" href=view.at_page(1).address("/keys.csv") download>
                     "Download as CSV"
                 </a>
+                {revoke}
                 {clear}
                 <button class="button">"Apply"</button>
             </div>
@@ -307,7 +316,7 @@ fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, may_pick: bool, view: ListView
             </th>
         }
     });
-    // After the rows, where a keyboard arrives when it has ticked them; in sight all the while.
+    // After the rows, where a keyboard arrives when it has ticked them; in sight once one is ticked.
     let bulk = may_pick.then(|| {
         view! {
             <form id="bulk" method="get" action="/keys/revoke" class="card-foot bulk">

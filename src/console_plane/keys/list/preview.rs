@@ -13,24 +13,37 @@ use crate::{
     keys::model::Reason,
 };
 
+/// More keys than these are counted, not shown.
+const SHOWN: usize = 100;
+
 #[component]
 pub fn RevokeSomePage(model: PreviewModel) -> impl IntoView {
     let count = model.keys.len();
+    let many = grouped(count as u64);
     let (title, button) = match count {
         1 => ("Revoke 1 key?".to_owned(), "Revoke 1 key".to_owned()),
-        _ => (format!("Revoke {count} keys?"), format!("Revoke {count} keys")),
+        _ => (format!("Revoke {many} keys?"), format!("Revoke {many} keys")),
     };
     let busy = model.keys.iter().filter(|(_, calls)| *calls > 0).count();
     let warning = match busy {
         0 => "None of them was called in the last day.".to_owned(),
         1 if count == 1 => "It was called in the last day: whatever uses it will be refused.".to_owned(),
-        busy => format!("{busy} of {count} were called in the last day: whatever uses them will be refused."),
+        1 => format!("1 of {many} was called in the last day: whatever uses it will be refused."),
+        busy => format!(
+            "{} of {many} were called in the last day: whatever uses them will be refused.",
+            grouped(busy as u64)
+        ),
     };
     let back = model.view.address("/keys");
     let reasons = Reason::ALL.into_iter().map(|reason| choice(reason.as_str(), reason.label(), "")).collect::<Vec<_>>();
+    let more = count.saturating_sub(SHOWN);
+    let more = (more > 0).then(|| {
+        let more = grouped(more as u64);
+        view! { <p class="card-foot muted">{format!("And {more} more, none of them called more often.")}</p> }
+    });
     let ids = model.keys.iter().map(|(key, _)| key.id.clone());
     let ids = ids.map(|id| view! { <input type="hidden" name="key_ids[]" value=id /> }).collect::<Vec<_>>();
-    let rows = model.keys.into_iter().map(|(key, calls)| row(key, calls)).collect::<Vec<_>>();
+    let rows = model.keys.into_iter().take(SHOWN).map(|(key, calls)| row(key, calls)).collect::<Vec<_>>();
     view! {
         <a class="back" href=back.clone()>
             "API keys"
@@ -52,6 +65,7 @@ pub fn RevokeSomePage(model: PreviewModel) -> impl IntoView {
                 </thead>
                 <tbody role="rowgroup">{rows}</tbody>
             </table>
+            {more}
         </div>
         <form method="post" action="/console/fn/keys/revoke-some" class="card aside" novalidate>
             <FormProblem refill=model.refill.clone() fields=&["reason"] />

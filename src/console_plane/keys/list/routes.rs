@@ -11,7 +11,7 @@ use leptos::prelude::*;
 
 use super::{
     csv,
-    load::{self, Ask},
+    load::{self, Ask, Chosen, MOST_AT_ONCE},
     page::KeysPage,
     preview::RevokeSomePage,
     view::{self, ListView},
@@ -105,10 +105,15 @@ pub async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Response {
 pub async fn preview(visit: Visit, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     let view = ListView::parse(&query, &visit.console.catalog);
-    let chosen = values(&query, "key").iter().filter_map(|id| id.parse().ok()).collect();
-    let all = !values(&query, "all").is_empty();
+    let these: BTreeSet<KeyId> = values(&query, "key").iter().filter_map(|id| id.parse().ok()).collect();
+    let says = |name| !values(&query, name).is_empty();
+    let chosen = match (these.is_empty(), says("all"), says("matching")) {
+        (true, true, _) => Chosen::Page,
+        (true, false, true) => Chosen::Matching,
+        _ => Chosen::These(these),
+    };
     let back = view.address("/keys");
-    let drawn = draw_preview(&visit, StatusCode::OK, view, &chosen, all, Refill::default()).await;
+    let drawn = draw_preview(&visit, StatusCode::OK, view, chosen, Refill::default()).await;
     match drawn {
         Ok(response) => response,
         Err(error) => draw::refusal(&visit, &error, &back).await,
@@ -125,19 +130,27 @@ pub async fn preview_again(
 ) -> Result<Response, ConsoleError> {
     let chosen = sent.values.iter().filter(|(name, _)| name.starts_with("key_ids["));
     let chosen = chosen.filter_map(|(_, id)| id.parse().ok()).collect();
-    draw_preview(visit, status, view, &chosen, false, sent.refill(error)).await
+    draw_preview(visit, status, view, Chosen::These(chosen), sent.refill(error)).await
 }
 
 async fn draw_preview(
     visit: &Visit,
     status: StatusCode,
     view: ListView,
-    chosen: &BTreeSet<KeyId>,
-    all: bool,
+    chosen: Chosen,
     refill: Refill,
 ) -> Result<Response, ConsoleError> {
     let entry: Entry<RevokeKey> = visit.clone().enter().await?;
-    let model = load::preview(&entry, view, chosen, all, refill).await?;
+    let model = load::preview(&entry, view, chosen, refill).await?;
+    if model.chosen > MOST_AT_ONCE {
+        let most = grouped(MOST_AT_ONCE as u64);
+        let text = format!(
+            "More than {most} keys match, and {most} can be revoked at once. Set another filter, such as the creator, and \
+             take them in parts."
+        );
+        let (status, back) = (StatusCode::UNPROCESSABLE_ENTITY, model.view.address("/keys"));
+        return Ok(draw::message(visit, status, "Too many at once", text, (&back, "Back to the list")).await);
+    }
     if model.keys.is_empty() {
         let text = "Tick the keys to revoke in the list, then choose “Revoke selected”. Keys that are revoked already \
                     cannot be revoked again.";
