@@ -1,6 +1,6 @@
 // A slow network, answers that get lost, and a server that dies: nothing typed is lost, nothing is done twice, and what to
 // do is said. Creating a key has its own tests, in keys.spec.js.
-import { expect, islands, ownServer, row, test } from './fixtures.js';
+import { done, expect, islands, ownServer, row, test } from './fixtures.js';
 import { word } from './server.js';
 
 const dialog = page => page.getByRole('dialog');
@@ -200,7 +200,7 @@ for (const [name, flow] of Object.entries(FLOWS)) {
     await expect(dialog(page)).toContainText(flow.done);
     expect(sent).toBe(1);
     await flow.once(server, key);
-    await page.getByRole('button', { name: 'Done' }).click();
+    await done(page);
     await expect(dialog(page)).toHaveCount(0);
   });
 }

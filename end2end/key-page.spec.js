@@ -1,5 +1,5 @@
 // A key's own page, with JavaScript and without: changing it, replacing it, how it was used and why it was refused.
-import { expect, islands, test } from './fixtures.js';
+import { done, expect, islands, test } from './fixtures.js';
 import { word } from './server.js';
 
 const MODES = [['with JavaScript', {}], ['without JavaScript', { javaScriptEnabled: false }]];
@@ -32,8 +32,8 @@ for (const [mode, options] of MODES) {
   }
 
   /** Where there is a dialog with the answer, it is closed; then the page is the key's. */
-  async function done(page, key) {
-    if (scripted) await page.getByRole('button', { name: 'Done' }).click();
+  async function closed(page, key) {
+    if (scripted) await done(page);
     await expect(dialog(page)).toHaveCount(0);
     if (!scripted) await page.goto(`/keys/${key.id}`);
   }
@@ -48,7 +48,7 @@ for (const [mode, options] of MODES) {
       await page.getByRole('button', { name: 'Save changes' }).click();
       await expect(said(page, 'Changed “Checkout, region 2”.')).toContainText(/Effective on 1 of 1 node after \d+ ms/);
       expect((await server.whoami(key.secret)).body.code).toBe('IP_NOT_ALLOWED');
-      await done(page, key);
+      await closed(page, key);
       await expect(page.getByRole('heading', { level: 1 })).toHaveText('Checkout, region 2');
       await expect(page.getByRole('main')).toContainText('10.0.0.0/8, 203.0.113.7/32');
       await expect(page.getByRole('main')).toContainText('name, addresses, expiry');

@@ -1,5 +1,5 @@
 // The keys pages with JavaScript: dialogs, mistakes, lost answers, and a secret that is shown once.
-import { createKey, expect, fillNewKey, islands, row, signIn, test } from './fixtures.js';
+import { createKey, done, expect, fillNewKey, islands, row, signIn, test } from './fixtures.js';
 import { word } from './server.js';
 
 let person;
@@ -284,7 +284,7 @@ test('with the keyboard alone: create, copy, rotate, revoke', async ({ open, ser
     await expect(dialog(page).getByRole('status').filter({ hasText: 'Copied' })).toHaveCount(1);
     const key = await page.evaluate(() => navigator.clipboard.readText());
     expect((await server.whoami(key)).status).toBe(200);
-    await press(page.getByRole('button', { name: 'Done' }));
+    await done(page, press);
     await expect(dialog(page)).toHaveCount(0);
     return key;
   };

@@ -1,5 +1,5 @@
 // Whatever somebody can type, send or be called is shown as text: no script runs, and nothing but text comes of it.
-import { expect, islands, ownServer, row, test } from './fixtures.js';
+import { done, expect, islands, ownServer, row, test } from './fixtures.js';
 
 /** Each tells by its number which one ran. At most 80 visible characters, so that a key can be called that. */
 const PAYLOADS = [
@@ -401,12 +401,12 @@ test.describe('where everything is called that', () => {
     await page.getByRole('button', { name: 'Create', exact: true }).click();
     await expect(dialog(page).getByRole('heading', { name: 'is ready' })).toHaveText(`“${ALL}” is ready`);
     await inert(page, 'a key that is ready');
-    await page.getByRole('button', { name: 'Done' }).click();
+    await done(page);
     await row(page, ALL).getByRole('button').click();
     await page.getByRole('button', { name: 'Revoke key' }).click();
     await expect(dialog(page).getByRole('heading')).toHaveText(`Revoked “${ALL}”.`);
     await inert(page, 'a receipt');
-    await page.getByRole('button', { name: 'Done' }).click();
+    await done(page);
     await islands(page);
     await page.getByRole('button', { name: 'Revoke all keys' }).click();
     await dialog(page).getByRole('textbox').fill(ORG);
