@@ -444,7 +444,8 @@ async fn everything_that_matches_is_previewed_the_busiest_first_and_revoked_toge
     browser.get("/keys").await.says_not("Revoke what matches");
     let list = browser.get("/keys?q=no.+19&status=active&page=2").await;
     list.says("444 of 10,000 keys").says("href=\"/keys/revoke?q=no.+19&amp;status=active&amp;matching=1\"");
-    let busiest = "update key_usage set calls = 1234 where key_id = (select id from api_keys where name = 'Key no. 194.')";
+    let busiest =
+        "update key_usage set calls = 1234 where key_id = (select id from api_keys where name = 'Key no. 194.')";
     sqlx::raw_sql(busiest).execute(&world.owner).await.unwrap();
     let preview = browser.get("/keys/revoke?q=no.+19&status=active&matching=1").await;
     preview.is(200).says("Revoke 444 keys?").says("444 of 444 were called in the last day").says("And 344 more");
@@ -454,12 +455,22 @@ async fn everything_that_matches_is_previewed_the_busiest_first_and_revoked_toge
     let mut form: Vec<_> = ids.map(|id| ("key_ids[]", id)).collect();
     assert_eq!(form.len(), 444);
     form.extend([("reason", "superseded"), ("back", "/keys?q=no.+19&status=active")]);
-    browser.post("/console/fn/keys/revoke-some", &form).await.is(200).says("Revoked 444 keys.").says("0 of 10,000 keys");
+    browser
+        .post("/console/fn/keys/revoke-some", &form)
+        .await
+        .is(200)
+        .says("Revoked 444 keys.")
+        .says("0 of 10,000 keys");
     assert_eq!(world.count("acme").await, (10_000, 7556));
     // Nothing is left of it; nothing was asked for; too much was.
     browser.get("/keys/revoke?q=no.+19&status=active&matching=1").await.says("No key is selected");
     browser.get("/keys/revoke?matching=1").await.says("No key is selected");
-    browser.get("/keys/revoke?status=active&matching=1").await.is(422).says("Too many at once").says("/keys?status=active");
+    browser
+        .get("/keys/revoke?status=active&matching=1")
+        .await
+        .is(422)
+        .says("Too many at once")
+        .says("/keys?status=active");
     let mut viewer = world.viewer("acme").await;
     viewer.get("/keys?q=no.+19").await.is(200).says_not("Revoke what matches");
     viewer.get("/keys/revoke?q=no.+19&matching=1").await.is(403).says_not("Key no.");
