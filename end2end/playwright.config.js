@@ -11,7 +11,8 @@ export default defineConfig({
   globalSetup: `${here}/global-setup.js`,
   // Two cores, of which Postgres and the server want one.
   workers: 1,
-  retries: 0,
+  // For a browser that hangs or a machine that stalls; whatever needs it is named, and more than two are a failure (.ci/test).
+  retries: 1,
   forbidOnly: !!process.env.CI,
   timeout: 30_000,
   expect: { timeout: 5_000 },
