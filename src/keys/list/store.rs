@@ -48,10 +48,27 @@ macro_rules! select_hits {
     };
 }
 
-/// Hands `$by` the condition about scopes. They are in no index: only where a filter asks for one are they read.
-macro_rules! for_scope {
-    ($filter:expr, $by:ident) => {
-        if $filter.scope.is_some() { $by!(" $7 = any (k.scopes) ") } else { $by!(" $7::text is null ") }
+/// Hands `$by` the condition about scopes, the column that an order needs besides the id, and the order itself. Scopes are in
+/// no index: only where a filter asks for one are they read. Ids sort by creation.
+macro_rules! in_order {
+    ($filter:expr, $order:expr, $by:ident) => {
+        if $filter.scope.is_some() {
+            in_order!($order, $by, " $7 = any (k.scopes) ")
+        } else {
+            in_order!($order, $by, " $7::text is null ")
+        }
+    };
+    ($order:expr, $by:ident, $scope:literal) => {
+        match ($order.by, $order.descending) {
+            (Column::Created, true) => $by!($scope, "", "k.id desc"),
+            (Column::Created, false) => $by!($scope, "", "k.id"),
+            (Column::Name, true) => $by!($scope, ", k.name", "lower(k.name) desc, k.id desc"),
+            (Column::Name, false) => $by!($scope, ", k.name", "lower(k.name), k.id"),
+            (Column::Expires, true) => $by!($scope, ", k.expires_at", "k.expires_at desc nulls last, k.id desc"),
+            (Column::Expires, false) => $by!($scope, ", k.expires_at", "k.expires_at nulls last, k.id"),
+            (Column::LastUsed, true) => $by!($scope, by use "k.used_at desc nulls last, k.id desc"),
+            (Column::LastUsed, false) => $by!($scope, by use "k.used_at nulls last, k.id"),
+        }
     };
 }
 
@@ -66,7 +83,10 @@ pub async fn page(
     limit: i64,
 ) -> sqlx::Result<Vec<KeyId>> {
     macro_rules! by {
-        ($scope:literal, $order:literal) => {
+        ($scope:literal, by use $order:literal) => {
+            return Ok(page_and_count(db, org, filter, order, now, offset, limit).await?.0)
+        };
+        ($scope:literal, $column:literal, $order:literal) => {
             select_hits!(
                 query_scalar,
                 ["select k.id from api_keys k"],
@@ -82,23 +102,7 @@ pub async fn page(
             .await?
         };
     }
-    macro_rules! in_order {
-        ($scope:literal) => {
-            // Ids sort by creation.
-            match (order.by, order.descending) {
-                (Column::Created, true) => by!($scope, "k.id desc"),
-                (Column::Created, false) => by!($scope, "k.id"),
-                (Column::Name, true) => by!($scope, "lower(k.name) desc, k.id desc"),
-                (Column::Name, false) => by!($scope, "lower(k.name), k.id"),
-                (Column::Expires, true) => by!($scope, "k.expires_at desc nulls last, k.id desc"),
-                (Column::Expires, false) => by!($scope, "k.expires_at nulls last, k.id"),
-                (Column::LastUsed, _) => {
-                    return Ok(page_and_count(db, org, filter, order, now, offset, limit).await?.0);
-                }
-            }
-        };
-    }
-    let ids = for_scope!(filter, in_order);
+    let ids = in_order!(filter, order, by);
     Ok(ids.into_iter().map(KeyId).collect())
 }
 
@@ -152,21 +156,7 @@ pub async fn page_and_count(
             )
         };
     }
-    macro_rules! in_order {
-        ($scope:literal) => {
-            match (order.by, order.descending) {
-                (Column::Created, true) => by!($scope, "", "k.id desc"),
-                (Column::Created, false) => by!($scope, "", "k.id"),
-                (Column::Name, true) => by!($scope, ", k.name", "lower(k.name) desc, k.id desc"),
-                (Column::Name, false) => by!($scope, ", k.name", "lower(k.name), k.id"),
-                (Column::Expires, true) => by!($scope, ", k.expires_at", "k.expires_at desc nulls last, k.id desc"),
-                (Column::Expires, false) => by!($scope, ", k.expires_at", "k.expires_at nulls last, k.id"),
-                (Column::LastUsed, true) => by!($scope, by use "k.used_at desc nulls last, k.id desc"),
-                (Column::LastUsed, false) => by!($scope, by use "k.used_at nulls last, k.id"),
-            }
-        };
-    }
-    let (ids, hits) = for_scope!(filter, in_order);
+    let (ids, hits) = in_order!(filter, order, by);
     Ok((ids.into_iter().map(KeyId).collect(), hits))
 }
 
