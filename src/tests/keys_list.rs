@@ -471,6 +471,10 @@ async fn everything_that_matches_is_previewed_the_busiest_first_and_revoked_toge
         .is(422)
         .says("Too many at once")
         .says("/keys?status=active");
+    let ids: Vec<_> = (0..1001).map(|n| format!("0192f0c1-2345-7abc-8def-{n:012x}")).collect();
+    let form = [ids.iter().map(|id| ("key_ids[]", id.as_str())).collect(), vec![("reason", "other")]].concat();
+    browser.post("/console/fn/keys/revoke-some", &form).await.is(422);
+    browser.post("/console/fn/keys/revoke-some", &form[1..]).await.is(404);
     let mut viewer = world.viewer("acme").await;
     viewer.get("/keys?q=no.+19").await.is(200).says_not("Revoke what matches");
     viewer.get("/keys/revoke?q=no.+19&matching=1").await.is(403).says_not("Key no.");

@@ -1,6 +1,6 @@
 //! What the list shows, read from the domain.
 
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
@@ -19,7 +19,7 @@ use crate::{
     database::{self, Reach},
     keys::{
         list::{self, Creator},
-        model::{KeyId, Status},
+        model::KeyId,
         store,
     },
     orgs::{
@@ -174,18 +174,16 @@ pub enum Chosen {
 pub struct PreviewModel {
     pub view: ListView,
     pub keys: Vec<(KeyRow, i64)>,
-    /// How many were chosen. Of more than [`MOST_AT_ONCE`] none is read.
-    pub chosen: usize,
     pub refill: Refill,
 }
 
-/// The keys chosen. What is revoked already, or not there, is left out.
+/// The keys chosen. What is revoked already, or not there, is left out. `None`: they are more than [`MOST_AT_ONCE`].
 pub async fn preview(
     entry: &Entry<RevokeKey>,
     view: ListView,
     chosen: Chosen,
     refill: Refill,
-) -> Result<PreviewModel, ConsoleError> {
+) -> Result<Option<PreviewModel>, ConsoleError> {
     let console = &entry.visit.console;
     let org = entry.permit.org();
     let now = console.clock.now();
@@ -199,19 +197,20 @@ pub async fn preview(
             list::store::page(&mut tx, org, &view.filter, view.order, now, 0, MOST_AT_ONCE as i64 + 1).await?
         }
     };
-    let chosen = ids.len();
-    if chosen > MOST_AT_ONCE {
-        return Ok(PreviewModel { view, keys: Vec::new(), chosen, refill });
+    if ids.len() > MOST_AT_ONCE {
+        return Ok(None);
     }
     let rows = store::these(&mut tx, org, &ids).await?;
     let calls = usage::store::calls_since(&mut tx, org, &ids, now - Duration::DAY).await?;
     tx.commit().await?;
     let mut keys: Vec<(KeyRow, i64)> = rows
         .into_iter()
-        .map(|row| (calls.get(&row.id).copied().unwrap_or_default(), key_row(row, now)))
-        .filter(|(_, key)| key.status != Status::Revoked)
-        .map(|(calls, key)| (key, calls))
+        .filter(|row| row.revoked.is_none())
+        .map(|row| {
+            let calls = calls.get(&row.id).copied().unwrap_or_default();
+            (key_row(row, now), calls)
+        })
         .collect();
-    keys.sort_by_key(|(_, calls)| std::cmp::Reverse(*calls));
-    Ok(PreviewModel { view, keys, chosen, refill })
+    keys.sort_by_key(|(_, calls)| Reverse(*calls));
+    Ok(Some(PreviewModel { view, keys, refill }))
 }

@@ -141,20 +141,19 @@ async fn draw_preview(
     refill: Refill,
 ) -> Result<Response, ConsoleError> {
     let entry: Entry<RevokeKey> = visit.clone().enter().await?;
-    let model = load::preview(&entry, view, chosen, refill).await?;
-    if model.chosen > MOST_AT_ONCE {
+    let back = view.address("/keys");
+    let Some(model) = load::preview(&entry, view, chosen, refill).await? else {
         let most = grouped(MOST_AT_ONCE as u64);
         let text = format!(
             "More than {most} keys match, and {most} can be revoked at once. Set another filter, such as the creator, and \
              take them in parts."
         );
-        let (status, back) = (StatusCode::UNPROCESSABLE_ENTITY, model.view.address("/keys"));
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
         return Ok(draw::message(visit, status, "Too many at once", text, (&back, "Back to the list")).await);
-    }
+    };
     if model.keys.is_empty() {
         let text = "Tick the keys to revoke in the list, then choose “Revoke selected”. Keys that are revoked already \
                     cannot be revoked again.";
-        let back = model.view.address("/keys");
         return Ok(draw::message(visit, status, "No key is selected", text, (&back, "Back to the list")).await);
     }
     let place = Place::of(&entry.who, Section::Keys, "Revoke keys");
