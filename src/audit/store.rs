@@ -66,19 +66,6 @@ pub async fn page(db: &mut PgConnection, chain: Chain, before: Option<i64>, limi
     .await
 }
 
-/// What a chain knows of one subject, newest first.
-pub async fn of_subject(db: &mut PgConnection, chain: Chain, subject: &str, limit: i64) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(
-        Row,
-        "select * from audit_events where chain = $1 and subject = $2 order by seq desc limit $3",
-        chain.id(),
-        subject,
-        limit
-    )
-    .fetch_all(db)
-    .await
-}
-
 /// What a chain knows of one thing, newest first: the rows of its own subject, and those rows of some others whose details
 /// name it by its id.
 pub async fn naming(

@@ -1,6 +1,10 @@
 //! A key's own page: what can be changed there, by whom, what is said of it, and what is not lost.
 
-use keydesk::{keys::lifecycle::Wish, orgs::Role};
+use keydesk::{
+    database::{self, Reach},
+    keys::lifecycle::{self, Wish},
+    orgs::{Actor, Permit, Principal, Role},
+};
 use time::Duration;
 
 use crate::world::{Answer, Browser, TestKey, World};
@@ -186,11 +190,18 @@ async fn what_was_done_to_many_keys_at_once_is_in_the_history_of_each_of_them() 
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;
     let mut olga = world.owner_of("acme").await;
-    page(&mut olga, &key).await.is(200).says_not("Revoked all keys");
+    edit(&mut olga, &key, &[("namespaces", "staging")]).await.is(200);
+    let mut tx = database::begin(&world.operator_db, Reach::Org(world.org("acme").await)).await.unwrap();
+    let office = Actor { principal: Principal::Service { name: "office".to_owned() }, ..Actor::operator() };
+    let permit = Permit::grant(&office, world.org("acme").await).unwrap();
+    let (audit, now) = (&world.server_keys.audit, world.clock.now());
+    lifecycle::add_namespace(&mut tx, audit, &permit, "production", &world.catalog, now).await.unwrap();
+    world.commit(tx).await;
+    page(&mut olga, &key).await.says("Added the namespace “production”").says_not("Revoked all keys");
     olga.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(200);
     let later = world.key("acme", &["read"], "never").await;
     page(&mut olga, &key).await.is(200).says("Revoked all keys (1)");
-    page(&mut olga, &later).await.is(200).says_not("Revoked all keys");
+    page(&mut olga, &later).await.is(200).says_not("Revoked all keys").says_not("Added the namespace");
 }
 
 #[tokio::test]

@@ -5,7 +5,6 @@ use std::time::Instant;
 use sqlx::PgConnection;
 
 use crate::{
-    audit::{self, Chain},
     console_plane::{
         door::{self, Entry},
         error::ConsoleError,
@@ -15,7 +14,7 @@ use crate::{
     database::{self, Reach},
     keys::{
         error::KeyError,
-        lifecycle::{self, Changed, Edit, subject},
+        lifecycle::{self, Changed, Edit},
         model::KeyId,
     },
     orgs::{OrgId, permit::EditKey},
@@ -70,7 +69,7 @@ fn entries(text: &str) -> Vec<String> {
 
 /// Says who did what, beside the box that has it undone.
 async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Result<ConsoleError, ConsoleError> {
-    let rows = audit::store::of_subject(db, Chain::Org(org), &subject(id), 20).await?;
+    let rows = lifecycle::history(db, org, id, None, 20).await?;
     let edit = rows.into_iter().find(|row| row.action == "key.edit");
     let what = edit.map_or_else(
         || "Somebody else has changed this key since you opened it.".to_owned(),

@@ -15,7 +15,7 @@ pub fn UsageSection(
     let switch = Span::ALL.map(|one| {
         let current = (one == span).then_some("true");
         view! {
-            <a href=format!("{here}?usage={}", one.as_str()) aria-current=current>
+            <a href=one.of(&here) aria-current=current>
                 {one.label()}
             </a>
         }
