@@ -53,7 +53,7 @@ test.describe('taken away in the middle', () => {
       const hand = async number => {
         for (let turn = 0; running; turn += 1) {
           const issued = await step('keys/issue', {
-            form_id: crypto.randomUUID(), name: `${number}.${turn}`, environment: 'live', tier: 'standard', expires: 'never',
+            idempotency_key: crypto.randomUUID(), name: `${number}.${turn}`, environment: 'live', tier: 'standard', expires: 'never',
           });
           if (!issued) continue;
           const key = { secret: issued.secret, expected: 'VALID' };

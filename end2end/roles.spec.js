@@ -11,7 +11,7 @@ const send = (page, server, name, form) => page.request.post(`/console/fn/${name
   form, headers: { accept: 'text/html', origin: server.console },
 });
 
-const ISSUE = () => ({ form_id: crypto.randomUUID(), name: 'Smuggled', environment: 'live', tier: 'standard', expires: 'never' });
+const ISSUE = () => ({ idempotency_key: crypto.randomUUID(), name: 'Smuggled', environment: 'live', tier: 'standard', expires: 'never' });
 
 let secret;
 test.beforeAll(({ server }) => { secret = server.key('acme-corp', 'Shared by all roles'); });
@@ -44,7 +44,7 @@ test('a developer creates and revokes keys, but does not revoke all, nor make we
   await expect(button(page, 'Generate secret')).toHaveCount(0);
   await expect(page.getByRole('main')).toContainText('An owner or an admin can generate it.');
   expect((await send(page, server, 'keys/revoke-all', { confirmation: 'acme-corp' })).status()).toBe(403);
-  expect((await send(page, server, 'webhooks/generate', { form_id: crypto.randomUUID(), environment: 'live' })).status()).toBe(403);
+  expect((await send(page, server, 'webhooks/generate', { idempotency_key: crypto.randomUUID(), environment: 'live' })).status()).toBe(403);
   expect((await server.whoami(secret)).status).toBe(200);
 });
 

@@ -131,7 +131,7 @@ test.describe('where everything is called that', () => {
     const service = server.run(['service-key', 'create', '--name', SERVICE, '--capability', 'verify']);
     keys = [];
     for (const [index, name] of PAYLOADS.entries()) {
-      const form = { form_id: crypto.randomUUID(), name, environment: 'live', tier: 'standard', expires: 'never' };
+      const form = { idempotency_key: crypto.randomUUID(), name, environment: 'live', tier: 'standard', expires: 'never' };
       const key = await (await server.send('keys/issue', form, { cookie })).json();
       expect(key.name).toBe(name);
       keys.push(key);
@@ -305,7 +305,7 @@ test.describe('where everything is called that', () => {
     const key_id = keys[0].id;
     await page.goto('/settings');
     const leads = ['javascript:hit(70)', `/keys/${ALL}`, `/keys?q=${ALL}`];
-    const values = Object.fromEntries(['key_id', 'reason', 'window', 'why', 'user_id', 'role', 'environment', 'session_id', 'form_id', 'seen']
+    const values = Object.fromEntries(['key_id', 'reason', 'window', 'why', 'user_id', 'role', 'environment', 'session_id', 'idempotency_key', 'seen']
       .map(name => [name, ALL]));
     const forms = ['keys/revoke', 'keys/revoke-some', 'keys/edit', 'keys/rotate', 'keys/finish', 'keys/extend', 'keys/disable',
       'members/role', 'members/remove', 'webhooks/generate', 'webhooks/regenerate', 'sessions/end', 'account/password', encodeURIComponent(ALL)];

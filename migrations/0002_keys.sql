@@ -22,10 +22,10 @@ create table api_keys (
     revoked_by     text,
     revoked_reason text,
     -- The form that made it, so that a form sent twice makes one key.
-    form_id        uuid,
+    idempotency_key        uuid,
     constraint api_keys_digest_once unique (digest),
     constraint api_keys_digest_form check (octet_length(digest) = 32),
-    constraint api_keys_form_once unique (org_id, form_id),
+    constraint api_keys_idempotency_key_once unique (org_id, idempotency_key),
     constraint api_keys_revoked_whole check (
         (revoked_at is null) = (revoked_by is null) and (revoked_at is null) = (revoked_reason is null))
 );

@@ -12,8 +12,8 @@ create table webhook_secrets (
     created_by   uuid        not null references users (id),
     created_at   timestamptz not null,
     retired_at   timestamptz,
-    form_id      uuid        not null,
-    constraint webhook_secrets_form_once unique (org_id, form_id),
+    idempotency_key      uuid        not null,
+    constraint webhook_secrets_form_once unique (org_id, idempotency_key),
     constraint webhook_secrets_dead_or_sealed check ((retired_at is null) = (ciphertext is not null))
 );
 create unique index webhook_secrets_one_live on webhook_secrets (org_id, environment) where retired_at is null;

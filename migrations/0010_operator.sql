@@ -14,10 +14,10 @@ create policy back_office on orgs to keydesk_operator using (id = current_org())
 create policy back_office_reach on orgs for select to keydesk_operator using (current_reach() = 'operator');
 
 grant select (id, org_id, environment, tier, name, hint, scopes, namespaces, ip_allowlist, created_at, expires_at,
-              disabled_at, revoked_at, form_id, predecessor, retire_at, retired, retire_extended),
+              disabled_at, revoked_at, idempotency_key, predecessor, overlap_ends_at, overlap_ended, overlap_extended),
       insert (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by, created_at,
-              expires_at, form_id, predecessor),
-      update (namespaces, retire_at, retired, retire_extended) on api_keys to keydesk_operator;
+              expires_at, idempotency_key, predecessor),
+      update (namespaces, overlap_ends_at, overlap_ended, overlap_extended) on api_keys to keydesk_operator;
 create policy back_office on api_keys to keydesk_operator
     using (org_id = current_org()) with check (org_id = current_org());
 create policy back_office_reach on api_keys for select to keydesk_operator using (current_reach() = 'operator');

@@ -8,7 +8,7 @@
 -- one organization's keys, read from here, are few enough to be looked at.
 drop index api_keys_by_org;
 create index api_keys_list on api_keys (org_id, id desc)
-    include (name, hint, environment, tier, created_by, created_at, expires_at, disabled_at, revoked_at, retire_at, retired);
+    include (name, hint, environment, tier, created_by, created_at, expires_at, disabled_at, revoked_at, overlap_ends_at, overlap_ended);
 -- Who made keys of an organization, from one to the next.
 create index api_keys_by_creator on api_keys (org_id, created_by);
 -- When an organization's keys were last used. Not over the time itself: it changes with nearly every call, and an update

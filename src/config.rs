@@ -40,9 +40,9 @@ pub enum ConfigError {
 }
 
 /// Variables of section 11 of the design that later versions will know.
-const NOT_BUILT: [&str; 1] = ["KEYDESK_SMTP_URL"];
+const UNSUPPORTED: [&str; 1] = ["KEYDESK_SMTP_URL"];
 /// Not for Keydesk, but for the scripts that build and test it, and for programs that hold a key made by it.
-const FOR_OTHERS: [&str; 4] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM", "KEYDESK_API_KEY", "KEYDESK_WEBHOOK_SECRET"];
+const IGNORED: [&str; 4] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM", "KEYDESK_API_KEY", "KEYDESK_WEBHOOK_SECRET"];
 
 impl Config {
     /// From environment variables, given as a map so that tests need not touch the process's own.
@@ -71,8 +71,8 @@ impl Config {
                 false => None,
             },
         };
-        if let Some(name) = env.into_keys().find(|name| !FOR_OTHERS.contains(&name.as_str())) {
-            return Err(match NOT_BUILT.into_iter().find(|known| *known == name) {
+        if let Some(name) = env.into_keys().find(|name| !IGNORED.contains(&name.as_str())) {
+            return Err(match UNSUPPORTED.into_iter().find(|known| *known == name) {
                 Some(name) => ConfigError::NotBuilt { name },
                 None => ConfigError::Unknown { name },
             });

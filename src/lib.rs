@@ -67,7 +67,7 @@ pub mod config;
 
 /// What the doors for programs share: credentials in headers, service keys, problem documents.
 #[cfg(feature = "ssr")]
-pub mod programs;
+pub mod machine_http;
 
 /// Where a request comes from and by what: sockets, proxies, forwarding headers, user agents.
 #[cfg(feature = "ssr")]
@@ -75,7 +75,7 @@ pub mod client;
 
 /// What every answer on the console's listener carries.
 #[cfg(feature = "ssr")]
-pub mod answers;
+pub mod response_headers;
 
 /// The one place that reads the wall clock.
 #[cfg(feature = "ssr")]

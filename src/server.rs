@@ -31,7 +31,7 @@ use crate::{
         assets::{Site, SiteError},
         door::Console,
     },
-    database::{self, Database, DatabaseError, Reach},
+    database::{self, Database, DatabaseError, RlsScope},
     key_plane::{
         self, KeyPlane,
         limiter::{Limiter, LimiterError},
@@ -52,11 +52,11 @@ const MAX_HEAD: usize = 16 * 1024;
 /// More connections than this wait to be accepted.
 const MAX_CONNECTIONS: usize = 4096;
 /// What is being answered at shutdown may take this long to end.
-const LAST_WORDS: Duration = Duration::from_secs(5);
+const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// A set-up link that nobody uses dies after this long.
 const SETUP_LINK: time::Duration = time::Duration::hours(24);
 /// How often the chores are done.
-const CHORES: Duration = Duration::from_secs(120);
+const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(120);
 const CHORES_BEGIN: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
@@ -351,7 +351,7 @@ async fn chores(console: PgPool, keys: KeyPlane) {
             let mut db = console.acquire().await?;
             accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;
             drop(db);
-            let mut tx = database::begin(&console, Reach::Operator).await?;
+            let mut tx = database::begin(&console, RlsScope::Operator).await?;
             management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
             tx.commit().await?;
             usage::store::prune(&keys.keys, now - usage::RETENTION).await?;
@@ -366,7 +366,7 @@ async fn chores(console: PgPool, keys: KeyPlane) {
         if let Some(warning) = keys.alone().await {
             tracing::warn!("{warning}");
         }
-        tokio::time::sleep(CHORES).await;
+        tokio::time::sleep(MAINTENANCE_INTERVAL).await;
     }
 }
 
@@ -416,7 +416,7 @@ pub async fn answer(listener: TcpListener, router: Router, mut stop: watch::Rece
         });
     }
     drop(listener);
-    if tokio::time::timeout(LAST_WORDS, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_GRACE, graceful.shutdown()).await.is_err() {
         tracing::warn!("some connections were cut off");
     }
 }

@@ -7,7 +7,7 @@ use keydesk::{
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
-    database::{self, Reach, embedded::Embedded},
+    database::{self, RlsScope, embedded::Embedded},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{model::KeyId, secret::NewSecret},
     orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
@@ -98,7 +98,7 @@ impl Bench {
     pub async fn org(&self, slug: &str) -> OrgId {
         let now = Clock::System.now();
         let org = OrgId(clock::id(now));
-        let mut tx = database::begin(&self.console, Reach::Org(org)).await.unwrap();
+        let mut tx = database::begin(&self.console, RlsScope::Org(org)).await.unwrap();
         let permit = Permit::grant(&Actor::operator(), org).unwrap();
         let (slug, name) = (Slug::parse(slug).unwrap(), OrgName::parse(slug).unwrap());
         orgs::lifecycle::create_org(&mut tx, &self.server_keys.audit, &permit, &slug, &name, now).await.unwrap();

@@ -20,7 +20,7 @@ use bench::{Bench, Key, Running};
 use http::{HeaderMap, header};
 use keydesk::{
     clock::Clock,
-    database::{self, Reach, embedded::Embedded},
+    database::{self, RlsScope, embedded::Embedded},
     key_plane::metrics,
     keys::{
         lifecycle,
@@ -119,7 +119,11 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let fill = keys.chunks(keys.len().div_ceil(8)).map(async |part| {
         for key in part {
             let digest = key.digest();
-            node.plane.memory.get::<Record, _>(digest, || store::record(&bench.keys, digest)).await.unwrap();
+            node.plane
+                .memory
+                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .await
+                .unwrap();
         }
     });
     futures::future::join_all(fill).await;
@@ -188,10 +192,14 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         let digest = key.digest();
         let begun = Instant::now();
         if n % 2 == 0 {
-            store::record(&bench.keys, digest).await.unwrap();
+            store::find_for_verification(&bench.keys, digest).await.unwrap();
             selects.push(begun.elapsed());
         } else {
-            node.plane.memory.get::<Record, _>(digest, || store::record(&bench.keys, digest)).await.unwrap();
+            node.plane
+                .memory
+                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .await
+                .unwrap();
             calls.push(begun.elapsed());
         }
     }
@@ -230,7 +238,7 @@ async fn beside_a_flood(bench: &Bench, org: OrgId, keys: &[Key]) {
 
 async fn revoke(bench: &Bench, org: OrgId, key: KeyId) -> revocation::Receipt {
     let begun = Instant::now();
-    let mut tx = database::begin(&bench.console, Reach::Org(org)).await.unwrap();
+    let mut tx = database::begin(&bench.console, RlsScope::Org(org)).await.unwrap();
     let permit = Permit::grant(&Actor::operator(), org).unwrap();
     let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
     lifecycle::revoke_any(&mut tx, audit, &permit, key, Reason::Other, None, now).await.unwrap();
@@ -260,7 +268,7 @@ async fn receipts(bench: &Bench) {
         ms(quantile(took, 99))
     );
     let begun = Instant::now();
-    let mut tx = database::begin(&bench.console, Reach::Org(org)).await.unwrap();
+    let mut tx = database::begin(&bench.console, RlsScope::Org(org)).await.unwrap();
     let permit = all_of(org);
     let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
     let count = lifecycle::revoke_all(&mut tx, audit, &permit, now).await.unwrap();
@@ -297,7 +305,7 @@ async fn steady_changes(bench: &Bench, keys: &[Key]) {
             let mut tick = tokio::time::interval(Duration::from_millis(10));
             loop {
                 tick.tick().await;
-                let mut tx = database::begin(&bench.console, Reach::Org(noisy)).await.unwrap();
+                let mut tx = database::begin(&bench.console, RlsScope::Org(noisy)).await.unwrap();
                 let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
                 let done = if changes % 2 == 0 {
                     lifecycle::disable(&mut tx, audit, &permit, theirs[0].id, now).await

@@ -8,7 +8,7 @@ use super::{
     password::{Hasher, HashingFailed},
     store::{self, Account},
 };
-use crate::database::{self, Reach};
+use crate::database::{self, RlsScope};
 
 /// An account's recent failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub async fn attempt(
         Some(stored) if matches && hasher.is_outdated(stored) => Some(hasher.rehash(password).await?),
         _ => None,
     };
-    let mut tx = database::begin(console, Reach::Nothing).await?;
+    let mut tx = database::begin(console, RlsScope::Nothing).await?;
     let Some(account) = store::lock_by_email(&mut tx, email).await? else { return Ok((tx, Attempt::Refused(None))) };
     // While it is paused nothing counts, right or wrong: else whoever guesses could keep its owner out for ever.
     let open = !account.disabled && account.failures.may_try(now);

@@ -18,7 +18,7 @@ use crate::{
         chain::{Broken, Checker},
     },
     config::Config,
-    database::Reach,
+    database::RlsScope,
 };
 
 #[derive(Subcommand)]
@@ -49,7 +49,7 @@ fn whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
 }
 
 pub async fn verify_live(desk: &Desk, json: bool) -> Result<(), CommandError> {
-    let mut tx = desk.begin(Reach::Operator).await?;
+    let mut tx = desk.begin(RlsScope::Operator).await?;
     let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await?;
     tx.commit().await?;
     let (chains, rows) = checked.map_err(|found| broken(&found))?;

@@ -19,7 +19,7 @@ use crate::{
     audit::{self, Chain, Event},
     clock,
     config::Origin,
-    database::Reach,
+    database::RlsScope,
     keys::{
         self,
         lifecycle::{self, Edit, Issued, NewKey, Rotation, Wish},
@@ -138,7 +138,7 @@ pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
     let founded = desk.now - Duration::days(AGE);
     let org = OrgId(clock::id(founded));
     let password = secrets::random_token().map_err(|error| CommandError::said(error.to_string()))?;
-    let mut tx = desk.begin(Reach::Org(org)).await?;
+    let mut tx = desk.begin(RlsScope::Org(org)).await?;
     let slug = Slug::parse(ORG.0).map_err(CommandError::said)?;
     let name = OrgName::parse(ORG.1).map_err(CommandError::said)?;
     let permit = Permit::grant(&Actor::operator(), org)?;
@@ -397,7 +397,7 @@ impl Demo<'_> {
                 lifecycle::edit(tx, audit_key, &Permit::grant(actor, org)?, key, &edit, catalog, at).await?;
             }
             Fate::Rotate(window) => {
-                let rotation = Rotation { window, reason: Reason::Superseded, form_id: None };
+                let rotation = Rotation { window, reason: Reason::Superseded, idempotency_key: None };
                 let permit = Permit::grant(actor, org)?;
                 let rotated = lifecycle::rotate(tx, audit_key, &permit, key, &rotation, catalog, at).await?;
                 let made = Made::new(&rotated.issued, at);
@@ -501,7 +501,7 @@ impl Demo<'_> {
         for (index, made) in &self.cast {
             let Some(part) = CAST.get(*index) else { continue };
             for (nth, made) in made.iter().enumerate() {
-                let Some(record) = keys::store::record(pool, made.digest).await? else { continue };
+                let Some(record) = keys::store::find_for_verification(pool, made.digest).await? else { continue };
                 let called = Called::new(&record, made.at, part.traffic, catalog);
                 for (seed, stream) in (*index as u64 * 100..).zip(part.traffic) {
                     if stream.successor == (nth > 0) {

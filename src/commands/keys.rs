@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         lifecycle::{self, CAPABILITIES, NewKey, Wish},
         model::{KeyName, Reason},
@@ -135,7 +135,7 @@ async fn create_service_key(desk: &Desk, create: CreateServiceKey) -> Result<(),
     let wanted = |known: &&&str| create.capabilities.iter().any(|asked| asked == **known);
     let capabilities: Vec<String> = CAPABILITIES.iter().filter(wanted).map(|known| (*known).to_owned()).collect();
     let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
-    let mut tx = desk.begin(Reach::Nothing).await?;
+    let mut tx = desk.begin(RlsScope::Nothing).await?;
     let (audit_key, prefix) = (&desk.server_keys.audit, &desk.catalog.service_prefix);
     let secret =
         lifecycle::issue_service_key(&mut tx, audit_key, &permit, prefix, &name, &capabilities, desk.now).await?;
@@ -150,7 +150,7 @@ async fn revoke_service_key(desk: &Desk, revoke: RevokeServiceKey) -> Result<(),
     let begun = Instant::now();
     let name = KeyName::parse(&revoke.name).map_err(CommandError::said)?;
     let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
-    let mut tx = desk.begin(Reach::Nothing).await?;
+    let mut tx = desk.begin(RlsScope::Nothing).await?;
     if !lifecycle::revoke_service_key(&mut tx, &desk.server_keys.audit, &permit, &name, desk.now).await? {
         return Err(CommandError::said(format!("there is no live service key named {:?}", name.as_str())));
     }
@@ -179,7 +179,7 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
         namespaces: create.namespace,
         addresses: create.ip,
         expires: create.expires,
-        form_id: None,
+        idempotency_key: None,
     };
     let new = NewKey::parse(wish, catalog).map_err(|wrong| {
         let lines: Vec<String> = wrong.into_iter().map(|(field, message)| format!("--{field}: {message}")).collect();
@@ -190,7 +190,7 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
         .await?
         .ok_or_else(|| CommandError::said(format!("there is no organization {}", create.org.as_str())))?;
     let permit = Permit::grant(&Actor::operator(), org.id)?;
-    let mut tx = desk.begin(Reach::Org(org.id)).await?;
+    let mut tx = desk.begin(RlsScope::Org(org.id)).await?;
     let issued = lifecycle::issue(&mut tx, &desk.server_keys.audit, &permit, &new, desk.now).await?;
     tx.commit().await?;
     say(&[issued.secret.reveal()])
@@ -244,8 +244,8 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
         .org(&list.org)
         .await?
         .ok_or_else(|| CommandError::said(format!("there is no organization {}", list.org.as_str())))?;
-    let mut tx = desk.begin(Reach::Org(org.id)).await?;
-    let keys = store::all(&mut tx, org.id).await?;
+    let mut tx = desk.begin(RlsScope::Org(org.id)).await?;
+    let keys = store::list(&mut tx, org.id).await?;
     tx.commit().await?;
     let seconds = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp);
     if list.json {
@@ -256,7 +256,7 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
                     "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(desk.now),
                     "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
                     "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
-                    "expires_at": seconds(key.expires_at), "retire_at": seconds(key.retire_at), "predecessor": key.predecessor,
+                    "expires_at": seconds(key.expires_at), "overlap_ends_at": seconds(key.overlap_ends_at), "predecessor": key.predecessor,
                     "successor": key.successor, "last_used_at": seconds(key.last_used.as_ref().map(|l| l.at)),
                 })
             })
@@ -280,9 +280,9 @@ async fn find(desk: &Desk, which: &Which) -> Result<(Transaction<'static, Postgr
             None => None,
         };
     let hint = which.hint.as_ref().map(|hint| hint.trim().replace("...", "…"));
-    let mut tx = desk.begin(Reach::Operator).await?;
+    let mut tx = desk.begin(RlsScope::Operator).await?;
     let key = only(store::candidates(&mut tx, hint.as_deref(), digest).await?)?;
-    database::set_reach(&mut tx, Reach::Org(key.org)).await?;
+    database::set_rls_scope(&mut tx, RlsScope::Org(key.org)).await?;
     Ok((tx, key))
 }
 

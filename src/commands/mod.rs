@@ -19,7 +19,7 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::Clock,
     config::{Config, ConfigError},
-    database::{self, Database, DatabaseError, Reach},
+    database::{self, Database, DatabaseError, RlsScope},
     keys::error::KeyError,
     orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
     revocation::{self, Receipt, Unconfirmed},
@@ -210,8 +210,8 @@ struct Desk {
 }
 
 impl Desk {
-    async fn begin(&self, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
-        database::begin(&self.database.console, reach).await
+    async fn begin(&self, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
+        database::begin(&self.database.console, scope).await
     }
 
     /// Commits; a narrowing change waits until it holds everywhere, and a widening one does not: nobody is let in wrongly
@@ -236,7 +236,7 @@ impl Desk {
 
     /// The organization with a slug.
     async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
-        let mut tx = self.begin(Reach::Operator).await?;
+        let mut tx = self.begin(RlsScope::Operator).await?;
         let org = store::by_slug(&mut tx, slug).await?;
         tx.commit().await?;
         Ok(org)

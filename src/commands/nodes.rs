@@ -6,7 +6,7 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{CommandError, Desk, say, say_json};
 use crate::{
-    database::Reach,
+    database::RlsScope,
     orgs::{Actor, OrgId, Permit, permit::ViewNodes},
     revocation::{self, Revision, store::NodeRow},
     usage::{
@@ -23,7 +23,7 @@ pub struct Nodes {
 
 pub async fn run(desk: &Desk, command: &Nodes) -> Result<(), CommandError> {
     let _: Permit<ViewNodes> = Permit::grant(&Actor::operator(), OrgId::NONE)?;
-    let mut tx = desk.begin(Reach::Operator).await?;
+    let mut tx = desk.begin(RlsScope::Operator).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;
     let refusals = last_refusals(&mut tx, SHOWN).await?;
     tx.commit().await?;

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
-    database::Reach,
+    database::RlsScope,
     orgs::{Actor, Permit, Slug, lifecycle},
 };
 
@@ -39,7 +39,7 @@ pub async fn run(desk: &Desk, command: OrgCommand) -> Result<(), CommandError> {
         desk.org(&which.org).await?.ok_or_else(|| CommandError::said(format!("there is no organization {slug}")))?;
     let permit = Permit::grant(&Actor::operator(), org.id)?;
     let audit_key = &desk.server_keys.audit;
-    let mut tx = desk.begin(Reach::Org(org.id)).await?;
+    let mut tx = desk.begin(RlsScope::Org(org.id)).await?;
     let changed = match suspended {
         true => lifecycle::suspend(&mut tx, audit_key, &permit, desk.now).await?,
         false => lifecycle::resume(&mut tx, audit_key, &permit, desk.now).await?,

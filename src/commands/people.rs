@@ -12,7 +12,7 @@ use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
     accounts::{self, Email, PersonName, password::NewPassword, store::Account},
     clock,
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson, permit::ManagePeople},
 };
 
@@ -108,11 +108,11 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
     let person = NewPerson { email, name, password_hash: desk.hasher()?.hash(password).await? };
     let actor = Actor::operator();
     let audit_key = &desk.server_keys.audit;
-    let mut tx = desk.begin(Reach::Nothing).await?;
+    let mut tx = desk.begin(RlsScope::Nothing).await?;
     let what = match &create.org {
         Some(slug) => {
             let org = existing.as_ref().map_or_else(|| OrgId(clock::id(desk.now)), |org| org.id);
-            database::set_reach(&mut tx, Reach::Org(org)).await?;
+            database::set_rls_scope(&mut tx, RlsScope::Org(org)).await?;
             if existing.is_none() {
                 let name = OrgName::parse(slug.as_str()).map_err(CommandError::said)?;
                 let permit = Permit::grant(&actor, org)?;
@@ -162,16 +162,16 @@ async fn account(
     desk: &Desk,
     email: &str,
 ) -> Result<(Transaction<'static, Postgres>, Account, Permit<ManagePeople>), CommandError> {
-    let mut tx = desk.begin(Reach::Nothing).await?;
+    let mut tx = desk.begin(RlsScope::Nothing).await?;
     let account = accounts::store::lock_by_email(&mut tx, email.trim()).await?;
     let account = account.ok_or_else(|| CommandError::said(format!("{email} has no account")))?;
-    database::set_reach(&mut tx, Reach::Person(account.id)).await?;
+    database::set_rls_scope(&mut tx, RlsScope::Person(account.id)).await?;
     let membership = orgs::store::memberships(&mut tx, account.id).await?.into_iter().next();
     let (org, reach) = match membership {
-        Some(membership) => (membership.org.id, Reach::Org(membership.org.id)),
-        None => (OrgId::NONE, Reach::Nothing),
+        Some(membership) => (membership.org.id, RlsScope::Org(membership.org.id)),
+        None => (OrgId::NONE, RlsScope::Nothing),
     };
-    database::set_reach(&mut tx, reach).await?;
+    database::set_rls_scope(&mut tx, reach).await?;
     Ok((tx, account, Permit::grant(&Actor::operator(), org)?))
 }
 

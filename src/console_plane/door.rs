@@ -15,9 +15,9 @@ use tower_sessions::Session;
 use uuid::Uuid;
 
 use super::{
+    appearance::Appearance,
     assets::Site,
     error::{ConsoleError, FieldError},
-    look::Look,
     model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
 };
 use crate::{
@@ -33,7 +33,7 @@ use crate::{
     client::{self, TrustedProxies},
     clock::Clock,
     config::Origin,
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::error::KeyError,
     orgs::{
         Actor, OrgId, Permit, Principal, Role,
@@ -161,18 +161,18 @@ pub struct RequestId(pub Uuid);
 
 /// One request: from where, by what, with which session.
 #[derive(Clone)]
-pub struct Visit {
+pub struct RequestContext {
     pub console: Arc<Console>,
     pub request_id: Uuid,
     /// The client's address.
     pub address: IpAddr,
     pub agent: String,
-    pub look: Look,
+    pub look: Appearance,
     pub session: Session,
     pub slot: Slot,
 }
 
-impl FromRequestParts<Arc<Console>> for Visit {
+impl FromRequestParts<Arc<Console>> for RequestContext {
     type Rejection = StatusCode;
 
     async fn from_request_parts(parts: &mut Parts, console: &Arc<Console>) -> Result<Self, Self::Rejection> {
@@ -186,7 +186,7 @@ impl FromRequestParts<Arc<Console>> for Visit {
             request_id,
             address: console.proxies.resolve(peer, &parts.headers).nearest(),
             agent: client::kept_agent(client::agent(&parts.headers)),
-            look: Look::of(&parts.headers),
+            look: Appearance::of(&parts.headers),
             session,
             slot: Slot::default(),
         })
@@ -195,7 +195,7 @@ impl FromRequestParts<Arc<Console>> for Visit {
 
 /// Who is signed in.
 #[derive(Clone)]
-pub struct Who {
+pub struct CurrentUser {
     pub actor: Actor,
     pub user: UserId,
     pub email: String,
@@ -207,15 +207,15 @@ pub struct Who {
     pub role: Role,
 }
 
-impl Who {
+impl CurrentUser {
     /// The audit chain that what they do to their own account belongs to.
     pub fn chain(&self) -> Chain {
         self.org.as_ref().map_or(Chain::Deployment, |org| Chain::Org(org.id))
     }
 
     /// What a transaction about their own account may touch.
-    pub fn reach(&self) -> Reach {
-        self.org.as_ref().map_or(Reach::Nothing, |org| Reach::Org(org.id))
+    pub fn rls_scope(&self) -> RlsScope {
+        self.org.as_ref().map_or(RlsScope::Nothing, |org| RlsScope::Org(org.id))
     }
 
     /// The page they start on.
@@ -225,25 +225,25 @@ impl Who {
 }
 
 /// Let in, with the permit to do `A`.
-pub struct Entry<A> {
-    pub visit: Visit,
-    pub who: Who,
+pub struct Authorized<A> {
+    pub cx: RequestContext,
+    pub who: CurrentUser,
     pub permit: Permit<A>,
 }
 
-impl Visit {
+impl RequestContext {
     /// Who is signed in, if anybody is. Reads rights anew at every request, so that a change of them holds at once.
-    pub async fn who(&self) -> Result<Option<Who>, ConsoleError> {
+    pub async fn who(&self) -> Result<Option<CurrentUser>, ConsoleError> {
         let entry: Option<SignedIn> = self.session.get(ENTRY).await.map_err(|error| {
             tracing::error!(%error, "a session could not be read");
             ConsoleError::Unavailable
         })?;
         let Some(entry) = entry else { return Ok(None) };
         let user = UserId(entry.user);
-        let mut tx = database::begin(&self.console.db, Reach::Person(user)).await?;
+        let mut tx = database::begin(&self.console.db, RlsScope::Person(user)).await?;
         let standing = standing(&mut tx, user).await?;
         tx.commit().await?;
-        Ok(standing.map(|Standing { person, org, role, principal }| Who {
+        Ok(standing.map(|Standing { person, org, role, principal }| CurrentUser {
             actor: self.actor(principal),
             user,
             email: person.email,
@@ -283,13 +283,13 @@ impl Visit {
 
     /// Lets in whoever is signed in and may do `A` in their own organization, or, for staff, in the deployment. A refusal
     /// is in the audit log.
-    pub async fn enter<A: Act>(self) -> Result<Entry<A>, ConsoleError> {
+    pub async fn enter<A: Act>(self) -> Result<Authorized<A>, ConsoleError> {
         let who = self.who().await?.ok_or(ConsoleError::SignedOut)?;
         let org = who.org.as_ref().map_or(OrgId::NONE, |org| org.id);
         match Permit::grant(&who.actor, org) {
-            Ok(permit) => Ok(Entry { visit: self, who, permit }),
+            Ok(permit) => Ok(Authorized { cx: self, who, permit }),
             Err(denied) => {
-                let mut tx = database::begin(&self.console.db, who.reach()).await?;
+                let mut tx = database::begin(&self.console.db, who.rls_scope()).await?;
                 let (key, now) = (&self.console.server_keys.audit, self.console.clock.now());
                 note_refusal(&mut tx, key, who.chain(), &who.actor, &denied, now).await?;
                 tx.commit().await?;
@@ -300,16 +300,16 @@ impl Visit {
 }
 
 /// The request a server function runs in.
-pub fn visit() -> Result<Visit, ConsoleError> {
-    use_context::<Visit>().ok_or_else(|| {
+pub fn cx() -> Result<RequestContext, ConsoleError> {
+    use_context::<RequestContext>().ok_or_else(|| {
         tracing::error!("a server function ran outside a request");
         ConsoleError::Unavailable
     })
 }
 
-/// [`Visit::enter`], for a server function.
-pub async fn enter<A: Act>() -> Result<Entry<A>, ConsoleError> {
-    visit()?.enter().await
+/// [`RequestContext::enter`], for a server function.
+pub async fn enter<A: Act>() -> Result<Authorized<A>, ConsoleError> {
+    cx()?.enter().await
 }
 
 /// Every server function answers through here: its refusal gets a status, and its result is left for a browser that wants
@@ -323,8 +323,8 @@ pub async fn answer<T: Clone + Into<Done>>(
     {
         options.set_status(StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     }
-    if let Ok(visit) = visit() {
-        *visit.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone().map(Into::into));
+    if let Ok(cx) = cx() {
+        *cx.slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(result.clone().map(Into::into));
     }
     result
 }

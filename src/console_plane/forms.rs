@@ -12,12 +12,11 @@ use http::{HeaderValue, StatusCode, header};
 use leptos::prelude::*;
 
 use super::{
-    door::{Done, Visit},
-    draw,
+    door::{Done, RequestContext},
     error::ConsoleError,
     keys, members,
-    model::Refill,
-    settings, sign_in, support,
+    model::FormState,
+    render, settings, sign_in, support,
     ui::ResendPage,
     webhooks,
 };
@@ -40,14 +39,14 @@ impl Sent {
     }
 
     /// What the page is drawn again with.
-    pub fn refill(&self, error: ConsoleError) -> Refill {
+    pub fn refill(&self, error: ConsoleError) -> FormState {
         let values = self.values.iter().filter(|(name, _)| !NEVER_REPEATED.contains(&name.as_str())).cloned().collect();
-        Refill { values, error: Some(error) }
+        FormState { values, error: Some(error) }
     }
 }
 
 /// `POST /console/fn/…`
-pub async fn receive(visit: Visit, request: Request) -> Response {
+pub async fn receive(cx: RequestContext, request: Request) -> Response {
     let (mut parts, body) = request.into_parts();
     let name = parts.uri.path().trim_start_matches("/console/fn/").to_owned();
     let wants_page = parts
@@ -65,28 +64,28 @@ pub async fn receive(visit: Visit, request: Request) -> Response {
     let Some(body) = body else {
         let text = "What you sent is larger than any form here. Go back and shorten it.";
         let back = ("/", "Back to the console");
-        return draw::message(&visit, StatusCode::PAYLOAD_TOO_LARGE, "Too large", text, back).await;
+        return render::message(&cx, StatusCode::PAYLOAD_TOO_LARGE, "Too large", text, back).await;
     };
     let values = form_urlencoded::parse(&body).into_owned().collect();
     // Leptos itself would answer a form with a redirect to where it came from, and put an error into that address.
     parts.headers.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     parts.headers.remove(header::REFERER);
     let context = {
-        let visit = visit.clone();
-        move || provide_context(visit.clone())
+        let cx = cx.clone();
+        move || provide_context(cx.clone())
     };
     let request = Request::from_parts(parts, Body::from(body));
     let known = is_known(&name);
     let mut response = leptos_axum::handle_server_fns_with_context(context, request).await.into_response();
-    let outcome = visit.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let outcome = cx.slot.lock().unwrap_or_else(PoisonError::into_inner).take();
     if !known {
         *response.status_mut() = StatusCode::NOT_FOUND;
-        return if wants_page { draw::not_found(&visit).await } else { response };
+        return if wants_page { render::not_found(&cx).await } else { response };
     }
     match outcome {
         Some(outcome) if wants_page => {
             let cookies = response.headers().get_all(header::SET_COOKIE).iter().cloned().collect::<Vec<_>>();
-            let mut page = page(&visit, Sent { name, values }, outcome).await;
+            let mut page = page(&cx, Sent { name, values }, outcome).await;
             for cookie in cookies {
                 page.headers_mut().append(header::SET_COOKIE, cookie);
             }
@@ -98,8 +97,8 @@ pub async fn receive(visit: Visit, request: Request) -> Response {
             *response.status_mut() = StatusCode::BAD_REQUEST;
             if wants_page {
                 let text = "The form did not arrive whole. Go back, reload the page and fill it in again.";
-                draw::message(
-                    &visit,
+                render::message(
+                    &cx,
                     StatusCode::BAD_REQUEST,
                     "This could not be read",
                     text,
@@ -117,7 +116,7 @@ fn is_known(name: &str) -> bool {
     leptos::server_fn::axum::server_fn_paths().any(|(path, _)| path.strip_prefix("/console/fn/") == Some(name))
 }
 
-async fn page(visit: &Visit, sent: Sent, outcome: Result<Done, ConsoleError>) -> Response {
+async fn page(cx: &RequestContext, sent: Sent, outcome: Result<Done, ConsoleError>) -> Response {
     match outcome {
         Ok(Done::Go(path)) => {
             let mut response = Redirect::to(&path).into_response();
@@ -127,35 +126,35 @@ async fn page(visit: &Visit, sent: Sent, outcome: Result<Done, ConsoleError>) ->
             }
             response
         }
-        Err(ConsoleError::SignedOut) => signed_out(visit, sent).await,
-        Err(error @ ConsoleError::Forbidden { .. }) => draw::refusal(visit, &error, "/").await,
+        Err(ConsoleError::SignedOut) => signed_out(cx, sent).await,
+        Err(error @ ConsoleError::Forbidden { .. }) => render::refusal(cx, &error, "/").await,
         outcome => {
             let answered = match sent.name.as_str() {
-                name if name.starts_with("keys/") => keys::routes::answer(visit, &sent, outcome).await,
-                name if name.starts_with("webhooks/") => webhooks::routes::answer(visit, &sent, outcome).await,
-                name if name.starts_with("members/") => members::routes::answer(visit, &sent, outcome).await,
-                name if name.starts_with("support/") => support::routes::answer(visit, &sent, outcome).await,
+                name if name.starts_with("keys/") => keys::routes::answer(cx, &sent, outcome).await,
+                name if name.starts_with("webhooks/") => webhooks::routes::answer(cx, &sent, outcome).await,
+                name if name.starts_with("members/") => members::routes::answer(cx, &sent, outcome).await,
+                name if name.starts_with("support/") => support::routes::answer(cx, &sent, outcome).await,
                 name if name.starts_with("sessions/") || name.starts_with("account/") => {
-                    settings::routes::answer(visit, &sent, outcome).await
+                    settings::routes::answer(cx, &sent, outcome).await
                 }
-                _ => sign_in::routes::answer(visit, &sent, outcome).await,
+                _ => sign_in::routes::answer(cx, &sent, outcome).await,
             };
             match answered {
                 Ok(response) => response,
-                Err(error) => draw::refusal(visit, &error, "/").await,
+                Err(error) => render::refusal(cx, &error, "/").await,
             }
         }
     }
 }
 
 /// The session ended while somebody was typing: nothing they typed is lost.
-async fn signed_out(visit: &Visit, sent: Sent) -> Response {
-    let place = draw::Place::outside("Signed out");
+async fn signed_out(cx: &RequestContext, sent: Sent) -> Response {
+    let place = render::Place::outside("Signed out");
     let values: Vec<(String, String)> =
         sent.values.iter().filter(|(name, _)| !NEVER_REPEATED.contains(&name.as_str())).cloned().collect();
     let whole = values.len() == sent.values.len();
     let action = format!("/console/fn/{}", sent.name);
-    draw::page(visit, StatusCode::UNAUTHORIZED, place, move || {
+    render::page(cx, StatusCode::UNAUTHORIZED, place, move || {
         view! { <ResendPage action=action.clone() values=values.clone() whole /> }
     })
     .await

@@ -9,23 +9,23 @@ pub mod model;
 pub mod ui;
 
 #[cfg(feature = "ssr")]
+pub mod appearance;
+#[cfg(feature = "ssr")]
 pub mod assets;
 #[cfg(feature = "ssr")]
 pub mod audit_log;
 #[cfg(feature = "ssr")]
 pub mod door;
 #[cfg(feature = "ssr")]
-pub mod draw;
-#[cfg(feature = "ssr")]
 pub mod forms;
 #[cfg(feature = "ssr")]
 pub mod keys;
 #[cfg(feature = "ssr")]
-pub mod look;
-#[cfg(feature = "ssr")]
 pub mod members;
 #[cfg(feature = "ssr")]
 pub mod nodes;
+#[cfg(feature = "ssr")]
+pub mod render;
 #[cfg(feature = "ssr")]
 pub mod router;
 #[cfg(feature = "ssr")]
@@ -37,6 +37,6 @@ pub mod sign_in;
 #[cfg(feature = "ssr")]
 pub mod support;
 #[cfg(feature = "ssr")]
-pub mod webhooks;
+mod time_format;
 #[cfg(feature = "ssr")]
-mod when;
+pub mod webhooks;

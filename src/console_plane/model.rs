@@ -33,12 +33,12 @@ pub struct Viewer {
 /// What a form held when it was sent without JavaScript and could not be done: the page is drawn again with it.
 /// Passwords are never in `values`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refill {
+pub struct FormState {
     pub values: Vec<(String, String)>,
     pub error: Option<ConsoleError>,
 }
 
-impl Refill {
+impl FormState {
     pub fn value(&self, field: &str) -> Option<String> {
         self.values.iter().find(|(name, _)| name == field).map(|(_, value)| value.clone())
     }
@@ -142,9 +142,9 @@ pub struct RevokeTarget {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeysPanel {
     Closed,
-    Create(Refill),
-    Revoke(RevokeTarget, Refill),
-    RevokeAll(Refill),
+    Create(FormState),
+    Revoke(RevokeTarget, FormState),
+    RevokeAll(FormState),
     /// The answer to a create that came without JavaScript.
     Issued(IssuedKey),
 }
@@ -242,10 +242,10 @@ impl std::fmt::Debug for IssuedWebhookSecret {
 pub enum WebhookPanel {
     Closed,
     /// Regenerate was asked for: say what it does before it is done.
-    ConfirmRegenerate(Refill),
+    ConfirmRegenerate(FormState),
     /// The secret, shown once.
     Issued(IssuedWebhookSecret),
-    Refused(Refill),
+    Refused(FormState),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -256,7 +256,7 @@ pub struct WebhooksPageModel {
     /// When and by whom the current secret was made; `None` if there is none.
     pub current: Option<(When, String)>,
     pub may_manage: bool,
-    pub form_id: String,
+    pub idempotency_key: String,
     pub panel: WebhookPanel,
 }
 
@@ -315,7 +315,7 @@ pub struct MembersPageModel {
     pub may_make_owners: bool,
     /// Whether keys do no more than who made them may.
     pub bound: bool,
-    pub refill: Refill,
+    pub refill: FormState,
     pub notice: Option<Notice>,
 }
 
@@ -334,7 +334,7 @@ pub struct SettingsPageModel {
     pub sessions: Vec<SessionRow>,
     /// A token just minted, shown once.
     pub token: Option<IssuedAccessToken>,
-    pub refill: Refill,
+    pub refill: FormState,
     pub notice: Option<Notice>,
 }
 
@@ -349,7 +349,7 @@ pub struct FoundKey {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SupportPanel {
     Closed,
-    Revoke(RevokeTarget, Refill),
+    Revoke(RevokeTarget, FormState),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

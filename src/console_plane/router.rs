@@ -19,10 +19,10 @@ use uuid::Uuid;
 
 use super::{
     audit_log,
-    door::{Console, RequestId, Visit},
-    draw, forms, keys, members, nodes, settings, sign_in, support, webhooks,
+    door::{Console, RequestContext, RequestId},
+    forms, keys, members, nodes, render, settings, sign_in, support, webhooks,
 };
-use crate::{accounts::session::Sessions, answers, config::Origin, database};
+use crate::{accounts::session::Sessions, config::Origin, database, response_headers};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 16] = [
@@ -46,7 +46,7 @@ pub const ROUTES: [(&str, &str); 16] = [
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 /// No answer takes longer; hashing a password behind a queue of others takes the longest.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 pub fn router(console: Arc<Console>) -> Router {
     // Drawing pages needs it; a second call (in tests) changes nothing.
@@ -85,22 +85,22 @@ pub fn router(console: Arc<Console>) -> Router {
         .merge(pages)
         .route("/console/fn/{*name}", post(forms::receive))
         .merge(console.site.routes())
-        .fallback(async |visit: Visit| draw::not_found(&visit).await)
+        .fallback(async |cx: RequestContext| render::not_found(&cx).await)
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| {
             plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong in the console.")
         }))
         .layer(session_layer)
         .layer(middleware::from_fn_with_state(Arc::clone(&console), same_origin))
-        .layer(middleware::from_fn_with_state(Arc::clone(&console), dress))
+        .layer(middleware::from_fn_with_state(Arc::clone(&console), finish_response))
         .with_state(console)
 }
 
-async fn home(visit: Visit) -> Response {
-    match visit.who().await {
+async fn home(cx: RequestContext) -> Response {
+    match cx.who().await {
         Ok(Some(who)) => Redirect::to(who.home()).into_response(),
         Ok(None) => Redirect::to("/sign-in").into_response(),
-        Err(error) => draw::refusal(&visit, &error, "/").await,
+        Err(error) => render::refusal(&cx, &error, "/").await,
     }
 }
 
@@ -113,9 +113,9 @@ async fn healthz(State(console): State<Arc<Console>>) -> Response {
     }
 }
 
-async fn method_not_allowed(visit: Visit) -> Response {
+async fn method_not_allowed(cx: RequestContext) -> Response {
     let text = "This address is not a page. It only takes what the console's forms send.";
-    draw::message(&visit, StatusCode::METHOD_NOT_ALLOWED, "Not a page", text, ("/", "Back to the console")).await
+    render::message(&cx, StatusCode::METHOD_NOT_ALLOWED, "Not a page", text, ("/", "Back to the console")).await
 }
 
 fn plain(status: StatusCode, text: &'static str) -> Response {
@@ -144,17 +144,17 @@ fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
 }
 
 /// Gives a request its id and a deadline, and every answer its headers and log line.
-async fn dress(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
+async fn finish_response(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     // The path only: a set-up link's token is in the query.
     let path = request.uri().path().to_owned();
     let begun = Instant::now();
-    let mut response = tokio::time::timeout(PATIENCE, next.run(request))
+    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
         .await
         .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "The console took too long. Try again."));
-    answers::dress(response.headers_mut(), id, &console.origin);
+    response_headers::finish_response(response.headers_mut(), id, &console.origin);
     tracing::info!(
         plane = "console", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

@@ -2,7 +2,7 @@
 
 use leptos::{config::LeptosOptions, hydration::HydrationScripts, nonce::use_nonce, prelude::*};
 
-use super::{look::Look, model::Viewer};
+use super::{appearance::Appearance, model::Viewer};
 
 const SCRIPT: &str = include_str!("shell.js");
 
@@ -75,7 +75,7 @@ pub fn Document(
     viewer: Option<Viewer>,
     current: Section,
     assets: Assets,
-    look: Look,
+    look: Appearance,
     /// What time the server has.
     now: String,
     children: Children,

@@ -185,7 +185,7 @@ pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
 
 /// What a transaction may touch: row-level security holds it to that. (Verdicts need none: they begin at a digest.)
 #[derive(Clone, Copy, Debug)]
-pub enum Reach {
+pub enum RlsScope {
     /// The rows of one organization.
     Org(OrgId),
     /// Signing in: a person's memberships, and no organization's rows.
@@ -199,21 +199,21 @@ pub enum Reach {
 }
 
 /// Begins a transaction with a reach.
-pub async fn begin(pool: &PgPool, reach: Reach) -> sqlx::Result<Transaction<'static, Postgres>> {
+pub async fn begin(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
     let mut tx = pool.begin().await?;
-    set_reach(&mut tx, reach).await?;
+    set_rls_scope(&mut tx, scope).await?;
     Ok(tx)
 }
 
 /// Changes what the rest of a transaction may touch.
-pub async fn set_reach(tx: &mut Transaction<'static, Postgres>, reach: Reach) -> sqlx::Result<()> {
-    let (org, user, kind) = match reach {
-        Reach::Org(org) => (Some(org.0), None, ""),
-        Reach::Person(user) => (None, Some(user.0), ""),
-        Reach::Support => (None, None, "support"),
-        Reach::Operator => (None, None, "operator"),
-        Reach::Nothing => (None, None, ""),
+pub async fn set_rls_scope(tx: &mut Transaction<'static, Postgres>, scope: RlsScope) -> sqlx::Result<()> {
+    let (org, user, kind) = match scope {
+        RlsScope::Org(org) => (Some(org.0), None, ""),
+        RlsScope::Person(user) => (None, Some(user.0), ""),
+        RlsScope::Support => (None, None, "support"),
+        RlsScope::Operator => (None, None, "operator"),
+        RlsScope::Nothing => (None, None, ""),
     };
     let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    store::set_reach(tx, &text(org), &text(user), kind).await
+    store::set_rls_scope(tx, &text(org), &text(user), kind).await
 }

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 use super::DatabaseError;
 
 /// Sets what a transaction may touch, until it ends.
-pub async fn set_reach(db: &mut PgConnection, org: &str, user: &str, kind: &str) -> sqlx::Result<()> {
+pub async fn set_rls_scope(db: &mut PgConnection, org: &str, user: &str, kind: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "select set_config('keydesk.org', $1, true) as org, set_config('keydesk.user', $2, true) as person,
                 set_config('keydesk.reach', $3, true) as reach",

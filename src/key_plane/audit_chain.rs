@@ -15,10 +15,10 @@ use sqlx::PgPool;
 use super::{KeyPlane, wire};
 use crate::{
     audit::{self, Chain},
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::verdict::Verdict,
+    machine_http::RequestId,
     orgs::OrgId,
-    programs::RequestId,
 };
 
 /// So many rows are read at once. Between two reads neither a connection nor anything but these rows is held, however
@@ -47,12 +47,12 @@ pub async fn audit_chain(
             plane.refusal(&Verdict::Unavailable, id, None)
         }
     };
-    wire::put_rate(response.headers_mut(), metered.as_ref());
+    wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
     response
 }
 
 async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {
-    let mut tx = database::begin(keys, Reach::Org(org)).await?;
+    let mut tx = database::begin(keys, RlsScope::Org(org)).await?;
     audit::store::last(&mut tx, Chain::Org(org)).await
 }
 
@@ -60,7 +60,7 @@ async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {
 /// in the middle cuts the connection off, so that a part is not taken for the whole.
 fn lines(keys: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
     stream::try_unfold((keys, 0), move |(keys, after)| async move {
-        let mut tx = database::begin(&keys, Reach::Org(org)).await?;
+        let mut tx = database::begin(&keys, RlsScope::Org(org)).await?;
         let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE).await?;
         drop(tx);
         let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };

@@ -19,7 +19,7 @@ use crate::{
     catalog::routes::{Path, needs},
     client,
     keys::verdict::{Asked, Record, Verdict},
-    programs::{self, Problem, RequestId},
+    machine_http::{self, Problem, RequestId},
 };
 
 /// What the proxy's configuration may add.
@@ -155,7 +155,7 @@ async fn judged(
         Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
             let mut response = StatusCode::OK.into_response();
             identify(response.headers_mut(), &record);
-            wire::put_rate(response.headers_mut(), metered.as_ref());
+            wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
             response
         }
         Judged { verdict, metered, .. } => plane.refusal(&verdict, id, metered.as_ref()),
@@ -170,8 +170,8 @@ fn identify(headers: &mut HeaderMap, record: &Record) {
     // Slugs, and names that the catalog and the lifecycle hold to ASCII.
     let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     headers.insert(HeaderName::from_static("x-keydesk-org"), text(&record.org));
-    headers.insert(HeaderName::from_static("x-keydesk-org-id"), programs::id_value(record.org_id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-key-id"), programs::id_value(record.id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-org-id"), machine_http::id_value(record.org_id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-key-id"), machine_http::id_value(record.id.0));
     headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&record.environment));
     headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&record.tier));
     headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&record.scopes.join(" ")));

@@ -21,7 +21,7 @@ use crate::{
     catalog::Headers,
     client, database,
     keys::verdict::{self, Asked, Record, Verdict},
-    programs::{
+    machine_http::{
         self, Object, Problem, RequestId,
         credential::{self, Credential},
         service,
@@ -49,7 +49,7 @@ pub async fn whoami(
         Ok((record, metered)) => {
             let rate_limit = metered.as_ref().map(Into::into);
             let mut response = wire::json(&Whoami { key: KeyFacts::from(&*record), rate_limit });
-            wire::put_rate(response.headers_mut(), metered.as_ref());
+            wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
             response
         }
         Err(refusal) => *refusal,
@@ -72,7 +72,7 @@ pub async fn verify(
         Ok(service) => service,
         Err(problem) => return problem.into_response(),
     };
-    if programs::announces_too_much(headers) {
+    if machine_http::announces_too_much(headers) {
         return Problem::too_large(id.0).into_response();
     }
     let agent = client::agent(headers).to_owned();
@@ -107,7 +107,7 @@ pub async fn verify(
     };
     let judged = plane.judge(question).await;
     let rate_limit = judged.metered.as_ref().map(Into::into);
-    let retry_after = programs::retry_after(&judged.verdict);
+    let retry_after = machine_http::retry_after(&judged.verdict);
     let mut response = wire::json(&VerifyAnswer {
         valid: judged.verdict == Verdict::Valid,
         code: judged.verdict.code(),
@@ -117,7 +117,7 @@ pub async fn verify(
         rate_limit,
         trace: body.dry_run.then(|| verdict::steps_json(&judged.steps)),
     });
-    wire::put_rate(response.headers_mut(), judged.metered.as_ref());
+    wire::set_rate_limit_headers(response.headers_mut(), judged.metered.as_ref());
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
@@ -152,7 +152,7 @@ impl KeyPlane {
 
     pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered<'_>>) -> Response {
         let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
-        wire::put_rate(response.headers_mut(), metered);
+        wire::set_rate_limit_headers(response.headers_mut(), metered);
         response
     }
 }

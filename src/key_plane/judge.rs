@@ -126,7 +126,7 @@ impl KeyPlane {
             Err(why) => return Found::Not(Lookup::Malformed(why)),
         };
         let digest = presented.digest;
-        match self.memory.get(digest, || store::record(&self.keys, digest)).await {
+        match self.memory.get(digest, || store::find_for_verification(&self.keys, digest)).await {
             Ok(Some(record)) => Found::Key(record),
             Ok(None) => Found::Not(Lookup::Unknown),
             Err(Unavailable) => Found::Not(Lookup::Unreachable),

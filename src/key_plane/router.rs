@@ -18,7 +18,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use uuid::Uuid;
 
 use super::{KeyPlane, audit_chain, forward_auth, handlers, metrics, ready};
-use crate::programs::{self, MAX_BODY, Problem, RequestId};
+use crate::machine_http::{self, MAX_BODY, Problem, RequestId};
 
 /// Every route, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 6] = [
@@ -32,7 +32,7 @@ pub const ROUTES: [(&str, &str); 6] = [
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(15);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub fn router(plane: KeyPlane) -> Router {
     router_beside(plane, Router::new())
@@ -60,7 +60,7 @@ pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
         // As one: each layer of a router's own costs every call allocations.
         .layer(
             ServiceBuilder::new()
-                .layer(middleware::from_fn(dress))
+                .layer(middleware::from_fn(finish_response))
                 .layer(CatchPanicLayer::custom(|_| internal_error()))
                 .layer(DefaultBodyLimit::max(MAX_BODY as usize)),
         )
@@ -72,7 +72,7 @@ fn internal_error() -> Response {
 }
 
 /// Gives a request its id and a deadline, and every answer its headers and log line.
-async fn dress(mut request: Request, next: Next) -> Response {
+async fn finish_response(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
@@ -81,13 +81,13 @@ async fn dress(mut request: Request, next: Next) -> Response {
     let times = metrics::answers_at(path);
     let path = tracing::enabled!(tracing::Level::DEBUG).then(|| path.to_owned());
     let begun = Instant::now();
-    let mut response = tokio::time::timeout(PATIENCE, next.run(request)).await.unwrap_or_else(|_| {
+    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Keydesk took too long. Try again.", id)
             .into_response()
     });
     let headers = response.headers_mut();
     headers.reserve(8);
-    headers.insert(X_REQUEST_ID, programs::id_value(id));
+    headers.insert(X_REQUEST_ID, machine_http::id_value(id));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));

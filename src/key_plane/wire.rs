@@ -114,7 +114,7 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), where there is a limit.
-pub fn put_rate(headers: &mut HeaderMap, metered: Option<&Metered<'_>>) {
+pub fn set_rate_limit_headers(headers: &mut HeaderMap, metered: Option<&Metered<'_>>) {
     let Some(metered) = metered else { return };
     let Rate { limit, remaining, reset } = metered.rate;
     let (tier, window) = (&metered.tier, metered.window.as_secs());
@@ -165,7 +165,7 @@ impl<'a> From<&'a Record> for KeyFacts<'a> {
             namespaces: &record.namespaces,
             expires_at: record.expires_at,
             replaced_by: record.successor.map(|id| id.0),
-            retires_at: record.retire_at,
+            retires_at: record.overlap_ends_at,
         }
     }
 }

@@ -46,7 +46,7 @@ pub struct NewKey {
     inherits_namespaces: bool,
     addresses: Vec<IpNet>,
     lifetime: Lifetime,
-    form_id: Option<Uuid>,
+    idempotency_key: Option<Uuid>,
 }
 
 /// What somebody asks a key to be, as they typed it.
@@ -61,7 +61,7 @@ pub struct Wish {
     pub addresses: Vec<String>,
     pub expires: String,
     /// Makes a second submission answer [`KeyError::AlreadyIssued`].
-    pub form_id: Option<Uuid>,
+    pub idempotency_key: Option<Uuid>,
 }
 
 impl NewKey {
@@ -102,7 +102,7 @@ impl NewKey {
                 namespaces,
                 addresses,
                 lifetime,
-                form_id: wish.form_id,
+                idempotency_key: wish.idempotency_key,
             }),
             _ => Err(errors),
         }
@@ -204,14 +204,15 @@ pub async fn issue(
             created_by: permit.actor().user(),
             created_at: now,
             expires_at,
-            form_id: new.form_id,
+            idempotency_key: new.idempotency_key,
             predecessor: None,
         },
     )
     .await?;
     if !inserted {
-        let form_id = new.form_id.unwrap_or_default();
-        let (name, hint) = store::by_form(db, permit.org(), form_id).await?.ok_or(KeyError::NotFound)?;
+        let idempotency_key = new.idempotency_key.unwrap_or_default();
+        let (name, hint) =
+            store::find_by_idempotency_key(db, permit.org(), idempotency_key).await?.ok_or(KeyError::NotFound)?;
         return Err(KeyError::AlreadyIssued { name, hint });
     }
     audit::record(
@@ -250,7 +251,7 @@ pub fn subject(id: KeyId) -> String {
 }
 
 /// What the audit log calls any number of keys, where one row tells of them all. Its details say which.
-pub const MANY: &str = "keys";
+pub const KEYS_SUBJECT: &str = "keys";
 
 /// What happened to a key, newest first: to it alone, to it among many, and how it came to be, which is a row of the key that
 /// it replaced.
@@ -261,7 +262,7 @@ pub async fn history(
     predecessor: Option<KeyId>,
     limit: i64,
 ) -> sqlx::Result<Vec<audit::chain::Row>> {
-    let others: Vec<String> = predecessor.map(subject).into_iter().chain([MANY.to_owned()]).collect();
+    let others: Vec<String> = predecessor.map(subject).into_iter().chain([KEYS_SUBJECT.to_owned()]).collect();
     audit::store::naming(db, Chain::Org(org), &subject(id), &others, &id.to_string(), limit).await
 }
 
@@ -381,7 +382,7 @@ pub async fn revoke_all(
         Chain::Org(permit.org()),
         Event {
             action: "key.revoke_all",
-            subject: MANY.to_owned(),
+            subject: KEYS_SUBJECT.to_owned(),
             summary: format!("Revoked all keys ({})", hit.len()),
             details: json!({ "keys": hit }),
             refused: false,

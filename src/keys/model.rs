@@ -103,7 +103,7 @@ impl Reason {
 
 /// How long a key goes on after it was replaced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Window {
+pub enum OverlapWindow {
     #[serde(rename = "now")]
     Now,
     #[serde(rename = "1h")]
@@ -115,8 +115,8 @@ pub enum Window {
     Week,
 }
 
-impl Window {
-    pub const ALL: [Window; 4] = [Self::Now, Self::Hour, Self::Day, Self::Week];
+impl OverlapWindow {
+    pub const ALL: [OverlapWindow; 4] = [Self::Now, Self::Hour, Self::Day, Self::Week];
 
     /// The form's value.
     pub fn as_str(self) -> &'static str {

@@ -30,14 +30,14 @@ pub struct NewRow<'a> {
     pub created_by: Option<UserId>,
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
-    pub form_id: Option<Uuid>,
+    pub idempotency_key: Option<Uuid>,
     /// The key that it replaces.
     pub predecessor: Option<KeyId>,
 }
 
 /// A key as people see it.
 #[derive(Clone)]
-pub struct Listed {
+pub struct KeyDetails {
     pub id: KeyId,
     pub org: OrgId,
     pub org_slug: String,
@@ -61,10 +61,10 @@ pub struct Listed {
     /// The key that replaced it.
     pub successor: Option<KeyId>,
     /// When it ends, if it was replaced.
-    pub retire_at: Option<OffsetDateTime>,
-    retired: bool,
+    pub overlap_ends_at: Option<OffsetDateTime>,
+    overlap_ended: bool,
     /// Whether it was given more time, which happens once.
-    pub retire_extended: bool,
+    pub overlap_extended: bool,
     /// When somebody said that it is stored.
     pub confirmed_at: Option<OffsetDateTime>,
     pub last_used: Option<LastUsed>,
@@ -85,10 +85,10 @@ pub struct LastUsed {
     pub via: Option<String>,
 }
 
-impl Listed {
+impl KeyDetails {
     /// What can be edited of it.
-    pub fn parts(&self) -> Parts {
-        Parts {
+    pub fn fields(&self) -> EditableFields {
+        EditableFields {
             name: self.name.clone(),
             scopes: self.scopes.clone(),
             namespaces: self.namespaces.clone(),
@@ -100,7 +100,7 @@ impl Listed {
     pub fn status(&self, now: OffsetDateTime) -> Status {
         if self.revoked.is_some() {
             Status::Revoked
-        } else if self.retired || self.retire_at.is_some_and(|at| at <= now) {
+        } else if self.overlap_ended || self.overlap_ends_at.is_some_and(|at| at <= now) {
             Status::Rotated
         } else if self.expires_at.is_some_and(|at| at <= now) {
             Status::Expired
@@ -134,9 +134,9 @@ struct Raw {
     revoked_reason: Option<String>,
     predecessor: Option<Uuid>,
     successor: Option<Uuid>,
-    retire_at: Option<OffsetDateTime>,
-    retired: bool,
-    retire_extended: bool,
+    overlap_ends_at: Option<OffsetDateTime>,
+    overlap_ended: bool,
+    overlap_extended: bool,
     confirmed_at: Option<OffsetDateTime>,
     used_at: Option<OffsetDateTime>,
     used_address: Option<IpNet>,
@@ -144,7 +144,7 @@ struct Raw {
     used_via: Option<String>,
 }
 
-impl From<Raw> for Listed {
+impl From<Raw> for KeyDetails {
     fn from(raw: Raw) -> Self {
         Self {
             id: KeyId(raw.id),
@@ -169,9 +169,9 @@ impl From<Raw> for Listed {
             }),
             predecessor: raw.predecessor.map(KeyId),
             successor: raw.successor.map(KeyId),
-            retire_at: raw.retire_at,
-            retired: raw.retired,
-            retire_extended: raw.retire_extended,
+            overlap_ends_at: raw.overlap_ends_at,
+            overlap_ended: raw.overlap_ended,
+            overlap_extended: raw.overlap_extended,
             confirmed_at: raw.confirmed_at,
             last_used: raw.used_at.zip(raw.used_address).map(|(at, address)| LastUsed {
                 at,
@@ -190,8 +190,8 @@ macro_rules! select_listed {
             Raw,
             r#"select k.id, k.org_id, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
                       k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
-                      k.revoked_by, k.revoked_reason, k.predecessor, s.id as "successor?", k.retire_at, k.retired,
-                      k.retire_extended, k.confirmed_at, l.used_at as "used_at?", l.address as "used_address?: IpNet",
+                      k.revoked_by, k.revoked_reason, k.predecessor, s.id as "successor?", k.overlap_ends_at, k.overlap_ended,
+                      k.overlap_extended, k.confirmed_at, l.used_at as "used_at?", l.address as "used_address?: IpNet",
                       l.agent as "used_agent?", l.via as used_via
                from api_keys k
                join orgs o on o.id = k.org_id
@@ -205,7 +205,7 @@ macro_rules! select_listed {
 }
 
 /// These keys of an organization, in this order.
-pub async fn these(db: &mut PgConnection, org: OrgId, ids: &[KeyId]) -> sqlx::Result<Vec<Listed>> {
+pub async fn find_many(db: &mut PgConnection, org: OrgId, ids: &[KeyId]) -> sqlx::Result<Vec<KeyDetails>> {
     let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
     let rows = select_listed!("where k.org_id = $1 and k.id = any ($2) order by array_position($2, k.id)", org.0, &ids)
         .fetch_all(db)
@@ -214,13 +214,18 @@ pub async fn these(db: &mut PgConnection, org: OrgId, ids: &[KeyId]) -> sqlx::Re
 }
 
 /// All keys of an organization, newest first.
-pub async fn all(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Listed>> {
+pub async fn list(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<KeyDetails>> {
     let rows = select_listed!("where k.org_id = $1 order by k.id desc", org.0).fetch_all(db).await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// An organization's keys made before one of them (all, if `None`), newest first.
-pub async fn before(db: &mut PgConnection, org: OrgId, key: Option<KeyId>, limit: i64) -> sqlx::Result<Vec<Listed>> {
+pub async fn list_before(
+    db: &mut PgConnection,
+    org: OrgId,
+    key: Option<KeyId>,
+    limit: i64,
+) -> sqlx::Result<Vec<KeyDetails>> {
     let before = key.map_or(Uuid::max(), |key| key.0);
     let rows = select_listed!("where k.org_id = $1 and k.id < $2 order by k.id desc limit $3", org.0, before, limit)
         .fetch_all(db)
@@ -229,25 +234,25 @@ pub async fn before(db: &mut PgConnection, org: OrgId, key: Option<KeyId>, limit
 }
 
 /// One key of an organization.
-pub async fn one(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<Listed>> {
+pub async fn find(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<KeyDetails>> {
     let row = select_listed!("where k.org_id = $1 and k.id = $2", org.0, id.0).fetch_optional(db).await?;
     Ok(row.map(Into::into))
 }
 
 /// Keys with a hint, whoever's they are. Needs the support's or the operator's reach.
-pub async fn by_hint(db: &mut PgConnection, hint: &str) -> sqlx::Result<Vec<Listed>> {
+pub async fn find_by_hint(db: &mut PgConnection, hint: &str) -> sqlx::Result<Vec<KeyDetails>> {
     let rows = select_listed!("where k.hint = $1 order by k.id desc limit 50", hint).fetch_all(db).await?;
     Ok(rows.into_iter().map(Into::into).collect())
 }
 
 /// The key with a digest, whoever's it is. Needs the support's or the operator's reach.
-pub async fn by_digest(db: &mut PgConnection, digest: Digest) -> sqlx::Result<Option<Listed>> {
+pub async fn find_by_digest(db: &mut PgConnection, digest: Digest) -> sqlx::Result<Option<KeyDetails>> {
     let row = select_listed!("where k.digest = $1", digest.as_bytes()).fetch_optional(db).await?;
     Ok(row.map(Into::into))
 }
 
 /// The key with an id, whoever's it is. Needs the support's or the operator's reach.
-pub async fn by_id(db: &mut PgConnection, id: KeyId) -> sqlx::Result<Option<Listed>> {
+pub async fn find_by_id(db: &mut PgConnection, id: KeyId) -> sqlx::Result<Option<KeyDetails>> {
     let row = select_listed!("where k.id = $1", id.0).fetch_optional(db).await?;
     Ok(row.map(Into::into))
 }
@@ -307,9 +312,9 @@ pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64
 pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by,
-                               created_at, expires_at, form_id, predecessor)
+                               created_at, expires_at, idempotency_key, predecessor)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-         on conflict on constraint api_keys_form_once do nothing",
+         on conflict on constraint api_keys_idempotency_key_once do nothing",
         key.id.0,
         key.org.0,
         key.environment,
@@ -323,7 +328,7 @@ pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<boo
         key.created_by.map(|user| user.0),
         key.created_at,
         key.expires_at,
-        key.form_id,
+        key.idempotency_key,
         key.predecessor.map(|id| id.0),
     )
     .execute(db)
@@ -332,10 +337,18 @@ pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<boo
 }
 
 /// Name and hint of the key that a form made.
-pub async fn by_form(db: &mut PgConnection, org: OrgId, form_id: Uuid) -> sqlx::Result<Option<(String, String)>> {
-    let row = sqlx::query!("select name, hint from api_keys where org_id = $1 and form_id = $2", org.0, form_id)
-        .fetch_optional(db)
-        .await?;
+pub async fn find_by_idempotency_key(
+    db: &mut PgConnection,
+    org: OrgId,
+    idempotency_key: Uuid,
+) -> sqlx::Result<Option<(String, String)>> {
+    let row = sqlx::query!(
+        "select name, hint from api_keys where org_id = $1 and idempotency_key = $2",
+        org.0,
+        idempotency_key
+    )
+    .fetch_optional(db)
+    .await?;
     Ok(row.map(|row| (row.name, row.hint)))
 }
 
@@ -352,34 +365,34 @@ pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<
 }
 
 /// A key whose row is locked.
-pub struct Held {
+pub struct LockedKey {
     pub hint: String,
     pub environment: String,
     pub tier: String,
-    pub parts: Parts,
+    pub fields: EditableFields,
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
     /// When it ends, if it was replaced.
-    pub retire_at: Option<OffsetDateTime>,
+    pub overlap_ends_at: Option<OffsetDateTime>,
     /// Whether it has ended, whatever the clocks say.
-    pub retired: bool,
-    pub retire_extended: bool,
+    pub overlap_ended: bool,
+    pub overlap_extended: bool,
 }
 
-impl Held {
+impl LockedKey {
     /// Whether it was replaced, and its time is over.
-    pub fn is_retired(&self, now: OffsetDateTime) -> bool {
-        self.retired || self.retire_at.is_some_and(|at| at <= now)
+    pub fn is_overlap_over(&self, now: OffsetDateTime) -> bool {
+        self.overlap_ended || self.overlap_ends_at.is_some_and(|at| at <= now)
     }
 
     pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.parts.expires_at.is_some_and(|at| at <= now)
+        self.fields.expires_at.is_some_and(|at| at <= now)
     }
 }
 
 /// What can be edited of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
+pub struct EditableFields {
     pub name: String,
     pub scopes: Vec<String>,
     pub namespaces: Vec<String>,
@@ -387,7 +400,7 @@ pub struct Parts {
     pub expires_at: Option<OffsetDateTime>,
 }
 
-impl Parts {
+impl EditableFields {
     /// Tells whether two moments saw the same.
     pub fn mark(&self) -> String {
         Digest::of(format!("{self:?}").as_bytes()).to_hex()
@@ -396,21 +409,21 @@ impl Parts {
 
 /// Locks a key and answers all that a change of it depends on. Whoever only refers to the row (the usage that is being
 /// written) does not wait for this.
-pub async fn hold(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<Held>> {
+pub async fn hold(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<LockedKey>> {
     let row = sqlx::query!(
         r#"select name, hint, environment, tier, scopes, namespaces, ip_allowlist as "addresses: Vec<IpNet>", expires_at,
-                  disabled_at, revoked_at, retire_at, retired, retire_extended
+                  disabled_at, revoked_at, overlap_ends_at, overlap_ended, overlap_extended
            from api_keys where org_id = $1 and id = $2 for no key update"#,
         org.0,
         id.0
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| Held {
+    Ok(row.map(|row| LockedKey {
         hint: row.hint,
         environment: row.environment,
         tier: row.tier,
-        parts: Parts {
+        fields: EditableFields {
             name: row.name,
             scopes: row.scopes,
             namespaces: row.namespaces,
@@ -419,23 +432,23 @@ pub async fn hold(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<
         },
         disabled_at: row.disabled_at,
         revoked_at: row.revoked_at,
-        retire_at: row.retire_at,
-        retired: row.retired,
-        retire_extended: row.retire_extended,
+        overlap_ends_at: row.overlap_ends_at,
+        overlap_ended: row.overlap_ended,
+        overlap_extended: row.overlap_extended,
     }))
 }
 
-pub async fn set_parts(db: &mut PgConnection, org: OrgId, id: KeyId, parts: &Parts) -> sqlx::Result<()> {
+pub async fn set_fields(db: &mut PgConnection, org: OrgId, id: KeyId, fields: &EditableFields) -> sqlx::Result<()> {
     sqlx::query!(
         "update api_keys set name = $3, scopes = $4, namespaces = $5, ip_allowlist = $6, expires_at = $7
          where org_id = $1 and id = $2",
         org.0,
         id.0,
-        parts.name,
-        &parts.scopes,
-        &parts.namespaces,
-        &parts.addresses,
-        parts.expires_at
+        fields.name,
+        &fields.scopes,
+        &fields.namespaces,
+        &fields.addresses,
+        fields.expires_at
     )
     .execute(db)
     .await?;
@@ -469,7 +482,7 @@ pub async fn set_confirmed(db: &mut PgConnection, org: OrgId, id: KeyId, at: Off
 }
 
 /// The hint of the newest key of this name, in whatever case, that is not over.
-pub async fn of_name(
+pub async fn find_by_name(
     db: &mut PgConnection,
     org: OrgId,
     name: &str,
@@ -477,8 +490,8 @@ pub async fn of_name(
 ) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
         "select hint from api_keys
-         where org_id = $1 and lower(name) = lower($2) and revoked_at is null and not retired
-               and (retire_at is null or retire_at > $3) and (expires_at is null or expires_at > $3)
+         where org_id = $1 and lower(name) = lower($2) and revoked_at is null and not overlap_ended
+               and (overlap_ends_at is null or overlap_ends_at > $3) and (expires_at is null or expires_at > $3)
          order by id desc limit 1",
         org.0,
         name,
@@ -533,20 +546,20 @@ pub async fn rotated_at(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::R
 }
 
 /// When a replaced key ends, and whether it has ended whatever the clocks say.
-pub async fn set_retire_at(
+pub async fn set_overlap(
     db: &mut PgConnection,
     org: OrgId,
     id: KeyId,
     at: OffsetDateTime,
-    retired: bool,
+    overlap_ended: bool,
     extended: bool,
 ) -> sqlx::Result<()> {
     sqlx::query!(
-        "update api_keys set retire_at = $3, retired = $4, retire_extended = $5 where org_id = $1 and id = $2",
+        "update api_keys set overlap_ends_at = $3, overlap_ended = $4, overlap_extended = $5 where org_id = $1 and id = $2",
         org.0,
         id.0,
         at,
-        retired,
+        overlap_ended,
         extended
     )
     .execute(db)
@@ -565,7 +578,7 @@ pub async fn add_namespace(
 ) -> sqlx::Result<Vec<KeyId>> {
     let ids = sqlx::query_scalar!(
         "with hit as (select id from api_keys
-                      where org_id = $1 and revoked_at is null and not retired and (retire_at is null or retire_at > $4)
+                      where org_id = $1 and revoked_at is null and not overlap_ended and (overlap_ends_at is null or overlap_ends_at > $4)
                         and (expires_at is null or expires_at > $4)
                         and not ($2 = any(namespaces)) and ($3 or namespaces <> '{}')
                       order by id for no key update)
@@ -583,25 +596,25 @@ pub async fn add_namespace(
 
 /// A key that works.
 #[derive(Debug)]
-pub struct Live {
+pub struct ActiveKey {
     pub id: KeyId,
     pub name: String,
     pub hint: String,
 }
 
 /// The keys of an organization that work now, oldest first.
-pub async fn live(db: &mut PgConnection, org: OrgId, now: OffsetDateTime) -> sqlx::Result<Vec<Live>> {
+pub async fn list_active(db: &mut PgConnection, org: OrgId, now: OffsetDateTime) -> sqlx::Result<Vec<ActiveKey>> {
     let rows = sqlx::query!(
         "select id, name, hint from api_keys
-         where org_id = $1 and revoked_at is null and disabled_at is null and not retired
-           and (retire_at is null or retire_at > $2) and (expires_at is null or expires_at > $2)
+         where org_id = $1 and revoked_at is null and disabled_at is null and not overlap_ended
+           and (overlap_ends_at is null or overlap_ends_at > $2) and (expires_at is null or expires_at > $2)
          order by id",
         org.0,
         now
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| Live { id: KeyId(row.id), name: row.name, hint: row.hint }).collect())
+    Ok(rows.into_iter().map(|row| ActiveKey { id: KeyId(row.id), name: row.name, hint: row.hint }).collect())
 }
 
 pub async fn set_revoked(
@@ -650,11 +663,11 @@ pub async fn set_all_revoked(
 }
 
 /// What a verdict is made of, by digest: the key plane's one indexed SELECT.
-pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
+pub async fn find_for_verification(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
     let row = sqlx::query!(
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
-                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.retire_at,
-                  k.retired, s.id as "successor?", o.suspended_at is not null as "org_suspended!", k.created_by,
+                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.overlap_ends_at,
+                  k.overlap_ended, s.id as "successor?", o.suspended_at is not null as "org_suspended!", k.created_by,
                   (select m.role from users u join members m on m.user_id = u.id and m.org_id = k.org_id
                    where u.id = k.created_by and u.disabled_at is null) as creator_role
            from api_keys k join orgs o on o.id = k.org_id left join api_keys s on s.predecessor = k.id
@@ -676,8 +689,8 @@ pub async fn record(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record
         expires_at: row.expires_at,
         disabled_at: row.disabled_at,
         revoked_at: row.revoked_at,
-        retire_at: row.retire_at,
-        retired: row.retired,
+        overlap_ends_at: row.overlap_ends_at,
+        overlap_ended: row.overlap_ended,
         successor: row.successor.map(KeyId),
         org_suspended: row.org_suspended,
         created_by: row.created_by.map(UserId),

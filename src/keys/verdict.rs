@@ -32,9 +32,9 @@ pub struct Record {
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
     /// When it ends, if it was replaced.
-    pub retire_at: Option<OffsetDateTime>,
+    pub overlap_ends_at: Option<OffsetDateTime>,
     /// Replaced and ended at once, or before its time: whatever this node's clock says.
-    pub retired: bool,
+    pub overlap_ended: bool,
     /// The key that replaced it.
     pub successor: Option<KeyId>,
     pub org_suspended: bool,
@@ -389,7 +389,7 @@ impl Case<'_> {
     fn state(&self, key: &Record) -> Option<Verdict> {
         if key.revoked_at.is_some() {
             Some(Verdict::Revoked)
-        } else if key.retired || key.retire_at.is_some_and(|at| at <= self.now) {
+        } else if key.overlap_ended || key.overlap_ends_at.is_some_and(|at| at <= self.now) {
             Some(Verdict::Rotated { successor: key.successor })
         } else if key.disabled_at.is_some() {
             Some(Verdict::Disabled)

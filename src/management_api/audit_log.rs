@@ -12,12 +12,12 @@ use uuid::Uuid;
 use super::{
     Management,
     body::{Listed, Page},
-    door::Entry,
+    door::Authorized,
     problem::{Problem, Refusals},
 };
 use crate::{
     audit::{self, Chain, Row},
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::permit::ViewAudit,
     secrets,
 };
@@ -76,11 +76,11 @@ impl From<Row> for AuditRow {
 )]
 pub async fn list(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ViewAudit>,
+    Authorized { permit, .. }: Authorized<ViewAudit>,
     page: Page,
 ) -> Result<Json<Listed<AuditRow>>, Problem> {
     let before = page.after::<i64>()?;
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let rows = audit::store::page(&mut tx, Chain::Org(permit.org()), before, page.limit + 1).await?;
     tx.commit().await?;
     let rows = rows.into_iter().map(AuditRow::from).collect();

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Management, problem::Problem};
-use crate::{accounts::UserId, keys::model::KeyId, programs, secrets::Digest};
+use crate::{accounts::UserId, keys::model::KeyId, machine_http, secrets::Digest};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -33,10 +33,10 @@ impl<T: DeserializeOwned> FromRequest<Arc<Management>> for Body<T> {
         let key = idempotency_key(&parts)?;
         let too_large = || Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too-large", "Send a body of at most 64 KiB.");
         // What announces itself as too large is not waited for.
-        if programs::announces_too_much(&parts.headers) {
+        if machine_http::announces_too_much(&parts.headers) {
             return Err(too_large());
         }
-        let bytes = to_bytes(body, programs::MAX_BODY as usize).await.map_err(|_| too_large())?;
+        let bytes = to_bytes(body, machine_http::MAX_BODY as usize).await.map_err(|_| too_large())?;
         let json = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_json);
         if !bytes.is_empty() && !json {
             let detail = "Send the body as Content-Type: application/json.";
@@ -126,7 +126,7 @@ pub struct Listed<T> {
 impl<T> Listed<T> {
     /// Of one item more than a page holds, to know whether there are more.
     pub fn page(items: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> Self {
-        let (data, next_cursor) = programs::part(items, limit, cursor);
+        let (data, next_cursor) = machine_http::part(items, limit, cursor);
         Self { data, next_cursor }
     }
 }

@@ -12,7 +12,8 @@ use crate::{
     accounts::{self, UserId, session::Sessions},
     audit::Chain,
     client,
-    database::{self, Reach},
+    database::{self, RlsScope},
+    machine_http::RequestId,
     orgs::{
         Actor, Permit,
         lifecycle::note_refusal,
@@ -20,7 +21,6 @@ use crate::{
         standing::{Standing, standing},
         store::Org,
     },
-    programs::RequestId,
 };
 
 /// A member whose script calls.
@@ -33,7 +33,7 @@ pub struct Caller {
 }
 
 /// Let in, with the permit to do `A`.
-pub struct Entry<A> {
+pub struct Authorized<A> {
     pub caller: Caller,
     pub permit: Permit<A>,
 }
@@ -53,7 +53,7 @@ impl FromRequestParts<Arc<Management>> for Caller {
         })?;
         let user = claims.user();
         let (idle_since, begun_since) = Sessions::bounds(now);
-        let mut tx = database::begin(&management.db, Reach::Person(user)).await?;
+        let mut tx = database::begin(&management.db, RlsScope::Person(user)).await?;
         let lives = accounts::store::session_lives(&mut tx, user, claims.sid, idle_since, begun_since).await?;
         let standing = standing(&mut tx, user).await?;
         tx.commit().await?;
@@ -73,7 +73,7 @@ impl FromRequestParts<Arc<Management>> for Caller {
     }
 }
 
-impl<A: Act> FromRequestParts<Arc<Management>> for Entry<A> {
+impl<A: Act> FromRequestParts<Arc<Management>> for Authorized<A> {
     type Rejection = Problem;
 
     /// A refusal is in the audit log.
@@ -82,7 +82,7 @@ impl<A: Act> FromRequestParts<Arc<Management>> for Entry<A> {
         match Permit::grant(&caller.actor, caller.org.id) {
             Ok(permit) => Ok(Self { caller, permit }),
             Err(denied) => {
-                let mut tx = database::begin(&management.db, Reach::Org(caller.org.id)).await?;
+                let mut tx = database::begin(&management.db, RlsScope::Org(caller.org.id)).await?;
                 let (key, now) = (&management.server_keys.audit, management.clock.now());
                 note_refusal(&mut tx, key, Chain::Org(caller.org.id), &caller.actor, &denied, now).await?;
                 tx.commit().await?;

@@ -17,17 +17,17 @@ use uuid::Uuid;
 use super::{
     Management,
     body::{Body, KeyPath, Listed, Nothing, Page},
-    door::Entry,
+    door::Authorized,
     problem::{Problem, Refusals},
     repeat,
 };
 use crate::{
     catalog::Catalog,
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, NewKey, Rotation, Wish},
-        model::{KeyId, Reason, Status, Window},
+        model::{KeyId, OverlapWindow, Reason, Status},
         store,
     },
     orgs::{
@@ -69,7 +69,7 @@ pub struct ApiKey {
     successor: Option<Uuid>,
     /// When it ends, if it was replaced.
     #[serde(with = "time::serde::rfc3339::option")]
-    retire_at: Option<OffsetDateTime>,
+    overlap_ends_at: Option<OffsetDateTime>,
     /// Null: never.
     last_used: Option<LastUsed>,
 }
@@ -93,7 +93,7 @@ pub struct LastUsed {
 }
 
 impl ApiKey {
-    fn of(key: store::Listed, now: OffsetDateTime) -> Self {
+    fn of(key: store::KeyDetails, now: OffsetDateTime) -> Self {
         Self {
             status: key.status(now),
             id: key.id.0,
@@ -111,7 +111,7 @@ impl ApiKey {
             revoked: key.revoked.map(|revoked| Revoked { at: revoked.at, by: revoked.by, reason: revoked.reason }),
             predecessor: key.predecessor.map(|key| key.0),
             successor: key.successor.map(|key| key.0),
-            retire_at: key.retire_at,
+            overlap_ends_at: key.overlap_ends_at,
             last_used: key.last_used.map(|last| LastUsed {
                 at: last.at,
                 address: last.address.addr().to_string(),
@@ -180,7 +180,7 @@ impl KeyWish {
             namespaces: self.namespaces.clone(),
             addresses: self.ip_whitelist.clone(),
             expires: self.expires.clone(),
-            form_id: None,
+            idempotency_key: None,
         };
         NewKey::parse(wish, catalog).map_err(Problem::fields)
     }
@@ -208,7 +208,7 @@ pub struct RotationWish {
     /// How long the old key goes on: `now` (not at all), `1h`, `24h` or `7d`.
     #[serde(default)]
     #[schema(value_type = String, default = "24h", pattern = "^(now|1h|24h|7d)$")]
-    window: Window,
+    window: OverlapWindow,
     /// With `key_compromise` the old key ends at once, whatever the window.
     #[serde(default = "superseded")]
     #[schema(value_type = String, default = "superseded", pattern = "^(no_longer_needed|superseded|key_compromise|affiliation_changed|other)$")]
@@ -254,13 +254,13 @@ pub struct RevokedAll {
 )]
 pub async fn list(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ViewKeys>,
+    Authorized { permit, .. }: Authorized<ViewKeys>,
     page: Page,
 ) -> Result<Json<Listed<ApiKey>>, Problem> {
     let before = page.after::<KeyId>()?;
     let now = management.clock.now();
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
-    let keys = store::before(&mut tx, permit.org(), before, page.limit + 1).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
+    let keys = store::list_before(&mut tx, permit.org(), before, page.limit + 1).await?;
     tx.commit().await?;
     let keys = keys.into_iter().map(|key| ApiKey::of(key, now)).collect();
     Ok(Json(Listed::page(keys, page.limit, |key| key.id.to_string())))
@@ -279,12 +279,12 @@ pub async fn list(
 )]
 pub async fn create(
     State(management): State<Arc<Management>>,
-    Entry { caller, permit }: Entry<IssueKey>,
+    Authorized { caller, permit }: Authorized<IssueKey>,
     body: Body<KeyWish>,
 ) -> Result<Response, Problem> {
     let new = body.value.parse(&management.catalog)?;
     let now = management.clock.now();
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
         return Ok(answer);
     }
@@ -305,10 +305,10 @@ pub async fn create(
 )]
 pub async fn one(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ViewKeys>,
+    Authorized { permit, .. }: Authorized<ViewKeys>,
     KeyPath(id): KeyPath,
 ) -> Result<Json<ApiKey>, Problem> {
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let key = read(&mut tx, permit.org(), id, management.clock.now()).await?;
     tx.commit().await?;
     Ok(Json(key))
@@ -322,7 +322,7 @@ pub async fn one(
 )]
 pub async fn patch(
     state: State<Arc<Management>>,
-    entry: Entry<EditKey>,
+    entry: Authorized<EditKey>,
     id: KeyPath,
     body: Body<KeyEdit>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
@@ -337,7 +337,7 @@ pub async fn patch(
 )]
 pub async fn put(
     state: State<Arc<Management>>,
-    entry: Entry<EditKey>,
+    entry: Authorized<EditKey>,
     id: KeyPath,
     body: Body<KeyEdit>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
@@ -346,7 +346,7 @@ pub async fn put(
 
 async fn edit(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<EditKey>,
+    Authorized { permit, .. }: Authorized<EditKey>,
     KeyPath(id): KeyPath,
     Body { value: wish, .. }: Body<KeyEdit>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
@@ -354,7 +354,7 @@ async fn edit(
     let KeyEdit { name, scopes, namespaces, ip_whitelist, expires } = wish;
     let wish = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires, seen: None };
     let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let changed = lifecycle::edit(&mut tx, key, &permit, id, &wish, &management.catalog, now).await?;
     management.settle(tx, permit.org(), id, &changed, begun, now).await
 }
@@ -368,7 +368,7 @@ async fn edit(
 )]
 pub async fn disable(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<EditKey>,
+    Authorized { permit, .. }: Authorized<EditKey>,
     KeyPath(id): KeyPath,
     _: Body<Option<Nothing>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
@@ -384,7 +384,7 @@ pub async fn disable(
 )]
 pub async fn enable(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<EditKey>,
+    Authorized { permit, .. }: Authorized<EditKey>,
     KeyPath(id): KeyPath,
     _: Body<Option<Nothing>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
@@ -399,7 +399,7 @@ async fn switch(
 ) -> Result<Json<ChangedApiKey>, Problem> {
     let begun = Instant::now();
     let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let changed = match on {
         true => lifecycle::enable(&mut tx, key, permit, id, now).await?,
         false => lifecycle::disable(&mut tx, key, permit, id, now).await?,
@@ -425,16 +425,16 @@ async fn switch(
 )]
 pub async fn rotate(
     State(management): State<Arc<Management>>,
-    Entry { caller, permit }: Entry<RotateKey>,
+    Authorized { caller, permit }: Authorized<RotateKey>,
     KeyPath(id): KeyPath,
     body: Body<Option<RotationWish>>,
 ) -> Result<Response, Problem> {
     let begun = Instant::now();
     let (key, now) = (&management.server_keys.audit, management.clock.now());
     let (window, reason) =
-        body.value.as_ref().map_or_else(|| (Window::default(), superseded()), |wish| (wish.window, wish.reason));
-    let rotation = Rotation { window, reason, form_id: None };
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+        body.value.as_ref().map_or_else(|| (OverlapWindow::default(), superseded()), |wish| (wish.window, wish.reason));
+    let rotation = Rotation { window, reason, idempotency_key: None };
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
         return Ok(answer);
     }
@@ -452,7 +452,7 @@ pub async fn rotate(
     };
     let answer = RotatedApiKey {
         new: NewApiKey { made, key: rotated.issued.secret.reveal().to_owned() },
-        old_key_ends_at: rotated.retire_at,
+        old_key_ends_at: rotated.overlap_ends_at,
         receipt,
     };
     let place = format!("/api/v1/api-keys/{}", rotated.issued.id);
@@ -461,7 +461,7 @@ pub async fn rotate(
 
 /// Revoke a key, for good
 ///
-/// When this answers, no node accepts the key any more. Revoking what is revoked already is fine.
+/// When this response_headers, no node accepts the key any more. Revoking what is revoked already is fine.
 #[utoipa::path(
     post, path = "/api/v1/api-keys/{id}/revoke", tag = "API keys", operation_id = "revokeKey",
     params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<Revocation>,
@@ -469,14 +469,14 @@ pub async fn rotate(
 )]
 pub async fn revoke(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<RevokeKey>,
+    Authorized { permit, .. }: Authorized<RevokeKey>,
     KeyPath(id): KeyPath,
     Body { value, .. }: Body<Option<Revocation>>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
     let reason = value.map(|revocation| revocation.reason).unwrap_or_default();
     let begun = Instant::now();
     let now = management.clock.now();
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let revoked = lifecycle::revoke(&mut tx, &management.server_keys.audit, &permit, id, reason, now).await?;
     let changed = Changed { name: revoked.name, changed: !revoked.already, narrows: true };
     management.settle(tx, permit.org(), id, &changed, begun, now).await
@@ -490,18 +490,18 @@ pub async fn revoke(
 )]
 pub async fn revoke_all(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<RevokeAllKeys>,
+    Authorized { permit, .. }: Authorized<RevokeAllKeys>,
     _: Body<Option<Nothing>>,
 ) -> Result<Json<RevokedAll>, Problem> {
     let begun = Instant::now();
     let now = management.clock.now();
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let revoked = lifecycle::revoke_all(&mut tx, &management.server_keys.audit, &permit, now).await?;
     Ok(Json(RevokedAll { revoked, receipt: management.hold(tx, begun).await? }))
 }
 
 async fn read(db: &mut PgConnection, org: OrgId, id: KeyId, now: OffsetDateTime) -> Result<ApiKey, Problem> {
-    let key = store::one(db, org, id).await?.ok_or(KeyError::NotFound)?;
+    let key = store::find(db, org, id).await?.ok_or(KeyError::NotFound)?;
     Ok(ApiKey::of(key, now))
 }
 

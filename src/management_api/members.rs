@@ -11,11 +11,11 @@ use uuid::Uuid;
 use super::{
     Management,
     body::{Body, Listed, MemberPath},
-    door::Entry,
+    door::Authorized,
     problem::{Problem, Refusals},
 };
 use crate::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{
         self, Role,
         lifecycle::{self, ChangedMember, OrgError},
@@ -84,9 +84,9 @@ pub struct RemovedMember {
 )]
 pub async fn list(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ViewMembers>,
+    Authorized { permit, .. }: Authorized<ViewMembers>,
 ) -> Result<Json<Listed<Member>>, Problem> {
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let members = orgs::store::members(&mut tx, permit.org()).await?;
     tx.commit().await?;
     let data = members.into_iter().map(Member::from);
@@ -103,7 +103,7 @@ pub async fn list(
 )]
 pub async fn set_role(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ManageMembers>,
+    Authorized { permit, .. }: Authorized<ManageMembers>,
     MemberPath(user): MemberPath,
     Body { value: wish, .. }: Body<RoleWish>,
 ) -> Result<Json<ChangedRole>, Problem> {
@@ -111,7 +111,7 @@ pub async fn set_role(
     let role = Role::member(&wish.role)
         .ok_or_else(|| Problem::fields(vec![("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
     let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { changed, .. } = lifecycle::set_role(&mut tx, key, &permit, user, role, now).await?;
     let members = orgs::store::members(&mut tx, permit.org()).await?;
     let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;
@@ -130,12 +130,12 @@ pub async fn set_role(
 )]
 pub async fn remove(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ManageMembers>,
+    Authorized { permit, .. }: Authorized<ManageMembers>,
     MemberPath(user): MemberPath,
 ) -> Result<Json<RemovedMember>, Problem> {
     let begun = Instant::now();
     let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { name, .. } = lifecycle::remove_member(&mut tx, key, &permit, user, now).await?;
     let receipt = management.hold(tx, begun).await?;
     Ok(Json(RemovedMember { name, receipt }))

@@ -8,7 +8,7 @@ use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    accounts::access_token::MintError, keys::error::KeyError, orgs::lifecycle::OrgError, programs,
+    accounts::access_token::MintError, keys::error::KeyError, machine_http, orgs::lifecycle::OrgError,
     revocation::Unconfirmed, webhooks::WebhookError,
 };
 
@@ -30,7 +30,7 @@ pub struct Problem {
     pub errors: Vec<FieldProblem>,
 }
 
-/// Any answer that is an error: a [`programs::Problem`], as the document describes it.
+/// Any answer that is an error: a [`machine_http::Problem`], as the document describes it.
 #[derive(ToSchema)]
 #[schema(title = "Problem")]
 #[allow(dead_code, reason = "read by the document's generator alone")]
@@ -126,7 +126,7 @@ impl Problem {
             (StatusCode::UNAUTHORIZED, _) => Some("Bearer realm=\"management\", error=\"invalid_token\""),
             _ => None,
         };
-        let mut problem = programs::Problem::new(self.status, self.kind, self.detail, request_id);
+        let mut problem = machine_http::Problem::new(self.status, self.kind, self.detail, request_id);
         problem.challenge = challenge.map(str::to_owned);
         if !self.errors.is_empty() {
             problem = problem.with("errors", json!(self.errors));

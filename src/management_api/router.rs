@@ -25,7 +25,7 @@ use super::{
     problem::Problem,
     tokens, webhooks,
 };
-use crate::{answers, catalog::Catalog, programs::RequestId};
+use crate::{catalog::Catalog, machine_http::RequestId, response_headers};
 
 /// The routes that the document does not describe: the document itself, its page, and the public keys.
 pub const UNDESCRIBED: [(&str, &str); 5] = [
@@ -37,7 +37,7 @@ pub const UNDESCRIBED: [(&str, &str); 5] = [
 ];
 
 /// No answer takes longer.
-const PATIENCE: Duration = Duration::from_secs(30);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Handlers and what is said of them are one thing, so that neither is there without the other.
 fn described() -> OpenApiRouter<Arc<Management>> {
@@ -79,7 +79,7 @@ pub fn router(management: Arc<Management>) -> Router {
         .route("/api/{*rest}", any(not_found))
         .method_not_allowed_fallback(method_not_allowed)
         .layer(CatchPanicLayer::custom(|_| Problem::unavailable().into_response()))
-        .layer(middleware::from_fn_with_state(Arc::clone(&management), dress))
+        .layer(middleware::from_fn_with_state(Arc::clone(&management), finish_response))
         .with_state(management)
 }
 
@@ -97,14 +97,14 @@ async fn method_not_allowed() -> Problem {
 }
 
 /// Gives a request its id and a deadline, and every answer its headers and log line. Problems are written here.
-async fn dress(State(management): State<Arc<Management>>, mut request: Request, next: Next) -> Response {
+async fn finish_response(State(management): State<Arc<Management>>, mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
     // The path only: a query is never read as a credential, and might hold what somebody wrongly put there.
     let path = request.uri().path().to_owned();
     let begun = Instant::now();
-    let mut response = tokio::time::timeout(PATIENCE, next.run(request))
+    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
         .await
         .unwrap_or_else(|_| Problem::unavailable().into_response());
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
@@ -114,7 +114,7 @@ async fn dress(State(management): State<Arc<Management>>, mut request: Request, 
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    answers::dress(response.headers_mut(), id, &management.origin);
+    response_headers::finish_response(response.headers_mut(), id, &management.origin);
     tracing::info!(
         plane = "management", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     accounts::access_token,
-    database::{self, Reach},
+    database::{self, RlsScope},
 };
 
 /// SECRET: in the answer that made it, and nowhere else.
@@ -47,7 +47,7 @@ pub async fn create(
 ) -> Result<(StatusCode, Json<Token>), Problem> {
     let keys = &management.server_keys;
     let now = management.clock.now();
-    let mut tx = database::begin(&management.db, Reach::Org(caller.org.id)).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(caller.org.id)).await?;
     let token =
         access_token::mint(&mut tx, &keys.audit, &keys.tokens, &management.origin, &caller.actor, caller.session, now)
             .await?;

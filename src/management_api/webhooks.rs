@@ -16,12 +16,12 @@ use uuid::Uuid;
 use super::{
     Management,
     body::{Body, Listed},
-    door::Entry,
+    door::Authorized,
     problem::{Problem, Refusals},
     repeat,
 };
 use crate::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::permit::{ManageWebhooks, ViewWebhooks},
     webhooks::{self, Make, store},
 };
@@ -58,9 +58,9 @@ pub struct WebhookWish {
 )]
 pub async fn list(
     State(management): State<Arc<Management>>,
-    Entry { permit, .. }: Entry<ViewWebhooks>,
+    Authorized { permit, .. }: Authorized<ViewWebhooks>,
 ) -> Result<Json<Listed<WebhookSecret>>, Problem> {
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let mut data = Vec::new();
     for environment in &management.catalog.environments {
         let current = store::current(&mut tx, permit.org(), &environment.name).await?;
@@ -87,7 +87,7 @@ pub async fn list(
 )]
 pub async fn create(
     State(management): State<Arc<Management>>,
-    entry: Entry<ManageWebhooks>,
+    entry: Authorized<ManageWebhooks>,
     body: Body<WebhookWish>,
 ) -> Result<Response, Problem> {
     make(&management, entry, body, Make::First).await
@@ -108,7 +108,7 @@ pub async fn create(
 )]
 pub async fn regenerate(
     State(management): State<Arc<Management>>,
-    entry: Entry<ManageWebhooks>,
+    entry: Authorized<ManageWebhooks>,
     body: Body<WebhookWish>,
 ) -> Result<Response, Problem> {
     make(&management, entry, body, Make::Replacement).await
@@ -116,7 +116,7 @@ pub async fn regenerate(
 
 async fn make(
     management: &Management,
-    Entry { caller, permit }: Entry<ManageWebhooks>,
+    Authorized { caller, permit }: Authorized<ManageWebhooks>,
     body: Body<WebhookWish>,
     make: Make,
 ) -> Result<Response, Problem> {
@@ -125,12 +125,13 @@ async fn make(
         return Err(Problem::fields(vec![("environment", "There is no such environment.".to_owned())]));
     }
     let (keys, now) = (&management.server_keys, management.clock.now());
-    let mut tx = database::begin(&management.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
         return Ok(answer);
     }
-    let form_id = Uuid::new_v4();
-    let secret = webhooks::make(&mut tx, &keys.audit, &keys.sealer, &permit, make, environment, form_id, now).await?;
+    let idempotency_key = Uuid::new_v4();
+    let secret =
+        webhooks::make(&mut tx, &keys.audit, &keys.sealer, &permit, make, environment, idempotency_key, now).await?;
     let made = WebhookSecret { environment: environment.clone(), created_at: now, created_by: caller.actor.name() };
     repeat::keep(&mut tx, &caller, &body, &made).await?;
     tx.commit().await?;

@@ -11,8 +11,8 @@ use axum::{
 use super::{Operator, error::OperatorError};
 use crate::{
     client,
+    machine_http::{RequestId, credential, service},
     orgs::{Actor, OrgId, Permit, Principal, permit::Act},
-    programs::{RequestId, credential, service},
 };
 
 /// Who was let in.

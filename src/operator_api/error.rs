@@ -11,9 +11,9 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    keys::{error::KeyError, store::Live},
+    keys::{error::KeyError, store::ActiveKey},
+    machine_http::Problem,
     orgs::{Denied, lifecycle::OrgError},
-    programs::Problem,
     revocation::Unconfirmed,
 };
 
@@ -36,7 +36,7 @@ pub enum OperatorError {
     NoKeys,
     /// `rotate-key`, but which?
     #[error("The tenant has several live keys. Name one of them as \"key_id\".")]
-    SeveralKeys(Vec<Live>),
+    SeveralKeys(Vec<ActiveKey>),
     #[error(transparent)]
     Key(#[from] KeyError),
     #[error(transparent)]

@@ -17,7 +17,7 @@ use crate::{
     catalog::Catalog,
     client::TrustedProxies,
     clock::Clock,
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{
         Slug,
         store::{self, Org},
@@ -45,7 +45,7 @@ impl Operator {
     async fn tenant(&self, tenant_id: &str) -> Result<Org, OperatorError> {
         let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
         let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
-        let mut tx = database::begin(&self.db, Reach::Operator).await?;
+        let mut tx = database::begin(&self.db, RlsScope::Operator).await?;
         store::by_slug(&mut tx, &slug).await?.ok_or_else(unknown)
     }
 

@@ -17,11 +17,11 @@ use super::{
     wire::{Asked, Body},
 };
 use crate::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         error::KeyError,
         lifecycle::{self, NewKey, Rotation, Wish},
-        model::{KeyId, Reason, Window},
+        model::{KeyId, OverlapWindow, Reason},
         secret::NewSecret,
         store,
     },
@@ -80,10 +80,10 @@ pub async fn first_key(
     };
     let new = NewKey::parse(wish, catalog).map_err(KeyError::Fields)?;
     let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, Reach::Org(org.id)).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
     // Of two who ask at once, one is first.
-    orgs::store::hold(&mut tx, org.id).await?;
-    if !store::live(&mut tx, org.id, now).await?.is_empty() {
+    orgs::store::lock(&mut tx, org.id).await?;
+    if !store::list_active(&mut tx, org.id, now).await?.is_empty() {
         return Err(OperatorError::HasKeys);
     }
     let may_add = caller.permit(org.id)?;
@@ -118,18 +118,18 @@ pub async fn rotate_key(
     let org = operator.tenant(&asked.tenant_id).await?;
     let permit = caller.permit(org.id)?;
     let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, Reach::Org(org.id)).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
     let id = match asked.key_id {
         Some(id) => id,
-        None => only(store::live(&mut tx, org.id, now).await?)?,
+        None => only(store::list_active(&mut tx, org.id, now).await?)?,
     };
-    let rotation = Rotation { window: Window::Now, reason: Reason::Superseded, form_id: None };
+    let rotation = Rotation { window: OverlapWindow::Now, reason: Reason::Superseded, idempotency_key: None };
     let rotated = lifecycle::rotate(&mut tx, audit_key, &permit, id, &rotation, &operator.catalog, now).await?;
     operator.settle(tx, begun).await?;
     Ok(Shown::new(&org.slug, &rotated.issued.secret).into_response())
 }
 
-fn only(mut live: Vec<store::Live>) -> Result<KeyId, OperatorError> {
+fn only(mut live: Vec<store::ActiveKey>) -> Result<KeyId, OperatorError> {
     match (live.pop(), live.is_empty()) {
         (None, _) => Err(OperatorError::NoKeys),
         (Some(one), true) => Ok(one.id),
@@ -167,7 +167,7 @@ pub async fn add_namespace(
     let org = operator.tenant(&new.tenant_id).await?;
     let permit = caller.permit(org.id)?;
     let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, Reach::Org(org.id)).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
     let namespaces =
         lifecycle::add_namespace(&mut tx, audit_key, &permit, &new.namespace, &operator.catalog, now).await?;
     operator.settle(tx, begun).await?;

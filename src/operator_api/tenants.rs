@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     clock,
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::error::KeyError,
     orgs::{OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
@@ -58,7 +58,7 @@ pub async fn list(
     let limit = Limit::parse(page.limit.as_deref()).ok_or(OperatorError::Query(Page::SHAPE))?;
     let after = page.cursor.map(|text| text.parse().map(OrgId)).transpose();
     let after = after.map_err(|_| OperatorError::Query(Page::SHAPE))?;
-    let mut tx = database::begin(&operator.db, Reach::Operator).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
     let rows = store::tenants(&mut tx, after, limit.and_one()).await?;
     let tenant = |row: store::Tenant| Tenant {
         tenant_id: row.slug,
@@ -94,7 +94,7 @@ pub async fn create(
     let now = operator.clock.now();
     let org = OrgId(clock::id(now));
     let permit = caller.permit(org)?;
-    let mut tx = database::begin(&operator.db, Reach::Org(org)).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Org(org)).await?;
     lifecycle::create_org(&mut tx, &operator.server_keys.audit, &permit, &slug, &name, now).await?;
     tx.commit().await?;
     let tenant =
@@ -131,7 +131,7 @@ async fn set_suspended(
     let org = operator.tenant(&tenant_id).await?;
     let permit = caller.permit(org.id)?;
     let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, Reach::Org(org.id)).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
     let changed = match suspended {
         true => lifecycle::suspend(&mut tx, audit_key, &permit, now).await?,
         false => lifecycle::resume(&mut tx, audit_key, &permit, now).await?,

@@ -11,7 +11,7 @@ use super::{
     wire::{Asked, Limit, List, Params},
 };
 use crate::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::model::KeyId,
     orgs::{OrgId, permit::ViewOrgs},
     usage::{
@@ -59,7 +59,7 @@ pub async fn export(
     };
     let now = operator.clock.now();
     let (wanted, limit) = wanted(&span, org, now).ok_or(OperatorError::Query(Span::SHAPE))?;
-    let mut tx = database::begin(&operator.db, Reach::Operator).await?;
+    let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
     let rows = store::rollups(&mut tx, &wanted).await?;
     let calls =
         |row: Rollup| Calls { tenant_id: row.org, key_id: row.key, at: row.at, code: row.code, calls: row.calls };

@@ -8,7 +8,7 @@ use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::OperatorError;
-use crate::programs::{self, Object};
+use crate::machine_http::{self, Object};
 
 /// Something that a request may hold.
 pub trait Asked: DeserializeOwned {
@@ -23,7 +23,7 @@ impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = OperatorError;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, OperatorError> {
-        if programs::announces_too_much(request.headers()) {
+        if machine_http::announces_too_much(request.headers()) {
             return Err(OperatorError::TooLarge);
         }
         match Json::<Object<T>>::from_request(request, state).await {
@@ -72,7 +72,7 @@ impl Limit {
 
     /// Makes a page of rows that were asked for with [`Self::and_one`].
     pub fn page<R, T>(self, rows: Vec<R>, cursor: impl Fn(&R) -> String, row: impl Fn(R) -> T) -> List<T> {
-        let (rows, next_cursor) = programs::part(rows, self.0, cursor);
+        let (rows, next_cursor) = machine_http::part(rows, self.0, cursor);
         List { data: rows.into_iter().map(row).collect(), next_cursor }
     }
 }

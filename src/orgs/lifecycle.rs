@@ -120,7 +120,7 @@ async fn set_suspended(
     (action, summary): (&'static str, &str),
     now: OffsetDateTime,
 ) -> Result<bool, OrgError> {
-    let before = store::hold(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
+    let before = store::lock(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
     if before.is_some() == since.is_some() {
         return Ok(false);
     }

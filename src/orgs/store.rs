@@ -131,7 +131,7 @@ pub async fn members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Memb
 
 /// Locks an organization and answers since when it is suspended. Needs its reach. Keys and members can be added to it
 /// meanwhile.
-pub async fn hold(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Option<Option<OffsetDateTime>>> {
+pub async fn lock(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Option<Option<OffsetDateTime>>> {
     sqlx::query_scalar!("select suspended_at from orgs where id = $1 for no key update", org.0).fetch_optional(db).await
 }
 

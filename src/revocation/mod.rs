@@ -27,7 +27,7 @@ pub use receipt::{Receipt, Unconfirmed, commit, wait};
 /// no setting.
 pub const LEASE: Duration = Duration::from_secs(2);
 /// A receipt waits this long at most: a tenth more than a lease, for clocks that run at different speeds.
-pub const PATIENCE: Duration = Duration::from_millis(2_200);
+pub const RECEIPT_TIMEOUT: Duration = Duration::from_millis(2_200);
 
 /// The place of a change in the one order of all changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use sqlx::{PgPool, Postgres, Transaction};
 
-use super::{PATIENCE, Revision, store};
+use super::{RECEIPT_TIMEOUT, Revision, store};
 
 /// How long between two looks at how far the nodes are: quick at first, since most are there within milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
@@ -69,7 +69,7 @@ pub async fn wait(console: &PgPool, revision: Revision, begun: Instant) -> Resul
         if behind == 0 {
             break Vec::new();
         }
-        if committed.elapsed() > PATIENCE {
+        if committed.elapsed() > RECEIPT_TIMEOUT {
             break store::strike_behind(console, revision).await?;
         }
         tokio::time::sleep(look).await;

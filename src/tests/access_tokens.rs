@@ -8,7 +8,7 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use keydesk::{
     accounts,
-    database::Reach,
+    database::RlsScope,
     orgs::{self, Actor, OrgId, Permit, Role},
 };
 use serde_json::{Value, json};
@@ -310,7 +310,7 @@ async fn a_token_dies_with_its_session_at_once() {
             }
             "disabled" | "password set" => {
                 let org = world.org("acme").await;
-                let mut tx = world.begin(Reach::Org(org)).await;
+                let mut tx = world.begin(RlsScope::Org(org)).await;
                 let permit = Permit::grant(&Actor::operator(), org).unwrap();
                 let who = accounts::store::lock_by_email(&mut tx, &account.email).await.unwrap().unwrap();
                 let (audit, now) = (&world.server_keys.audit, world.clock.now());

@@ -11,7 +11,7 @@ use keydesk::{
         chain::{Broken, Checker},
     },
     catalog::Catalog,
-    database::Reach,
+    database::RlsScope,
     keys::lifecycle::Wish,
     orgs::Actor,
 };
@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::world::{Answer, TestKey, World};
 
 async fn check(world: &World) -> Result<(u64, i64), Broken> {
-    let mut tx = world.begin(Reach::Operator).await;
+    let mut tx = world.begin(RlsScope::Operator).await;
     audit::store::check_all(&mut tx, &world.server_keys.audit).await.unwrap()
 }
 
@@ -39,7 +39,7 @@ async fn every_mutation_leaves_a_row_in_its_own_chain() {
     let before = world.log("acme").await.len();
     let (form, second, third) = (fresh(), fresh(), fresh());
     let issue = [
-        ("form_id", form.as_str()),
+        ("idempotency_key", form.as_str()),
         ("name", "CI"),
         ("environment", "live"),
         ("tier", "standard"),
@@ -48,8 +48,11 @@ async fn every_mutation_leaves_a_row_in_its_own_chain() {
     owner.post("/console/fn/keys/issue", &issue).await.is(200);
     owner.post("/console/fn/keys/revoke", &[("key_id", &key.id.to_string()), ("reason", "other")]).await.is(200);
     owner.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(200);
-    owner.post("/console/fn/webhooks/generate", &[("form_id", &second), ("environment", "live")]).await.is(200);
-    owner.post("/console/fn/webhooks/regenerate", &[("form_id", &third), ("environment", "live")]).await.is(200);
+    owner.post("/console/fn/webhooks/generate", &[("idempotency_key", &second), ("environment", "live")]).await.is(200);
+    owner
+        .post("/console/fn/webhooks/regenerate", &[("idempotency_key", &third), ("environment", "live")])
+        .await
+        .is(200);
     owner.get("/audit/export").await.is(200);
     owner
         .post("/console/fn/account/password", &[("current", "not mine at all"), ("new", "a new long pass phrase")])
@@ -83,9 +86,9 @@ async fn without_its_audit_row_nothing_happens() {
     let key = world.key("acme", &[], "never").await;
     let mut owner = world.owner_of("acme").await;
     tamper(&world, "revoke insert on audit_events from keydesk_console").await;
-    let form_id = Uuid::new_v4().to_string();
+    let idempotency_key = Uuid::new_v4().to_string();
     let issue = [
-        ("form_id", form_id.as_str()),
+        ("idempotency_key", idempotency_key.as_str()),
         ("name", "CI"),
         ("environment", "live"),
         ("tier", "standard"),
@@ -94,7 +97,10 @@ async fn without_its_audit_row_nothing_happens() {
     owner.post("/console/fn/keys/issue", &issue).await.is(503).says("CI");
     owner.post("/console/fn/keys/revoke", &[("key_id", &key.id.to_string()), ("reason", "other")]).await.is(503);
     owner.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(503);
-    owner.post("/console/fn/webhooks/generate", &[("form_id", &form_id), ("environment", "live")]).await.is(503);
+    owner
+        .post("/console/fn/webhooks/generate", &[("idempotency_key", &idempotency_key), ("environment", "live")])
+        .await
+        .is(503);
     assert_eq!(world.count("acme").await, (1, 1));
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let secrets: i64 =
@@ -114,10 +120,10 @@ async fn concurrent_changes_make_one_gapless_chain() {
         .map(|mut browser| {
             tokio::spawn(async move {
                 for _ in 0..5 {
-                    let form_id = Uuid::new_v4().to_string();
+                    let idempotency_key = Uuid::new_v4().to_string();
                     let form = [
-                        ("form_id", form_id.as_str()),
-                        ("name", form_id.as_str()),
+                        ("idempotency_key", idempotency_key.as_str()),
+                        ("name", idempotency_key.as_str()),
                         ("environment", "live"),
                         ("tier", "high"),
                         ("expires", "7d"),
@@ -233,7 +239,7 @@ async fn a_key_reads_its_organizations_chain_page_by_page() {
     // Longer than a page, exactly two, and more than two.
     let org = world.org("acme").await;
     for rows in [101, 200, 201] {
-        let mut tx = world.begin(Reach::Org(org)).await;
+        let mut tx = world.begin(RlsScope::Org(org)).await;
         let actor = Actor::operator();
         while audit::store::last(&mut tx, Chain::Org(org)).await.unwrap() < rows {
             let event = Event {

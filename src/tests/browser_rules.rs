@@ -138,7 +138,8 @@ async fn pages_are_compressed_and_answers_with_a_secret_are_not() {
     let mut browser = world.owner_of("acme").await;
     let accepts = ("accept-encoding", "br, gzip");
     assert_eq!(browser.request("GET", "/keys", Body::empty(), &[accepts]).await.header("content-encoding"), "br");
-    let form = "form_id=0192f0c1-2345-7abc-8def-0123456789ab&name=CI&environment=live&tier=standard&expires=never";
+    let form =
+        "idempotency_key=0192f0c1-2345-7abc-8def-0123456789ab&name=CI&environment=live&tier=standard&expires=never";
     let made = browser.request("POST", "/console/fn/keys/issue", form.into(), &[FORM, accepts]).await;
     made.is(200).says("Your new key");
     assert_eq!(made.header("content-encoding"), "");

@@ -25,7 +25,7 @@ async fn demo(catalog: &str, keys: u32) -> (TestDatabase, Folder) {
     (database, folder)
 }
 
-/// What a query answers, a line for each row.
+/// What a query response_headers, a line for each row.
 async fn lines(database: &TestDatabase, sql: &str) -> Vec<String> {
     let mut db = PgConnection::connect_with(&database.all_seeing).await.unwrap();
     sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut db).await.unwrap()
@@ -55,9 +55,9 @@ async fn adds_up(database: &TestDatabase, keys: u32) {
             database,
             "select k.name || ' ' || u.code || ' ' || u.minute from key_usage u join api_keys k on k.id = u.key_id
         where u.minute > now() or u.minute < date_trunc('minute', k.created_at)
-           or u.code = 'VALID' and u.minute > least(k.revoked_at, k.expires_at, k.disabled_at, k.retire_at)
+           or u.code = 'VALID' and u.minute > least(k.revoked_at, k.expires_at, k.disabled_at, k.overlap_ends_at)
            or u.code in ('REVOKED', 'EXPIRED', 'DISABLED', 'ROTATED')
-              and u.minute < date_trunc('minute', least(k.revoked_at, k.expires_at, k.disabled_at, k.retire_at))",
+              and u.minute < date_trunc('minute', least(k.revoked_at, k.expires_at, k.disabled_at, k.overlap_ends_at))",
         )
         .await,
     );
@@ -107,7 +107,7 @@ async fn every_catalog_has_a_demo_that_is_alive() {
                        where k.name = 'Checkout service'";
         assert_eq!(lines(&database, callers).await, ["5"], "{catalog}");
         // One rotation is under way, another is over.
-        let rotations = "select o.name || case when o.retire_at > now() then ' goes on' else ' is over' end
+        let rotations = "select o.name || case when o.overlap_ends_at > now() then ' goes on' else ' is over' end
                          from api_keys o join api_keys s on s.predecessor = o.id order by 1";
         assert_eq!(
             lines(&database, rotations).await,

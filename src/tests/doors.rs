@@ -61,7 +61,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
     let fresh = Uuid::new_v4().to_string();
     let fields: Vec<(&'static str, String)> = match name {
         "keys/issue" => vec![
-            ("form_id", fresh.clone()),
+            ("idempotency_key", fresh.clone()),
             ("name", fresh),
             ("environment", "live".into()),
             ("tier", "standard".into()),
@@ -96,7 +96,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
         "keys/rotate" => {
             let key = world.key("acme", &[], "never").await;
             vec![
-                ("form_id", fresh),
+                ("idempotency_key", fresh),
                 ("key_id", key.id.to_string()),
                 ("window", "24h".into()),
                 ("why", "superseded".into()),
@@ -111,7 +111,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
             vec![("key_ids[]", key.id.to_string()), ("reason", "other".into())]
         }
         "keys/revoke-all" => vec![("confirmation", "acme".into())],
-        "webhooks/generate" | "webhooks/regenerate" => vec![("form_id", fresh), ("environment", "live".into())],
+        "webhooks/generate" | "webhooks/regenerate" => vec![("idempotency_key", fresh), ("environment", "live".into())],
         "members/role" | "members/remove" => {
             let member = world.member("acme", Role::Viewer).await;
             vec![("user_id", member.user.0.to_string()), ("role", "developer".into())]

@@ -3,7 +3,7 @@
 use keydesk::{
     accounts::UserId,
     catalog::Catalog,
-    database::Reach,
+    database::RlsScope,
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
@@ -26,7 +26,7 @@ async fn permit<A: Act>(world: &World, org: &str) -> Permit<A> {
 
 async fn edit(world: &World, org: &str, id: KeyId, wish: Edit) -> Result<Changed, KeyError> {
     let permit = permit(world, org).await;
-    let mut tx = world.begin(Reach::Org(permit.org())).await;
+    let mut tx = world.begin(RlsScope::Org(permit.org())).await;
     let now = world.clock.now();
     let done = lifecycle::edit(&mut tx, &world.server_keys.audit, &permit, id, &wish, &world.catalog, now).await;
     if done.is_ok() {
@@ -37,7 +37,7 @@ async fn edit(world: &World, org: &str, id: KeyId, wish: Edit) -> Result<Changed
 
 async fn switch(world: &World, org: &str, id: KeyId, on: bool) -> Result<Changed, KeyError> {
     let permit = permit(world, org).await;
-    let mut tx = world.begin(Reach::Org(permit.org())).await;
+    let mut tx = world.begin(RlsScope::Org(permit.org())).await;
     let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
     let done = match on {
         true => lifecycle::enable(&mut tx, audit_key, &permit, id, now).await,
@@ -215,7 +215,7 @@ async fn a_suspended_organizations_keys_are_refused_until_it_is_served_again() {
     for (on, changed, verdict) in
         [(false, false, "VALID"), (true, true, "SUSPENDED"), (true, false, "SUSPENDED"), (false, true, "VALID")]
     {
-        let mut tx = world.begin(Reach::Org(org)).await;
+        let mut tx = world.begin(RlsScope::Org(org)).await;
         let done = match on {
             true => orgs::lifecycle::suspend(&mut tx, audit_key, &permit, now).await,
             false => orgs::lifecycle::resume(&mut tx, audit_key, &permit, now).await,
@@ -247,7 +247,7 @@ impl Person {
         let org = world.org("acme").await;
         let permit = world.permit(org, self.user, self.role);
         let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
-        let mut tx = world.begin(Reach::Org(org)).await;
+        let mut tx = world.begin(RlsScope::Org(org)).await;
         let done = match role {
             Some(role) => orgs::lifecycle::set_role(&mut tx, audit_key, &permit, whom, role, now).await,
             None => orgs::lifecycle::remove_member(&mut tx, audit_key, &permit, whom, now).await,

@@ -366,9 +366,9 @@ async fn a_key_outlives_who_made_it_unless_the_catalog_binds_it() {
     let free = world().await;
     let account = free.member("acme", keydesk::orgs::Role::Developer).await;
     let mut browser = free.browser(&account).await;
-    let form_id = uuid::Uuid::new_v4().to_string();
+    let idempotency_key = uuid::Uuid::new_v4().to_string();
     let form = [
-        ("form_id", form_id.as_str()),
+        ("idempotency_key", idempotency_key.as_str()),
         ("name", "x"),
         ("environment", "live"),
         ("tier", "reader"),
@@ -391,9 +391,9 @@ async fn a_bound_key_does_what_its_creators_role_allows_today() {
         .replace("limit = 3", "limit = 100");
     let world = World::of(Catalog::parse(&text).unwrap(), "10.0.0.0/8").await;
     let account = world.member("acme", keydesk::orgs::Role::Developer).await;
-    let form_id = uuid::Uuid::new_v4().to_string();
+    let idempotency_key = uuid::Uuid::new_v4().to_string();
     let form = [
-        ("form_id", form_id.as_str()),
+        ("idempotency_key", idempotency_key.as_str()),
         ("name", "x"),
         ("environment", "live"),
         ("tier", "standard"),

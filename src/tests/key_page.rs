@@ -1,7 +1,7 @@
 //! A key's own page: what can be changed there, by whom, what is said of it, and what is not lost.
 
 use keydesk::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::lifecycle::{self, Wish},
     orgs::{Actor, Permit, Principal, Role},
 };
@@ -191,7 +191,7 @@ async fn what_was_done_to_many_keys_at_once_is_in_the_history_of_each_of_them() 
     let key = world.key("acme", &["read"], "never").await;
     let mut olga = world.owner_of("acme").await;
     edit(&mut olga, &key, &[("namespaces", "staging")]).await.is(200);
-    let mut tx = database::begin(&world.operator_db, Reach::Org(world.org("acme").await)).await.unwrap();
+    let mut tx = database::begin(&world.operator_db, RlsScope::Org(world.org("acme").await)).await.unwrap();
     let office = Actor { principal: Principal::Service { name: "office".to_owned() }, ..Actor::operator() };
     let permit = Permit::grant(&office, world.org("acme").await).unwrap();
     let (audit, now) = (&world.server_keys.audit, world.clock.now());

@@ -53,7 +53,7 @@ async fn every_refusal_has_its_own_words() {
         .await
         .is(200);
     world.change(&format!("update api_keys set disabled_at = now() where id = '{}'", disabled.id)).await;
-    world.change(&format!("update api_keys set retire_at = '2026-11-25' where id = '{}'", rotated.id)).await;
+    world.change(&format!("update api_keys set overlap_ends_at = '2026-11-25' where id = '{}'", rotated.id)).await;
     world.clock.advance(Duration::days(8));
     let good = world.key("acme", &[], "never").await.secret;
     let unknown = keydesk::keys::secret::NewSecret::generate("kd_live_").unwrap().reveal().to_owned();

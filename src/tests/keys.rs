@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::world::{Answer, Browser, World};
 
-async fn issue(browser: &mut Browser, form_id: &str, name: &str, change: &[(&str, &str)]) -> Answer {
+async fn issue(browser: &mut Browser, idempotency_key: &str, name: &str, change: &[(&str, &str)]) -> Answer {
     let mut form = vec![
-        ("form_id", form_id),
+        ("idempotency_key", idempotency_key),
         ("name", name),
         ("environment", "live"),
         ("tier", "standard"),
@@ -107,18 +107,19 @@ async fn a_form_that_is_not_whole_is_400_and_does_nothing() {
 async fn a_form_sent_twice_makes_one_key_and_shows_its_secret_once() {
     let world = World::new().await;
     let account = world.member("acme", Role::Owner).await;
-    let form_id = fresh();
+    let idempotency_key = fresh();
     let (mut a, mut b) = (world.browser(&account).await, world.browser(&account).await);
     // At once, as a double click does.
-    let (first, second) = tokio::join!(issue(&mut a, &form_id, "Twice", &[]), issue(&mut b, &form_id, "Twice", &[]));
+    let (first, second) =
+        tokio::join!(issue(&mut a, &idempotency_key, "Twice", &[]), issue(&mut b, &idempotency_key, "Twice", &[]));
     let (made, refused) = if first.status == 200 { (first, second) } else { (second, first) };
     let secret = made.is(200).field("issued-secret");
     refused.is(409).says("has already created the key “Twice”").says(&secret[..12]).says_not(&secret);
     // And once more, later.
-    issue(&mut a, &form_id, "Twice", &[]).await.is(409).says_not(&secret);
+    issue(&mut a, &idempotency_key, "Twice", &[]).await.is(409).says_not(&secret);
     assert_eq!(world.count("acme").await, (1, 1));
     // The same form id of another organization is another form.
-    issue(&mut world.owner_of("other").await, &form_id, "Theirs", &[]).await.is(200);
+    issue(&mut world.owner_of("other").await, &idempotency_key, "Theirs", &[]).await.is(200);
 }
 
 #[tokio::test]
@@ -126,17 +127,17 @@ async fn a_second_key_of_one_name_is_made_only_if_that_is_meant() {
     let world = World::new().await;
     let mut browser = world.developer("acme").await;
     let first = issue(&mut browser, &fresh(), "CI deploys", &[("expires", "7d")]).await.is(200).field("issued-secret");
-    let form_id = fresh();
-    let asked = issue(&mut browser, &form_id, " ci DEPLOYS ", &[]).await;
+    let idempotency_key = fresh();
+    let asked = issue(&mut browser, &idempotency_key, " ci DEPLOYS ", &[]).await;
     asked.is(422).says("There is a key of this name already").says(&first[..12]).says_not(&first);
     assert_eq!(asked.field("name"), " ci DEPLOYS ");
     assert_eq!(world.count("acme").await, (1, 1));
     assert_eq!(world.log("acme").await.iter().filter(|line| line.starts_with("key.issue")).count(), 1);
-    let meant = issue(&mut browser, &form_id, "ci deploys", &[("same_name", "true")]).await;
+    let meant = issue(&mut browser, &idempotency_key, "ci deploys", &[("same_name", "true")]).await;
     meant.is(200).says("Your new key");
     let id = meant.field("key_id");
     // The form sent twice made its key, and is not told of its own name.
-    issue(&mut browser, &form_id, "ci deploys", &[]).await.is(409).says("has already created the key");
+    issue(&mut browser, &idempotency_key, "ci deploys", &[]).await.is(409).says("has already created the key");
     // Another organization's names are nobody's business here.
     issue(&mut world.owner_of("other").await, &fresh(), "CI deploys", &[]).await.is(200);
     // A key that is over has no claim to its name.
@@ -326,12 +327,15 @@ async fn an_expired_session_loses_nothing_that_was_typed() {
     let account = world.member("acme", Role::Owner).await;
     let mut browser = world.browser(&account).await;
     world.clock.advance(Duration::hours(2));
-    let form_id = fresh();
-    let answer = issue(&mut browser, &form_id, "Kept through", &[]).await;
+    let idempotency_key = fresh();
+    let answer = issue(&mut browser, &idempotency_key, "Kept through", &[]).await;
     answer.is(401).says("Your session has ended").says("Send it again");
-    assert_eq!((answer.field("name"), answer.field("form_id")), ("Kept through".to_owned(), form_id.clone()));
+    assert_eq!(
+        (answer.field("name"), answer.field("idempotency_key")),
+        ("Kept through".to_owned(), idempotency_key.clone())
+    );
     let mut again = world.browser(&account).await;
-    issue(&mut again, &form_id, "Kept through", &[]).await.is(200);
+    issue(&mut again, &idempotency_key, "Kept through", &[]).await.is(200);
 }
 
 #[tokio::test]

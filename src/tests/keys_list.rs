@@ -1,7 +1,7 @@
 //! The list of keys: what is asked of it in the address, many keys at once, and the file.
 
 use keydesk::{
-    database::Reach,
+    database::RlsScope,
     keys::{
         lifecycle::{self, NewKey, Wish},
         model::{KeyId, Status},
@@ -117,7 +117,7 @@ async fn the_filter_by_status_agrees_with_the_status_that_is_shown() {
     for status in Status::ALL {
         let id = key(&world, "acme", status.label(), |_| ()).await;
         let revoked = "revoked_at = now(), revoked_by = 'x', revoked_reason = 'other'";
-        let rotated = "retire_at = '2026-11-24 12:00Z'";
+        let rotated = "overlap_ends_at = '2026-11-24 12:00Z'";
         let (expired, disabled) = ("expires_at = '2026-11-24 12:00Z'", "disabled_at = '2026-11-24Z'");
         match status {
             Status::Active => set(&world, id, "expires_at = '2026-11-24 12:00:01Z'").await,
@@ -149,7 +149,7 @@ async fn made_by(world: &World, org: &str, account: &Account, name: &str) {
     let mut actor = keydesk::orgs::Actor::operator();
     actor.principal = Principal::Member { user: account.user, name: "Ada".to_owned(), org, role: Role::Owner };
     world.clock.advance(Duration::MILLISECOND);
-    let mut tx = world.begin(Reach::Org(org)).await;
+    let mut tx = world.begin(RlsScope::Org(org)).await;
     let permit = Permit::grant(&actor, org).unwrap();
     let new = NewKey::parse(wish, &world.catalog).unwrap();
     lifecycle::issue(&mut tx, &world.server_keys.audit, &permit, &new, world.clock.now()).await.unwrap();

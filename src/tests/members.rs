@@ -104,9 +104,9 @@ async fn where_keys_are_bound_to_who_made_them_they_are_refused_once_it_is_said(
     let world = World::of(Catalog::parse(&bound).unwrap(), "").await;
     let mut owner = world.owner_of("acme").await;
     let grace = world.member("acme", Role::Developer).await;
-    let form_id = uuid::Uuid::new_v4().to_string();
+    let idempotency_key = uuid::Uuid::new_v4().to_string();
     let form = [
-        ("form_id", form_id.as_str()),
+        ("idempotency_key", idempotency_key.as_str()),
         ("name", "CI"),
         ("environment", "live"),
         ("tier", "standard"),

@@ -1,6 +1,6 @@
 //! The nodes page: how far each key plane is, and what was refused last, for staff alone.
 
-use keydesk::{database::Reach, usage};
+use keydesk::{database::RlsScope, usage};
 
 use crate::world::World;
 
@@ -100,9 +100,13 @@ async fn members_see_no_nodes_and_only_their_own_refusals_are_within_their_reach
         assert_eq!(desk.status, nodes.status);
     }
     let (acme, other) = (world.org("acme").await, world.org("other").await);
-    for (reach, seen) in
-        [(Reach::Support, 1), (Reach::Operator, 1), (Reach::Org(acme), 1), (Reach::Org(other), 0), (Reach::Nothing, 0)]
-    {
+    for (reach, seen) in [
+        (RlsScope::Support, 1),
+        (RlsScope::Operator, 1),
+        (RlsScope::Org(acme), 1),
+        (RlsScope::Org(other), 0),
+        (RlsScope::Nothing, 0),
+    ] {
         let mut tx = world.begin(reach).await;
         assert_eq!(usage::store::last_refusals(&mut tx, 20).await.unwrap().len(), seen, "{reach:?}");
     }

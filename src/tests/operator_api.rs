@@ -3,7 +3,7 @@
 use axum::body::Body;
 use keydesk::{
     catalog::Catalog,
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::lifecycle::{self, Wish},
     orgs::{Actor, Permit, Principal},
 };
@@ -77,7 +77,7 @@ async fn of_several_live_keys_one_has_to_be_named() {
     world.clock.advance(Duration::milliseconds(1));
     let other = world.key("acme", &[], "never").await;
     let ended = world.key("acme", &[], "never").await;
-    let later = "retire_at = now() + interval '1 year', retired = true";
+    let later = "overlap_ends_at = now() + interval '1 year', overlap_ended = true";
     world.change(&format!("update api_keys set {later} where id = '{}'", ended.id)).await;
     let (expired, theirs) = (world.key("acme", &[], "1d").await, world.key("other", &[], "never").await);
     world.clock.advance(Duration::days(1));
@@ -177,7 +177,7 @@ async fn a_key_made_while_a_namespace_is_added_has_it() {
     onboard(&back_office(&world).await, "acme-corp").await;
     let org = world.org("acme-corp").await;
     let service = Actor { principal: Principal::Service { name: "office".to_owned() }, ..Actor::operator() };
-    let mut tx = database::begin(&world.operator_db, Reach::Org(org)).await.unwrap();
+    let mut tx = database::begin(&world.operator_db, RlsScope::Org(org)).await.unwrap();
     let (permit, audit, now) = (Permit::grant(&service, org).unwrap(), &world.server_keys.audit, world.clock.now());
     lifecycle::add_namespace(&mut tx, audit, &permit, "staging", &world.catalog, now).await.unwrap();
     let made = tokio::spawn({
@@ -196,7 +196,9 @@ async fn a_key_that_may_enter_every_namespace_is_not_bound_by_one_more() {
     let (open, bound) = (world.key("acme", &["read"], "never").await, world.key_from("acme", &[], &["a"]).await);
     let (dead, disabled) = (world.key_from("acme", &[], &["a"]).await, world.key_from("acme", &[], &["a"]).await);
     world.change(&format!("update api_keys set disabled_at = now() where id = '{}'", disabled.id)).await;
-    world.change(&format!("update api_keys set retire_at = now(), retired = true where id = '{}'", dead.id)).await;
+    world
+        .change(&format!("update api_keys set overlap_ends_at = now(), overlap_ended = true where id = '{}'", dead.id))
+        .await;
     let body = json!({ "tenant_id": "acme", "namespace": "b" });
     office.post("/gate/onboard/add-namespace", &body).await.is(200);
     let of = async |id: keydesk::keys::model::KeyId| -> Vec<String> {
@@ -437,7 +439,7 @@ async fn the_log_names_the_service_and_where_it_called_from() {
     // People of the organization see who it was, and that it was no person.
     let mut owner = world.owner_of("acme").await;
     owner.get("/audit").await.is(200).says("gateway").says(">service<");
-    let mut tx = world.begin(Reach::Operator).await;
+    let mut tx = world.begin(RlsScope::Operator).await;
     assert!(keydesk::audit::store::check_all(&mut tx, &world.server_keys.audit).await.unwrap().is_ok());
 }
 

@@ -9,12 +9,12 @@ use std::{
 };
 
 use keydesk::{
-    database::{self, Reach},
+    database::{self, RlsScope},
     key_plane::{self, KeyPlane},
     keys::{lifecycle, model::Reason, store as key_store, verdict::Record},
     orgs::{Actor, Permit},
     revocation::{
-        self, LEASE, PATIENCE, Revision,
+        self, LEASE, RECEIPT_TIMEOUT, Revision,
         memory::Memory,
         node::{Node, NodeError, Registration},
         store,
@@ -73,7 +73,7 @@ fn digest(key: &TestKey) -> Digest {
 /// Revokes and commits, and does not wait for the receipt.
 async fn revoke(world: &World, org: &str, key: &TestKey) -> Revision {
     let org = world.org(org).await;
-    let mut tx = world.begin(Reach::Org(org)).await;
+    let mut tx = world.begin(RlsScope::Org(org)).await;
     let permit = Permit::grant(&Actor::operator(), org).unwrap();
     let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
     lifecycle::revoke_any(&mut tx, audit_key, &permit, key.id, Reason::Other, None, now).await.unwrap();
@@ -98,7 +98,7 @@ async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywher
     let look = async || {
         let read = || async {
             reads.fetch_add(1, Ordering::Relaxed);
-            key_store::record(&world.keys_db, digest(&key)).await
+            key_store::find_for_verification(&world.keys_db, digest(&key)).await
         };
         memory.get(digest(&key), read).await.unwrap().unwrap()
     };
@@ -174,7 +174,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         let mut node = Stepped::join(&world).await;
         // The read is done, what it found is on its way…
         let before = node.memory().before().unwrap();
-        let read = key_store::record(&world.keys_db, digest(&key)).await.unwrap();
+        let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
         // …and a change overtakes it.
         match change {
             "key" => drop(revoke(&world, "acme", &key).await),
@@ -183,7 +183,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         }
         node.round().await.unwrap();
         assert!(node.memory().remember(before, digest(&key), read).is_none(), "{change}");
-        let read = key_store::record(&world.keys_db, digest(&key)).await.unwrap();
+        let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
         let before = node.memory().before().unwrap();
         assert!(node.memory().remember(before, digest(&key), read).is_some(), "{change}: read again, it is");
     }
@@ -195,7 +195,7 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
     let before = node.memory().before().unwrap();
-    let read = key_store::record(&world.keys_db, digest(&key)).await.unwrap();
+    let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
     // A stand-by takes over that is two changes behind, and there the key is revoked.
     sqlx::raw_sql(
         "update key_revision set revision = revision - 2, token = gen_random_uuid();
@@ -223,7 +223,7 @@ async fn whoever_joins_a_read_in_progress_gets_nothing_older_than_their_question
         let (db, reads, has_read, go_on) = (db.clone(), Arc::clone(&reads), Arc::clone(&has_read), Arc::clone(&go_on));
         tokio::spawn(async move {
             let read = || async {
-                let found = key_store::record(&db, digest).await;
+                let found = key_store::find_for_verification(&db, digest).await;
                 if reads.fetch_add(1, Ordering::Relaxed) == 0 {
                     has_read.notify_one();
                     go_on.acquire().await.unwrap().forget();
@@ -322,7 +322,7 @@ async fn a_node_that_was_waited_for_in_vain_is_struck_and_finds_out() {
         }
     });
     let receipt = revocation::wait(&world.db, revision, begun).await.unwrap();
-    assert!(begun.elapsed() >= PATIENCE && PATIENCE > LEASE, "a lease may have begun just before");
+    assert!(begun.elapsed() >= RECEIPT_TIMEOUT && RECEIPT_TIMEOUT > LEASE, "a lease may have begun just before");
     assert_eq!((receipt.nodes, receipt.cut_off), (2, vec!["stepped".to_owned()]));
     advance.await.unwrap();
     assert_eq!(node.verdict(&key).await, "UNAVAILABLE");
@@ -522,6 +522,6 @@ async fn the_planes_roles_cannot_write_the_log() {
             assert!(sqlx::raw_sql(statement).execute(pool).await.is_err(), "{who}: {statement}");
         }
     }
-    let made = database::begin(&world.db, Reach::Nothing).await.unwrap();
+    let made = database::begin(&world.db, RlsScope::Nothing).await.unwrap();
     made.rollback().await.unwrap();
 }

@@ -3,11 +3,11 @@
 
 use keydesk::{
     accounts::UserId,
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, Rotated, Rotation, Wish},
-        model::{KeyId, Reason, Status, Window},
+        model::{KeyId, OverlapWindow, Reason, Status},
         store,
     },
     orgs::{OrgId, Permit, Role, permit::Act},
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use crate::world::{TestKey, World};
 
-const DAY: Rotation = Rotation { window: Window::Day, reason: Reason::Superseded, form_id: None };
+const DAY: Rotation = Rotation { window: OverlapWindow::Day, reason: Reason::Superseded, idempotency_key: None };
 
 /// A developer of `acme` and what they do to keys.
 #[derive(Clone)]
@@ -38,7 +38,7 @@ impl Hand {
     }
 
     async fn rotate(&self, id: KeyId, rotation: &Rotation) -> Result<Rotated, KeyError> {
-        let mut tx = database::begin(&self.world.db, Reach::Org(self.org)).await?;
+        let mut tx = database::begin(&self.world.db, RlsScope::Org(self.org)).await?;
         let (audit_key, catalog, now) = (&self.world.server_keys.audit, &self.world.catalog, self.world.clock.now());
         let rotated = lifecycle::rotate(&mut tx, audit_key, &self.permit(), id, rotation, catalog, now).await?;
         self.world.commit(tx).await;
@@ -46,7 +46,7 @@ impl Hand {
     }
 
     async fn finish(&self, id: KeyId) -> Result<Changed, KeyError> {
-        let mut tx = self.world.begin(Reach::Org(self.org)).await;
+        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
         let now = self.world.clock.now();
         let done = lifecycle::finish_rotation(&mut tx, &self.world.server_keys.audit, &self.permit(), id, now).await?;
         self.world.commit(tx).await;
@@ -54,27 +54,27 @@ impl Hand {
     }
 
     async fn extend(&self, id: KeyId) -> Result<Duration, KeyError> {
-        let mut tx = self.world.begin(Reach::Org(self.org)).await;
+        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
         let now = self.world.clock.now();
         let until = lifecycle::extend_rotation(&mut tx, &self.world.server_keys.audit, &self.permit(), id, now).await?;
         self.world.commit(tx).await;
         Ok(until - now)
     }
 
-    async fn listed(&self, id: KeyId) -> store::Listed {
-        let mut tx = self.world.begin(Reach::Org(self.org)).await;
-        store::one(&mut tx, self.org, id).await.unwrap().unwrap()
+    async fn listed(&self, id: KeyId) -> store::KeyDetails {
+        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
+        store::find(&mut tx, self.org, id).await.unwrap().unwrap()
     }
 
     async fn disable(&self, id: KeyId) {
-        let mut tx = self.world.begin(Reach::Org(self.org)).await;
+        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
         let now = self.world.clock.now();
         lifecycle::disable(&mut tx, &self.world.server_keys.audit, &self.permit(), id, now).await.unwrap();
         self.world.commit(tx).await;
     }
 
     async fn revoke(&self, id: KeyId) {
-        let mut tx = self.world.begin(Reach::Org(self.org)).await;
+        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
         let (audit_key, now) = (&self.world.server_keys.audit, self.world.clock.now());
         lifecycle::revoke(&mut tx, audit_key, &self.permit(), id, Reason::Other, now).await.unwrap();
         self.world.commit(tx).await;
@@ -94,11 +94,11 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
         namespaces: texts(&["default"]),
         addresses: texts(&["198.51.100.0/24"]),
         expires: "30d".to_owned(),
-        form_id: None,
+        idempotency_key: None,
     };
     let old = world.make("acme", wish).await;
     let rotated = hand.rotate(old.id, &DAY).await.unwrap();
-    assert_eq!(rotated.retire_at, world.clock.now() + Duration::hours(24));
+    assert_eq!(rotated.overlap_ends_at, world.clock.now() + Duration::hours(24));
     assert!(!rotated.narrows);
     let new = rotated.issued.secret.reveal().to_owned();
     assert!(new.starts_with("kd_test_") && new != old.secret);
@@ -131,20 +131,20 @@ async fn an_old_key_ends_with_its_window_or_its_own_expiry_whichever_is_first() 
     let world = World::new().await;
     let hand = Hand::new(&world).await;
     for (window, expires, ends_after, at_once) in [
-        (Window::Now, "never", Duration::ZERO, true),
-        (Window::Hour, "never", Duration::hours(1), false),
-        (Window::Day, "7d", Duration::hours(24), false),
-        (Window::Week, "1d", Duration::hours(24), false),
-        (Window::Week, "never", Duration::days(7), false),
+        (OverlapWindow::Now, "never", Duration::ZERO, true),
+        (OverlapWindow::Hour, "never", Duration::hours(1), false),
+        (OverlapWindow::Day, "7d", Duration::hours(24), false),
+        (OverlapWindow::Week, "1d", Duration::hours(24), false),
+        (OverlapWindow::Week, "never", Duration::days(7), false),
     ] {
         let old = world.key("acme", &[], expires).await;
         let rotated = hand.rotate(old.id, &Rotation { window, ..DAY }).await.unwrap();
-        assert_eq!(rotated.retire_at - world.clock.now(), ends_after, "{window:?} {expires}");
+        assert_eq!(rotated.overlap_ends_at - world.clock.now(), ends_after, "{window:?} {expires}");
         assert_eq!(rotated.narrows, at_once, "{window:?}");
         assert_eq!(world.verdict(&old.secret).await, if at_once { "ROTATED" } else { "VALID" });
         assert_eq!(world.verdict(rotated.issued.secret.reveal()).await, "VALID");
     }
-    assert_eq!(Window::default(), Window::Day);
+    assert_eq!(OverlapWindow::default(), OverlapWindow::Day);
 }
 
 #[tokio::test]
@@ -152,9 +152,9 @@ async fn a_compromised_key_ends_at_once_whatever_window_was_asked_for_and_whatev
     let world = World::new().await;
     let hand = Hand::new(&world).await;
     let old = world.key("acme", &[], "never").await;
-    let rotation = Rotation { window: Window::Week, reason: Reason::KeyCompromise, form_id: None };
+    let rotation = Rotation { window: OverlapWindow::Week, reason: Reason::KeyCompromise, idempotency_key: None };
     let rotated = hand.rotate(old.id, &rotation).await.unwrap();
-    assert_eq!((rotated.retire_at, rotated.narrows), (world.clock.now(), true));
+    assert_eq!((rotated.overlap_ends_at, rotated.narrows), (world.clock.now(), true));
     let refused = world.program().with("x-api-key", &old.secret).get("/v1/whoami").await;
     refused.is(401).says(&format!("replaced by the key {}", rotated.issued.id));
     // On a node whose clock is behind.
@@ -203,7 +203,7 @@ async fn a_form_sent_twice_rotates_once() {
     let world = World::new().await;
     let hand = Hand::new(&world).await;
     let old = world.key("acme", &[], "never").await;
-    let rotation = Rotation { form_id: Some(Uuid::from_u128(7)), ..DAY };
+    let rotation = Rotation { idempotency_key: Some(Uuid::from_u128(7)), ..DAY };
     let (first, second) = tokio::join!(hand.rotate(old.id, &rotation), hand.rotate(old.id, &rotation));
     let (made, refused) = if first.is_ok() { (first, second) } else { (second, first) };
     let made = made.unwrap();
@@ -243,7 +243,7 @@ async fn what_cannot_be_rotated_says_why() {
     hand.revoke(second.id).await;
     hand.rotate(third.id, &DAY).await.unwrap();
     // A key whose time is over is not edited either.
-    let mut tx = world.begin(Reach::Org(hand.org)).await;
+    let mut tx = world.begin(RlsScope::Org(hand.org)).await;
     let (audit_key, wish, now) = (&world.server_keys.audit, Edit::default(), world.clock.now());
     let edited = lifecycle::edit(&mut tx, audit_key, &hand.permit(), first.id, &wish, &world.catalog, now).await;
     assert!(matches!(edited, Err(KeyError::Replaced)));
@@ -262,7 +262,7 @@ async fn a_rotation_is_ended_early_or_given_more_time_once() {
     assert!(matches!(hand.finish(plain.id).await, Err(KeyError::NotReplaced)));
     assert!(matches!(hand.extend(plain.id).await, Err(KeyError::NotReplaced)));
     // Ended early, for every node's clock.
-    let old = rotated("never", Window::Day).await;
+    let old = rotated("never", OverlapWindow::Day).await;
     let done = hand.finish(old.id).await.unwrap();
     assert_eq!(done, Changed { name: "Test key".to_owned(), changed: true, narrows: true });
     world.clock.advance(-Duration::SECOND);
@@ -271,7 +271,7 @@ async fn a_rotation_is_ended_early_or_given_more_time_once() {
     assert!(!hand.finish(old.id).await.unwrap().changed);
     assert!(matches!(hand.extend(old.id).await, Err(KeyError::Replaced)));
     // As much again, once.
-    let old = rotated("never", Window::Hour).await;
+    let old = rotated("never", OverlapWindow::Hour).await;
     world.clock.advance(Duration::minutes(59));
     assert_eq!(hand.extend(old.id).await.unwrap(), Duration::minutes(61));
     assert!(matches!(hand.extend(old.id).await, Err(KeyError::Extended)));
@@ -280,9 +280,9 @@ async fn a_rotation_is_ended_early_or_given_more_time_once() {
     world.clock.advance(Duration::MICROSECOND);
     assert_eq!(world.verdict(&old.secret).await, "ROTATED");
     // Never beyond its own expiry.
-    let old = rotated("1d", Window::Day).await;
+    let old = rotated("1d", OverlapWindow::Day).await;
     assert!(matches!(hand.extend(old.id).await, Err(KeyError::EndsByItself)));
-    let old = rotated("10d", Window::Week).await;
+    let old = rotated("10d", OverlapWindow::Week).await;
     assert_eq!(hand.extend(old.id).await.unwrap(), Duration::days(10));
     hand.revoke(old.id).await;
     assert!(matches!(hand.finish(old.id).await, Err(KeyError::Revoked)));

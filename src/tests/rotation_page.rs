@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::world::{Answer, Browser, TestKey, World};
 
-async fn rotate(browser: &mut Browser, form_id: &str, key: &TestKey, window: &str, why: &str) -> Answer {
+async fn rotate(browser: &mut Browser, idempotency_key: &str, key: &TestKey, window: &str, why: &str) -> Answer {
     let id = key.id.to_string();
-    let form = [("form_id", form_id), ("key_id", &id), ("window", window), ("why", why)];
+    let form = [("idempotency_key", idempotency_key), ("key_id", &id), ("window", window), ("why", why)];
     browser.post("/console/fn/keys/rotate", &form).await
 }
 
@@ -51,8 +51,8 @@ async fn a_developer_rotates_a_key_and_sees_the_successor_once() {
     let mut dee = world.developer("acme").await;
     let form = dee.get(&format!("/keys/{}?rotate=1", old.id)).await;
     form.is(200).says("Rotate “Test key”?").says("<option value=\"24h\" selected").says("Leaked or compromised");
-    let form_id = form.field("form_id");
-    let answer = rotate(&mut dee, &form_id, &old, "24h", "superseded").await;
+    let idempotency_key = form.field("idempotency_key");
+    let answer = rotate(&mut dee, &idempotency_key, &old, "24h", "superseded").await;
     assert_eq!(answer.header("cache-control"), "no-store");
     let (new, answer) = successor(&answer, &old);
     answer
@@ -64,7 +64,7 @@ async fn a_developer_rotates_a_key_and_sees_the_successor_once() {
     assert_eq!(world.verdict(&old.secret).await, "VALID");
     assert_eq!(world.verdict(&new.secret).await, "VALID");
     // The same form again makes no third key, and shows nothing twice.
-    let again = rotate(&mut dee, &form_id, &old, "24h", "superseded").await;
+    let again = rotate(&mut dee, &idempotency_key, &old, "24h", "superseded").await;
     again.is(409).says("has already created the key").says_not(&new.secret);
     rotate(&mut dee, &fresh(), &old, "24h", "superseded").await.is(409).says("has been rotated already");
     assert_eq!(world.count("acme").await, (2, 2));

@@ -3,7 +3,7 @@
 use keydesk::{
     accounts,
     audit::Chain,
-    database::Reach,
+    database::RlsScope,
     orgs::Role,
     secrets::{self, Digest},
 };
@@ -357,7 +357,7 @@ async fn a_disabled_person_is_out_at_once() {
         .await
         .unwrap();
     browser.get("/keys").await.is(303);
-    let (mut tx, user) = (world.begin(Reach::Nothing).await, account.user);
+    let (mut tx, user) = (world.begin(RlsScope::Nothing).await, account.user);
     assert!(accounts::store::person(&mut tx, user).await.unwrap().is_none());
 }
 

@@ -190,9 +190,9 @@ async fn the_console_wears_the_preset() {
             page.says(&format!("value=\"{}\"", scope.name));
         }
         assert_eq!(page.body.contains("<legend>Scopes</legend>"), !catalog.scopes.is_empty(), "{preset}");
-        let form_id = uuid::Uuid::new_v4().to_string();
+        let idempotency_key = uuid::Uuid::new_v4().to_string();
         let form = [
-            ("form_id", form_id.as_str()),
+            ("idempotency_key", idempotency_key.as_str()),
             ("name", "CI"),
             ("environment", catalog.environments[0].name.as_str()),
             ("tier", catalog.tiers[0].name.as_str()),

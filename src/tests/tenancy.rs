@@ -1,6 +1,6 @@
 //! One organization's rows are nothing to another: by the application's own queries, and by the database alone.
 
-use keydesk::{catalog::Catalog, database::Reach, keys::lifecycle::Wish};
+use keydesk::{catalog::Catalog, database::RlsScope, keys::lifecycle::Wish};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -65,8 +65,11 @@ async fn the_database_alone_keeps_organizations_apart() {
     let theirs = world.key("other", &[], "never").await;
     world.key("acme", &[], "never").await;
     let mut other = world.owner_of("other").await;
-    let form_id = uuid::Uuid::new_v4().to_string();
-    other.post("/console/fn/webhooks/generate", &[("form_id", &form_id), ("environment", "live")]).await.is(200);
+    let idempotency_key = uuid::Uuid::new_v4().to_string();
+    other
+        .post("/console/fn/webhooks/generate", &[("idempotency_key", &idempotency_key), ("environment", "live")])
+        .await
+        .is(200);
     world.program().with("x-api-key", &theirs.secret).get("/v1/whoami").await.is(200);
     world.usage.flush(&world.keys_db).await.unwrap();
     let (acme, other) = (world.org("acme").await, world.org("other").await);
@@ -84,13 +87,13 @@ async fn the_database_alone_keeps_organizations_apart() {
         let seen: i64 =
             sqlx::query_scalar(AssertSqlSafe(foreign.clone())).bind(other.0).fetch_one(&world.owner).await.unwrap();
         assert!(seen > 0, "{table} has rows of the other organization");
-        let mut tx = world.begin(Reach::Org(acme)).await;
+        let mut tx = world.begin(RlsScope::Org(acme)).await;
         let seen: i64 =
             sqlx::query_scalar(AssertSqlSafe(foreign.clone())).bind(other.0).fetch_one(&mut *tx).await.unwrap();
         assert_eq!(seen, 0, "{table} shows another organization's rows");
         drop(tx);
         // Without any reach there is nothing at all.
-        let mut tx = world.begin(Reach::Nothing).await;
+        let mut tx = world.begin(RlsScope::Nothing).await;
         let seen: i64 = sqlx::query_scalar(AssertSqlSafe(foreign)).bind(other.0).fetch_one(&mut *tx).await.unwrap();
         assert_eq!(seen, 0, "{table} shows rows to nobody in particular");
     }
@@ -99,7 +102,7 @@ async fn the_database_alone_keeps_organizations_apart() {
         "update webhook_secrets set retired_at = now(), ciphertext = null",
         "update audit_heads set seq = 99",
     ] {
-        let mut tx = world.begin(Reach::Org(acme)).await;
+        let mut tx = world.begin(RlsScope::Org(acme)).await;
         sqlx::raw_sql(change).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
     }
@@ -113,7 +116,7 @@ async fn the_database_alone_keeps_organizations_apart() {
     .unwrap();
     assert!(untouched);
     // Nor can a row be put into another organization.
-    let mut tx = world.begin(Reach::Org(acme)).await;
+    let mut tx = world.begin(RlsScope::Org(acme)).await;
     let planted = sqlx::query(
         "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, created_at)
          values (gen_random_uuid(), $1, 'live', 'standard', 'x', sha256('x'), 'x', '{}', now())",
@@ -145,7 +148,7 @@ async fn the_database_alone_keeps_the_key_plane_to_one_organizations_audit_log()
     let (world, _) = heso().await;
     let (acme, other) = (world.org("acme").await, world.org("other").await);
     for (reach, seen) in
-        [(Reach::Org(acme), vec![acme.0]), (Reach::Org(other), vec![other.0]), (Reach::Nothing, vec![])]
+        [(RlsScope::Org(acme), vec![acme.0]), (RlsScope::Org(other), vec![other.0]), (RlsScope::Nothing, vec![])]
     {
         let mut tx = keydesk::database::begin(&world.keys_db, reach).await.unwrap();
         // No WHERE.
@@ -248,7 +251,7 @@ async fn the_database_alone_keeps_the_back_office_to_one_organization_at_a_time(
         ("audit_heads", "chain", false),
     ] {
         let foreign = format!("select count({column}) from {table} where {column} = $1");
-        for (reach, sees) in [(Reach::Org(acme), false), (Reach::Nothing, false), (Reach::Operator, across)] {
+        for (reach, sees) in [(RlsScope::Org(acme), false), (RlsScope::Nothing, false), (RlsScope::Operator, across)] {
             let mut tx = keydesk::database::begin(&world.operator_db, reach).await.unwrap();
             let query = sqlx::query_scalar(AssertSqlSafe(foreign.clone())).bind(other.0);
             let seen: i64 = query.fetch_one(&mut *tx).await.unwrap();
@@ -256,12 +259,12 @@ async fn the_database_alone_keeps_the_back_office_to_one_organization_at_a_time(
         }
     }
     for change in [
-        "update api_keys set retire_at = now(), retired = true",
+        "update api_keys set overlap_ends_at = now(), overlap_ended = true",
         "update orgs set suspended_at = now()",
         "update audit_heads set seq = 99",
     ] {
         // Whoever reads across organizations changes none of them.
-        for reach in [Reach::Org(acme), Reach::Operator] {
+        for reach in [RlsScope::Org(acme), RlsScope::Operator] {
             let mut tx = keydesk::database::begin(&world.operator_db, reach).await.unwrap();
             sqlx::raw_sql(change).execute(&mut *tx).await.unwrap();
             tx.commit().await.unwrap();

@@ -97,7 +97,11 @@ async fn forms_are_answered_as_far_back_as_their_page_looked() {
     for (name, form, status) in [
         ("disable", vec![], 200),
         ("enable", vec![], 200),
-        ("rotate", vec![("form_id", "0192f0c1-0000-7000-8000-000000000001"), ("window", "7d"), ("why", "")], 422),
+        (
+            "rotate",
+            vec![("idempotency_key", "0192f0c1-0000-7000-8000-000000000001"), ("window", "7d"), ("why", "")],
+            422,
+        ),
         ("confirm", vec![("ending", "")], 422),
         ("revoke", vec![("reason", "other")], 200),
     ] {

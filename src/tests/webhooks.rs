@@ -6,8 +6,13 @@ use uuid::Uuid;
 use crate::world::{Answer, Browser, World};
 
 async fn make(browser: &mut Browser, verb: &str, environment: &str) -> Answer {
-    let form_id = Uuid::new_v4().to_string();
-    browser.post(&format!("/console/fn/webhooks/{verb}"), &[("form_id", &form_id), ("environment", environment)]).await
+    let idempotency_key = Uuid::new_v4().to_string();
+    browser
+        .post(
+            &format!("/console/fn/webhooks/{verb}"),
+            &[("idempotency_key", &idempotency_key), ("environment", environment)],
+        )
+        .await
 }
 
 #[tokio::test]
@@ -46,8 +51,8 @@ async fn a_form_sent_twice_replaces_once() {
     let world = World::new().await;
     let mut browser = world.owner_of("acme").await;
     make(&mut browser, "generate", "live").await.is(200);
-    let form_id = Uuid::new_v4().to_string();
-    let form = [("form_id", form_id.as_str()), ("environment", "live")];
+    let idempotency_key = Uuid::new_v4().to_string();
+    let form = [("idempotency_key", idempotency_key.as_str()), ("environment", "live")];
     let secret = browser.post("/console/fn/webhooks/regenerate", &form).await.is(200).field("issued-secret");
     browser.post("/console/fn/webhooks/regenerate", &form).await.is(409).says_not(&secret);
     let made: i64 = sqlx::query_scalar("select count(*) from webhook_secrets").fetch_one(&world.owner).await.unwrap();

@@ -16,11 +16,11 @@ use keydesk::{
     clock::{self, Clock},
     config::Origin,
     console_plane::assets::Site,
-    database::{self, Reach, embedded::Embedded},
+    database::{self, RlsScope, embedded::Embedded},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
         lifecycle::{self, NewKey, Rotation, Wish},
-        model::{KeyId, KeyName, Reason, Window},
+        model::{KeyId, KeyName, OverlapWindow, Reason},
     },
     orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
@@ -260,19 +260,19 @@ impl World {
         }
     }
 
-    pub async fn begin(&self, reach: Reach) -> Transaction<'static, Postgres> {
-        database::begin(&self.db, reach).await.unwrap()
+    pub async fn begin(&self, scope: RlsScope) -> Transaction<'static, Postgres> {
+        database::begin(&self.db, scope).await.unwrap()
     }
 
     /// The organization of a slug, made if it is new.
     pub async fn org(&self, slug: &str) -> OrgId {
         let slug = Slug::parse(slug).unwrap();
-        let mut tx = self.begin(Reach::Operator).await;
+        let mut tx = self.begin(RlsScope::Operator).await;
         if let Some(org) = orgs::store::by_slug(&mut tx, &slug).await.unwrap() {
             return org.id;
         }
         let org = OrgId(clock::id(self.clock.now()));
-        database::set_reach(&mut tx, Reach::Org(org)).await.unwrap();
+        database::set_rls_scope(&mut tx, RlsScope::Org(org)).await.unwrap();
         let permit = Permit::grant(&Actor::operator(), org).unwrap();
         let name = OrgName::parse(slug.as_str()).unwrap();
         let now = self.clock.now();
@@ -286,7 +286,7 @@ impl World {
         let org_id = self.org(org).await;
         let email = format!("{}-{}@{org}.example", role.as_str(), Uuid::new_v4().simple());
         let person = self.new_person(&email, role.label()).await;
-        let mut tx = self.begin(Reach::Org(org_id)).await;
+        let mut tx = self.begin(RlsScope::Org(org_id)).await;
         let permit = Permit::grant(&Actor::operator(), org_id).unwrap();
         let now = self.clock.now();
         let user =
@@ -298,7 +298,7 @@ impl World {
     pub async fn staff(&self) -> Account {
         let email = format!("support-{}@provider.example", Uuid::new_v4().simple());
         let person = self.new_person(&email, "Sam").await;
-        let mut tx = self.begin(Reach::Nothing).await;
+        let mut tx = self.begin(RlsScope::Nothing).await;
         let permit = Permit::grant(&Actor::operator(), OrgId::NONE).unwrap();
         let now = self.clock.now();
         let user = orgs::lifecycle::add_staff(&mut tx, &self.server_keys.audit, &permit, &person, now).await.unwrap();
@@ -408,7 +408,7 @@ impl World {
     pub async fn make(&self, org: &str, wish: Wish) -> TestKey {
         let org = self.org(org).await;
         let new = NewKey::parse(wish, &self.catalog).unwrap();
-        let mut tx = self.begin(Reach::Org(org)).await;
+        let mut tx = self.begin(RlsScope::Org(org)).await;
         let permit = Permit::grant(&Actor::operator(), org).unwrap();
         let now = self.clock.now();
         let issued = lifecycle::issue(&mut tx, &self.server_keys.audit, &permit, &new, now).await.unwrap();
@@ -420,9 +420,9 @@ impl World {
     pub async fn replaced_key(&self, org: &str) -> TestKey {
         let key = self.key(org, &["read"], "never").await;
         let org = self.org(org).await;
-        let mut tx = self.begin(Reach::Org(org)).await;
+        let mut tx = self.begin(RlsScope::Org(org)).await;
         let permit = Permit::grant(&Actor::operator(), org).unwrap();
-        let rotation = Rotation { window: Window::Day, reason: Reason::Superseded, form_id: None };
+        let rotation = Rotation { window: OverlapWindow::Day, reason: Reason::Superseded, idempotency_key: None };
         let (audit_key, now) = (&self.server_keys.audit, self.clock.now());
         lifecycle::rotate(&mut tx, audit_key, &permit, key.id, &rotation, &self.catalog, now).await.unwrap();
         self.commit(tx).await;
@@ -431,7 +431,7 @@ impl World {
 
     pub async fn service_key(&self, capabilities: &[&str]) -> String {
         let capabilities: Vec<String> = capabilities.iter().map(|c| (*c).to_owned()).collect();
-        let mut tx = self.begin(Reach::Nothing).await;
+        let mut tx = self.begin(RlsScope::Nothing).await;
         let permit = Permit::grant(&Actor::operator(), OrgId::NONE).unwrap();
         let name = KeyName::parse(&format!("gateway {}", Uuid::new_v4())).unwrap();
         let (audit, prefix, now) = (&self.server_keys.audit, &self.catalog.service_prefix, self.clock.now());
@@ -456,7 +456,7 @@ impl World {
     /// How many keys an organization has, and how many of them are not revoked.
     pub async fn count(&self, org: &str) -> (i64, i64) {
         let org = self.org(org).await;
-        let mut tx = self.begin(Reach::Org(org)).await;
+        let mut tx = self.begin(RlsScope::Org(org)).await;
         keydesk::keys::store::counts(&mut tx, org).await.unwrap()
     }
 
@@ -467,7 +467,7 @@ impl World {
     }
 
     pub async fn log_of(&self, chain: keydesk::audit::Chain) -> Vec<String> {
-        let mut tx = self.begin(Reach::Operator).await;
+        let mut tx = self.begin(RlsScope::Operator).await;
         let rows = keydesk::audit::store::whole(&mut tx, chain).await.unwrap();
         rows.into_iter().map(|row| format!("{}: {}", row.action, row.summary)).collect()
     }

@@ -68,7 +68,7 @@ pub async fn make(
     permit: &Permit<ManageWebhooks>,
     make: Make,
     environment: &str,
-    form_id: Uuid,
+    idempotency_key: Uuid,
     now: OffsetDateTime,
 ) -> Result<NewWebhookSecret, WebhookError> {
     let org = permit.org();
@@ -89,7 +89,7 @@ pub async fn make(
         sealed_by: sealer.key_id(),
         created_by: permit.actor().user(),
         created_at: now,
-        form_id,
+        idempotency_key,
     };
     // A form sent again conflicts with itself, and of two at once the second waits here for the first. Either way the
     // caller's transaction ends without a change, the retirement above included.

@@ -14,13 +14,13 @@ pub struct NewRow<'a> {
     pub sealed_by: &'a str,
     pub created_by: Option<UserId>,
     pub created_at: OffsetDateTime,
-    pub form_id: Uuid,
+    pub idempotency_key: Uuid,
 }
 
 /// Adds a secret. `Ok(false)`: the environment has a live one, or the form made one before.
 pub async fn insert(db: &mut PgConnection, row: &NewRow<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query!(
-        "insert into webhook_secrets (id, org_id, environment, ciphertext, sealed_by, created_by, created_at, form_id)
+        "insert into webhook_secrets (id, org_id, environment, ciphertext, sealed_by, created_by, created_at, idempotency_key)
          values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict do nothing",
         row.id,
         row.org.0,
@@ -29,7 +29,7 @@ pub async fn insert(db: &mut PgConnection, row: &NewRow<'_>) -> sqlx::Result<boo
         row.sealed_by,
         row.created_by.map(|user| user.0),
         row.created_at,
-        row.form_id
+        row.idempotency_key
     )
     .execute(db)
     .await?;

@@ -60,7 +60,13 @@ impl<'a> Called<'a> {
         let room = limit.map_or(f64::MAX, |limit| f64::from(limit.calls) * 3_600. / limit.window.as_secs_f64());
         Self {
             record,
-            alive: Record { revoked_at: None, retire_at: None, retired: false, disabled_at: None, ..record.clone() },
+            alive: Record {
+                revoked_at: None,
+                overlap_ends_at: None,
+                overlap_ended: false,
+                disabled_at: None,
+                ..record.clone()
+            },
             made,
             share: (room * 0.5 / wanted.max(1.)).min(1.),
         }
@@ -69,7 +75,7 @@ impl<'a> Called<'a> {
     /// The key as it was at a moment.
     fn at(&self, at: OffsetDateTime) -> &Record {
         let key = self.record;
-        let ended = [key.revoked_at, key.retire_at, key.disabled_at].into_iter().flatten().min();
+        let ended = [key.revoked_at, key.overlap_ends_at, key.disabled_at].into_iter().flatten().min();
         if ended.is_some_and(|ended| ended <= at) { key } else { &self.alive }
     }
 }

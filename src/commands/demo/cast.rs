@@ -1,6 +1,6 @@
 //! The keys of the demo that have a story: what they are, what becomes of them, and who calls with them.
 
-use crate::keys::model::{Reason, Window};
+use crate::keys::model::{OverlapWindow, Reason};
 
 /// A key, and everything that happens to it. Days are counted back from now; what has to come after something else is at
 /// least three days from it, as nothing happens at weekends.
@@ -28,7 +28,7 @@ pub enum Fate {
     Narrow,
     /// It may be used from these addresses only.
     Bind(&'static str),
-    Rotate(Window),
+    Rotate(OverlapWindow),
     /// The old key of a rotation ends.
     Finish,
 }
@@ -150,7 +150,7 @@ pub const CAST: [Part; 22] = [
         name: "Partner portal",
         made: 156,
         by: 2,
-        fate: &[(2, Fate::Rotate(Window::Week))],
+        fate: &[(2, Fate::Rotate(OverlapWindow::Week))],
         traffic: &[
             calls("192.0.2.41", "axios/1.12.2", Office, 160.).until(1.3),
             calls("192.0.2.41", "axios/1.12.2", Office, 160.).from(1.3).successor(),
@@ -203,7 +203,7 @@ pub const CAST: [Part; 22] = [
         name: "Invoice worker",
         made: 134,
         by: 1,
-        fate: &[(46, Fate::Rotate(Window::Week)), (41, Fate::Finish)],
+        fate: &[(46, Fate::Rotate(OverlapWindow::Week)), (41, Fate::Finish)],
         traffic: &[
             calls("10.20.6.31", "Go-http-client/2.0", Office, 130.).until(45.8),
             calls("10.20.6.31", "Go-http-client/2.0", Office, 150.).from(45.8).successor(),

@@ -5,22 +5,22 @@ use time::OffsetDateTime;
 use crate::{
     audit::{self, Chain, Row},
     console_plane::{
-        door::Entry,
+        door::Authorized,
         error::ConsoleError,
         model::{AuditPageModel, AuditRow, When},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::permit::ViewAudit,
 };
 
 const PER_PAGE: usize = 50;
 
 /// The newest rows, or those before `before`.
-pub async fn page(entry: &Entry<ViewAudit>, before: Option<i64>) -> Result<AuditPageModel, ConsoleError> {
-    let console = &entry.visit.console;
+pub async fn page(entry: &Authorized<ViewAudit>, before: Option<i64>) -> Result<AuditPageModel, ConsoleError> {
+    let console = &entry.cx.console;
     let org = entry.permit.org();
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
     // One more than is shown, to know whether there are older ones.
     let mut rows = audit::store::page(&mut tx, Chain::Org(org), before, PER_PAGE as i64 + 1).await?;
     tx.commit().await?;

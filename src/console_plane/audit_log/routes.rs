@@ -13,12 +13,12 @@ use super::{load, page::AuditPage};
 use crate::{
     audit::{self, Chain, Event},
     console_plane::{
-        door::{Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, RequestContext},
         error::ConsoleError,
+        render::{self, Place},
         shell::Section,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::permit::ViewAudit,
 };
 
@@ -28,24 +28,24 @@ pub struct ShowQuery {
     before: Option<String>,
 }
 
-pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
+pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Response {
     let before = query.before.and_then(|before| before.parse().ok());
-    match draw_page(&visit, before).await {
+    match draw_page(&cx, before).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, "/audit").await,
+        Err(error) => render::refusal(&cx, &error, "/audit").await,
     }
 }
 
-async fn draw_page(visit: &Visit, before: Option<i64>) -> Result<Response, ConsoleError> {
-    let entry: Entry<ViewAudit> = visit.clone().enter().await?;
+async fn draw_page(cx: &RequestContext, before: Option<i64>) -> Result<Response, ConsoleError> {
+    let entry: Authorized<ViewAudit> = cx.clone().enter().await?;
     let model = load::page(&entry, before).await?;
     let place = Place::of(&entry.who, Section::Audit, "Audit log");
-    Ok(draw::page(visit, StatusCode::OK, place, move || view! { <AuditPage model=model.clone() /> }).await)
+    Ok(render::page(cx, StatusCode::OK, place, move || view! { <AuditPage model=model.clone() /> }).await)
 }
 
 /// The whole chain, one JSON object a line. That it was taken is its last row.
-pub async fn export(visit: Visit) -> Response {
-    match lines(&visit).await {
+pub async fn export(cx: RequestContext) -> Response {
+    match lines(&cx).await {
         Ok(lines) => {
             let headers = [
                 (header::CONTENT_TYPE, "application/jsonl; charset=utf-8"),
@@ -53,15 +53,15 @@ pub async fn export(visit: Visit) -> Response {
             ];
             (headers, lines).into_response()
         }
-        Err(error) => draw::refusal(&visit, &error, "/audit").await,
+        Err(error) => render::refusal(&cx, &error, "/audit").await,
     }
 }
 
-async fn lines(visit: &Visit) -> Result<String, ConsoleError> {
-    let Entry { permit, .. } = visit.clone().enter::<ViewAudit>().await?;
-    let console = &visit.console;
+async fn lines(cx: &RequestContext) -> Result<String, ConsoleError> {
+    let Authorized { permit, .. } = cx.clone().enter::<ViewAudit>().await?;
+    let console = &cx.console;
     let chain = Chain::Org(permit.org());
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let event = Event {
         action: "audit.export",
         subject: String::new(),

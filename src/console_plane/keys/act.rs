@@ -7,12 +7,12 @@ use uuid::Uuid;
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{self, Console, Entry},
+        door::{self, Authorized, Console},
         error::{ConsoleError, FieldError},
         keys::snippets,
         model::{Change, IssuedKey},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         lifecycle::{self, Issued, NewKey, Wish},
         model::{KeyId, Reason},
@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub async fn issue(
-    form_id: String,
+    idempotency_key: String,
     name: String,
     environment: String,
     tier: String,
@@ -30,18 +30,20 @@ pub async fn issue(
     expires: String,
     same_name: bool,
 ) -> Result<IssuedKey, ConsoleError> {
-    let Entry { visit, permit, .. } = door::enter::<IssueKey>().await?;
-    let console = &visit.console;
-    let form_id = Some(form_id.parse::<Uuid>().map_err(|_| stale_form())?);
-    let new =
-        NewKey::parse(Wish { name, environment, tier, scopes, expires, form_id, ..Wish::default() }, &console.catalog)
-            .map_err(|wrong| {
-                let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
-                ConsoleError::Fields { fields: fields.collect() }
-            })?;
+    let Authorized { cx, permit, .. } = door::enter::<IssueKey>().await?;
+    let console = &cx.console;
+    let idempotency_key = Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?);
+    let new = NewKey::parse(
+        Wish { name, environment, tier, scopes, expires, idempotency_key, ..Wish::default() },
+        &console.catalog,
+    )
+    .map_err(|wrong| {
+        let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
+        ConsoleError::Fields { fields: fields.collect() }
+    })?;
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
-    let namesake = if same_name { None } else { store::of_name(&mut tx, permit.org(), new.name(), now).await? };
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
+    let namesake = if same_name { None } else { store::find_by_name(&mut tx, permit.org(), new.name(), now).await? };
     // First, since a form that is sent twice is told that it made its key, and not that there is one of its name.
     let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, now).await?;
     if let Some(hint) = namesake {
@@ -54,10 +56,10 @@ pub async fn issue(
 }
 
 pub async fn confirm(key_id: String, ending: String) -> Result<Change, ConsoleError> {
-    let Entry { visit, permit, .. } = door::enter::<IssueKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<IssueKey>().await?;
+    let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let (key, now) = (&console.server_keys.audit, console.clock.now());
     let name = lifecycle::confirm(&mut tx, key, &permit, id, ending.trim(), now).await?;
     tx.commit().await?;
@@ -89,11 +91,11 @@ pub fn shown_once(
 
 pub async fn revoke(key_id: String, reason: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<RevokeKey>().await?;
+    let console = &cx.console;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let revoked =
         lifecycle::revoke(&mut tx, &console.server_keys.audit, &permit, id, reason, console.clock.now()).await?;
     console.settle(tx, true, said_of(&revoked), begun).await
@@ -110,13 +112,13 @@ pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
 
 pub async fn revoke_all(confirmation: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, who, permit } = door::enter::<RevokeAllKeys>().await?;
-    let console = &visit.console;
+    let Authorized { cx, who, permit } = door::enter::<RevokeAllKeys>().await?;
+    let console = &cx.console;
     let name = who.org.map(|org| org.name).unwrap_or_default();
     if confirmation.trim() != name {
         return Err(ConsoleError::field("confirmation", format!("Type the organization's name, {name}, exactly.")));
     }
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let count = lifecycle::revoke_all(&mut tx, &console.server_keys.audit, &permit, console.clock.now()).await?;
     console.settle(tx, true, how_many(count, "There was no key left to revoke."), begun).await
 }

@@ -14,11 +14,11 @@ use crate::console_plane::{
     model::{Change, IssuedKey},
 };
 
-/// Makes a key and answers its secret, this once. `form_id` makes a second click answer "already created"; of a name that
+/// Makes a key and answers its secret, this once. `idempotency_key` makes a second click answer "already created"; of a name that
 /// another key has, only if `same_name` says that this is meant.
 #[server(prefix = "/console/fn", endpoint = "keys/issue")]
 pub async fn issue_key(
-    form_id: String,
+    idempotency_key: String,
     name: String,
     environment: String,
     tier: String,
@@ -26,7 +26,7 @@ pub async fn issue_key(
     expires: String,
     #[server(default)] same_name: bool,
 ) -> Result<IssuedKey, ConsoleError> {
-    door::answer(act::issue(form_id, name, environment, tier, scopes, expires, same_name)).await
+    door::answer(act::issue(idempotency_key, name, environment, tier, scopes, expires, same_name)).await
 }
 
 /// Notes that a key is stored. `ending` is its last four characters, typed from where it is.
@@ -89,12 +89,12 @@ pub async fn enable_key(key_id: String) -> Result<Change, ConsoleError> {
 /// has it.
 #[server(prefix = "/console/fn", endpoint = "keys/rotate")]
 pub async fn rotate_key(
-    form_id: String,
+    idempotency_key: String,
     key_id: String,
     window: String,
     why: String,
 ) -> Result<IssuedKey, ConsoleError> {
-    door::answer(one::rotate::rotate(form_id, key_id, window, why)).await
+    door::answer(one::rotate::rotate(idempotency_key, key_id, window, why)).await
 }
 
 /// Gives whoever holds a replaced key as much time again, once.

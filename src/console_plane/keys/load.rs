@@ -5,14 +5,14 @@ use time::OffsetDateTime;
 use crate::{
     catalog::{Catalog, Tier},
     console_plane::{
-        door::Entry,
+        door::Authorized,
         error::ConsoleError,
         model::{Choice, CreateOptions, KeyRow, LastUse, RevokeTarget, Revoked, When},
         ui::target_of,
     },
     keys::{
         model::{KeyId, Lifetime, Reason, Status},
-        store::{self, Listed},
+        store::{self, KeyDetails},
     },
     orgs::permit::ViewKeys,
 };
@@ -20,16 +20,16 @@ use crate::{
 /// The key a revoke dialog is about, if it is there and not revoked yet.
 pub async fn target(
     db: &mut sqlx::PgConnection,
-    entry: &Entry<ViewKeys>,
+    entry: &Authorized<ViewKeys>,
     id: &str,
     now: OffsetDateTime,
 ) -> Result<Option<RevokeTarget>, ConsoleError> {
     let Ok(id) = id.parse::<KeyId>() else { return Ok(None) };
-    let key = store::one(db, entry.permit.org(), id).await?.map(|key| key_row(key, now));
+    let key = store::find(db, entry.permit.org(), id).await?.map(|key| key_row(key, now));
     Ok(key.filter(|key| key.status != Status::Revoked).map(|key| target_of(&key)))
 }
 
-pub fn key_row(key: Listed, now: OffsetDateTime) -> KeyRow {
+pub fn key_row(key: KeyDetails, now: OffsetDateTime) -> KeyRow {
     let status = key.status(now);
     let unconfirmed = status == Status::Active && key.last_used.is_none() && key.confirmed_at.is_none();
     KeyRow {

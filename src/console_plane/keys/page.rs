@@ -3,12 +3,13 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{Choice, CreateOptions, IssuedKey, Refill, RevokeTarget, When},
+    model::{Choice, CreateOptions, FormState, IssuedKey, RevokeTarget, When},
     ui::{FieldNote, FormDialog, FormProblem, Moment, RevokeForm, SelectField, TextField, issued::issued},
 };
 
-pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String) -> impl IntoView {
-    let (target, refill) = asked.map_or_else(|| (None, Refill::default()), |(target, refill)| (Some(target), refill));
+pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, FormState)>, back: String) -> impl IntoView {
+    let (target, refill) =
+        asked.map_or_else(|| (None, FormState::default()), |(target, refill)| (Some(target), refill));
     view! {
         <FormDialog
             opener="data-revoke-id"
@@ -22,7 +23,7 @@ pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, Refill)>, back: String)
 }
 
 #[component]
-pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill) -> impl IntoView {
+pub(super) fn CreateForm(options: CreateOptions, idempotency_key: String, refill: FormState) -> impl IntoView {
     let fresh = refill.values.is_empty();
     let scopes = options
         .scopes
@@ -50,7 +51,7 @@ pub(super) fn CreateForm(options: CreateOptions, form_id: String, refill: Refill
         <form method="post" action="/console/fn/keys/issue" class="dialog-body" novalidate>
             <h2 id="create-title">"Create an API key"</h2>
             <FormProblem refill=refill.clone() fields=&["name", "same_name", "environment", "tier", "scopes", "expires"] />
-            <input type="hidden" name="form_id" value=form_id />
+            <input type="hidden" name="idempotency_key" value=idempotency_key />
             <TextField
                 name="name"
                 label="Name"
@@ -103,7 +104,7 @@ pub(super) fn scope_box(scope: Choice, ticked: bool) -> impl IntoView {
 }
 
 #[component]
-pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: Refill) -> impl IntoView {
+pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: FormState) -> impl IntoView {
     let (title, button) = match count {
         1 => ("Revoke the only key?".to_owned(), "Revoke 1 key".to_owned()),
         _ => (format!("Revoke all {count} keys?"), format!("Revoke {count} keys")),

@@ -7,11 +7,11 @@ use uuid::Uuid;
 use crate::{
     accounts::UserId,
     console_plane::{
-        door::{self, Entry},
+        door::{self, Authorized},
         error::ConsoleError,
         model::Change,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{
         Role,
         lifecycle::{self, ChangedMember, OrgError},
@@ -21,11 +21,11 @@ use crate::{
 
 pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<ManageMembers>().await?;
+    let Authorized { cx, permit, .. } = door::enter::<ManageMembers>().await?;
     let role =
         Role::member(&role).ok_or_else(|| ConsoleError::field("role", "Choose one of the roles in the list."))?;
-    let (key, now) = (&visit.console.server_keys.audit, visit.console.clock.now());
-    let mut tx = database::begin(&visit.console.db, Reach::Org(permit.org())).await?;
+    let (key, now) = (&cx.console.server_keys.audit, cx.console.clock.now());
+    let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { name, changed } =
         lifecycle::set_role(&mut tx, key, &permit, user(&user_id)?, role, now).await?;
     let role = role.label().to_lowercase();
@@ -34,16 +34,16 @@ pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleEr
     } else {
         format!("The role of {name} is {role} already.")
     };
-    visit.console.settle(tx, changed, text, begun).await
+    cx.console.settle(tx, changed, text, begun).await
 }
 
 pub async fn remove(user_id: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<ManageMembers>().await?;
-    let (key, now) = (&visit.console.server_keys.audit, visit.console.clock.now());
-    let mut tx = database::begin(&visit.console.db, Reach::Org(permit.org())).await?;
+    let Authorized { cx, permit, .. } = door::enter::<ManageMembers>().await?;
+    let (key, now) = (&cx.console.server_keys.audit, cx.console.clock.now());
+    let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { name, changed } = lifecycle::remove_member(&mut tx, key, &permit, user(&user_id)?, now).await?;
-    visit.console.settle(tx, changed, format!("{name} is no longer a member."), begun).await
+    cx.console.settle(tx, changed, format!("{name} is no longer a member."), begun).await
 }
 
 /// What is no id is nobody's.

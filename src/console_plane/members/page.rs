@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use crate::{
     console_plane::{
-        model::{Choice, MemberRow, MembersPageModel, Refill},
+        model::{Choice, FormState, MemberRow, MembersPageModel},
         ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField},
     },
     orgs::Role,
@@ -67,7 +67,7 @@ pub fn MembersPage(model: MembersPageModel) -> impl IntoView {
 }
 
 /// One member's role, and the end of their membership. A page of its own address, so that it works by itself.
-fn manage_panel(member: MemberRow, may_make_owners: bool, bound: bool, refill: Refill) -> impl IntoView {
+fn manage_panel(member: MemberRow, may_make_owners: bool, bound: bool, refill: FormState) -> impl IntoView {
     let choices = MEMBERS
         .into_iter()
         .filter(|(role, _)| may_make_owners || *role != Role::Owner)

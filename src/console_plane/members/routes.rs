@@ -8,14 +8,14 @@ use serde::Deserialize;
 use super::page::MembersPage;
 use crate::{
     console_plane::{
-        door::{Done, Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, Done, RequestContext},
         error::ConsoleError,
         forms::Sent,
-        model::{MemberRow, MembersPageModel, Notice, Refill, When},
+        model::{FormState, MemberRow, MembersPageModel, Notice, When},
+        render::{self, Place},
         shell::Section,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{
         self, Permit, Role,
         permit::{ManageMembers, ViewMembers},
@@ -29,37 +29,41 @@ pub struct ShowQuery {
     manage: String,
 }
 
-pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
-    match draw_page(&visit, StatusCode::OK, &query.manage, Refill::default(), None).await {
+pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Response {
+    match draw_page(&cx, StatusCode::OK, &query.manage, FormState::default(), None).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, "/members").await,
+        Err(error) => render::refusal(&cx, &error, "/members").await,
     }
 }
 
 /// The page that answers a form of this feature.
-pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+pub async fn answer(
+    cx: &RequestContext,
+    sent: &Sent,
+    outcome: Result<Done, ConsoleError>,
+) -> Result<Response, ConsoleError> {
     let error = match outcome {
         Ok(Done::Changed(change)) => {
-            return draw_page(visit, StatusCode::OK, "", Refill::default(), Some(change.into())).await;
+            return draw_page(cx, StatusCode::OK, "", FormState::default(), Some(change.into())).await;
         }
         Ok(_) => ConsoleError::Unavailable,
         Err(error) => error,
     };
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let about = sent.value("user_id");
-    draw_page(visit, status, &about, sent.refill(error), None).await
+    draw_page(cx, status, &about, sent.refill(error), None).await
 }
 
 async fn draw_page(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
     manage: &str,
-    refill: Refill,
+    refill: FormState,
     notice: Option<Notice>,
 ) -> Result<Response, ConsoleError> {
-    let Entry { who, permit, .. } = visit.clone().enter::<ViewMembers>().await?;
-    let now = visit.console.clock.now();
-    let mut tx = database::begin(&visit.console.db, Reach::Org(permit.org())).await?;
+    let Authorized { who, permit, .. } = cx.clone().enter::<ViewMembers>().await?;
+    let now = cx.console.clock.now();
+    let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
     let members = orgs::store::members(&mut tx, permit.org()).await?;
     tx.commit().await?;
     let may_manage = Permit::<ManageMembers>::grant(&who.actor, permit.org()).is_ok();
@@ -86,11 +90,11 @@ async fn draw_page(
         rows,
         slug: who.org.as_ref().map(|org| org.slug.clone()).unwrap_or_default(),
         may_make_owners: who.role == Role::Owner,
-        bound: visit.console.catalog.bound_to_creator,
+        bound: cx.console.catalog.bound_to_creator,
         refill,
         notice,
     };
     let place = Place::of(&who, Section::Members, "Members");
     let content = move || view! { <MembersPage model=model.clone() /> };
-    Ok(draw::page(visit, status, place, content).await)
+    Ok(render::page(cx, status, place, content).await)
 }

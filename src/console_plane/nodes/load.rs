@@ -4,11 +4,11 @@ use time::OffsetDateTime;
 
 use crate::{
     console_plane::{
-        door::Entry,
+        door::Authorized,
         error::ConsoleError,
         model::{NodeLine, NodesPageModel, RefusalRow, When},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::permit::ViewNodes,
     revocation::{self, Revision, health::Health, store::NodeRow},
     usage::{
@@ -17,10 +17,10 @@ use crate::{
     },
 };
 
-pub async fn page(entry: &Entry<ViewNodes>) -> Result<NodesPageModel, ConsoleError> {
-    let console = &entry.visit.console;
+pub async fn page(entry: &Authorized<ViewNodes>) -> Result<NodesPageModel, ConsoleError> {
+    let console = &entry.cx.console;
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Support).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Support).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;
     let refusals = last_refusals(&mut tx, SHOWN).await?;
     tx.commit().await?;

@@ -7,24 +7,24 @@ use leptos::prelude::*;
 use super::{load, page::NodesPage};
 use crate::{
     console_plane::{
-        door::{Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, RequestContext},
         error::ConsoleError,
+        render::{self, Place},
         shell::Section,
     },
     orgs::permit::ViewNodes,
 };
 
-pub async fn show(visit: Visit) -> Response {
-    match draw_page(&visit).await {
+pub async fn show(cx: RequestContext) -> Response {
+    match draw_page(&cx).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, "/nodes").await,
+        Err(error) => render::refusal(&cx, &error, "/nodes").await,
     }
 }
 
-async fn draw_page(visit: &Visit) -> Result<Response, ConsoleError> {
-    let entry: Entry<ViewNodes> = visit.clone().enter().await?;
+async fn draw_page(cx: &RequestContext) -> Result<Response, ConsoleError> {
+    let entry: Authorized<ViewNodes> = cx.clone().enter().await?;
     let model = load::page(&entry).await?;
     let place = Place::of(&entry.who, Section::Nodes, "Nodes");
-    Ok(draw::page(visit, StatusCode::OK, place, move || view! { <NodesPage model=model.clone() /> }).await)
+    Ok(render::page(cx, StatusCode::OK, place, move || view! { <NodesPage model=model.clone() /> }).await)
 }

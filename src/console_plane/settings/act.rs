@@ -16,21 +16,27 @@ use crate::{
     },
     audit::{self, Event},
     console_plane::{
-        door::{self, GoTo, Visit, Who},
+        appearance::Appearance,
+        door::{self, CurrentUser, GoTo, RequestContext},
         error::ConsoleError,
-        look::Look,
         model::IssuedAccessToken,
     },
     database,
 };
 
-async fn enter() -> Result<(Visit, Who), ConsoleError> {
-    let visit = door::visit()?;
-    let who = visit.who().await?.ok_or(ConsoleError::SignedOut)?;
-    Ok((visit, who))
+async fn enter() -> Result<(RequestContext, CurrentUser), ConsoleError> {
+    let cx = door::cx()?;
+    let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
+    Ok((cx, who))
 }
 
-fn event<'a>(visit: &Visit, who: &'a Who, action: &'static str, summary: &str, details: Value) -> Event<'a> {
+fn event<'a>(
+    cx: &RequestContext,
+    who: &'a CurrentUser,
+    action: &'static str,
+    summary: &str,
+    details: Value,
+) -> Event<'a> {
     Event {
         action,
         subject: format!("user:{}", who.user.0),
@@ -38,18 +44,18 @@ fn event<'a>(visit: &Visit, who: &'a Who, action: &'static str, summary: &str, d
         details,
         refused: false,
         actor: &who.actor,
-        at: visit.console.clock.now(),
+        at: cx.console.clock.now(),
     }
 }
 
 pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
-    let (visit, who) = enter().await?;
+    let (cx, who) = enter().await?;
     // One that is over already, or somebody else's, is as gone as one just ended.
     if let Ok(id) = session_id.parse::<Uuid>() {
-        let mut tx = database::begin(&visit.console.db, who.reach()).await?;
+        let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
         if store::end_session_of(&mut tx, who.user, id).await? {
-            let event = event(&visit, &who, "session.end", "Ended one of their sessions", json!({ "session": id }));
-            audit::record(&mut tx, &visit.console.server_keys.audit, who.chain(), event).await?;
+            let event = event(&cx, &who, "session.end", "Ended one of their sessions", json!({ "session": id }));
+            audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
         }
         tx.commit().await?;
     }
@@ -57,39 +63,34 @@ pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
 }
 
 pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
-    let (visit, who) = enter().await?;
-    let mut tx = database::begin(&visit.console.db, who.reach()).await?;
+    let (cx, who) = enter().await?;
+    let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
     let count = store::end_sessions_of(&mut tx, who.user).await?;
-    let event = event(&visit, &who, "session.end_all", "Signed out everywhere", json!({ "sessions": count }));
-    audit::record(&mut tx, &visit.console.server_keys.audit, who.chain(), event).await?;
+    let event = event(&cx, &who, "session.end_all", "Signed out everywhere", json!({ "sessions": count }));
+    audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
     tx.commit().await?;
-    visit.end_session().await?;
+    cx.end_session().await?;
     Ok(GoTo("/sign-in?done=signed-out-everywhere".to_owned()))
 }
 
 pub async fn change_password(current: SecretString, new: SecretString) -> Result<GoTo, ConsoleError> {
-    let (visit, who) = enter().await?;
-    let console = &visit.console;
+    let (cx, who) = enter().await?;
+    let console = &cx.console;
     let org = who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default();
     let about = [who.name.as_str(), who.email.as_str(), who.email.split('@').next().unwrap_or_default(), org.as_str()];
     let password = NewPassword::parse(&new, &about).map_err(|message| ConsoleError::field("new", message))?;
     let hash = console.hasher.hash(password).await?;
     let now = console.clock.now();
     let (mut tx, outcome) = attempt(&console.db, &console.hasher, &who.email, &current, now).await?;
-    database::set_reach(&mut tx, who.reach()).await?;
+    database::set_rls_scope(&mut tx, who.rls_scope()).await?;
     let accepted = matches!(outcome, Attempt::Accepted(_));
     let event = if accepted {
         store::set_password(&mut tx, who.user, &hash).await?;
         store::end_sessions_of(&mut tx, who.user).await?;
-        event(&visit, &who, "password.change", "Changed their password", json!({}))
+        event(&cx, &who, "password.change", "Changed their password", json!({}))
     } else {
-        let refused = event(
-            &visit,
-            &who,
-            "password.change",
-            "Refused a change of password: the current one was wrong",
-            json!({}),
-        );
+        let refused =
+            event(&cx, &who, "password.change", "Refused a change of password: the current one was wrong", json!({}));
         Event { refused: true, ..refused }
     };
     audit::record(&mut tx, &console.server_keys.audit, who.chain(), event).await?;
@@ -98,24 +99,25 @@ pub async fn change_password(current: SecretString, new: SecretString) -> Result
         let message = "This is not your current password, or there were too many attempts: wait a few minutes then.";
         return Err(ConsoleError::field("current", message));
     }
-    visit.begin_session(who.user).await?;
+    cx.begin_session(who.user).await?;
     Ok(GoTo("/settings?done=password".to_owned()))
 }
 
 pub async fn set_look(theme: String, density: String) -> Result<GoTo, ConsoleError> {
-    let (visit, _) = enter().await?;
-    let look = Look::parse(&theme, &density).map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
+    let (cx, _) = enter().await?;
+    let look =
+        Appearance::parse(&theme, &density).map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
     if let Some(options) = use_context::<ResponseOptions>() {
-        options.append_header(header::SET_COOKIE, look.cookie(visit.console.origin.is_https()));
+        options.append_header(header::SET_COOKIE, look.cookie(cx.console.origin.is_https()));
     }
     Ok(GoTo("/settings?done=look".to_owned()))
 }
 
 pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {
-    let (visit, who) = enter().await?;
-    let console = &visit.console;
+    let (cx, who) = enter().await?;
+    let console = &cx.console;
     let keys = &console.server_keys;
-    let mut tx = database::begin(&console.db, who.reach()).await?;
+    let mut tx = database::begin(&console.db, who.rls_scope()).await?;
     let (now, session) = (console.clock.now(), who.session_id);
     let token =
         access_token::mint(&mut tx, &keys.audit, &keys.tokens, &console.origin, &who.actor, session, now).await?;

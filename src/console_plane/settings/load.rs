@@ -3,22 +3,22 @@
 use crate::{
     accounts::{self, session::Sessions},
     console_plane::{
-        door::{Visit, Who},
+        door::{CurrentUser, RequestContext},
         error::ConsoleError,
-        model::{Notice, Refill, SessionRow, SettingsPageModel, When},
+        model::{FormState, Notice, SessionRow, SettingsPageModel, When},
     },
     usage,
 };
 
 pub async fn page(
-    visit: &Visit,
-    who: &Who,
-    refill: Refill,
+    cx: &RequestContext,
+    who: &CurrentUser,
+    refill: FormState,
     notice: Option<Notice>,
 ) -> Result<SettingsPageModel, ConsoleError> {
-    let now = visit.console.clock.now();
+    let now = cx.console.clock.now();
     let (idle_since, begun_since) = Sessions::bounds(now);
-    let mut db = visit.console.db.acquire().await?;
+    let mut db = cx.console.db.acquire().await?;
     let sessions = accounts::store::sessions_of(&mut db, who.user, idle_since, begun_since).await?;
     let sessions = sessions
         .into_iter()

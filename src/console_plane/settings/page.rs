@@ -3,13 +3,13 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    look::{DENSITIES, Look, THEMES},
-    model::{Choice, IssuedAccessToken, Refill, SessionRow, SettingsPageModel, Viewer},
+    appearance::{Appearance, DENSITIES, THEMES},
+    model::{Choice, FormState, IssuedAccessToken, SessionRow, SettingsPageModel, Viewer},
     ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField, TextField, fact, issued::secret_field},
 };
 
 #[component]
-pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Look) -> impl IntoView {
+pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Appearance) -> impl IntoView {
     let refill = model.refill;
     let sessions = model.sessions.into_iter().map(session_row).collect::<Vec<_>>();
     view! {
@@ -76,7 +76,7 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Look) -> imp
     }
 }
 
-fn appearance(look: Look, refill: &Refill) -> AnyView {
+fn appearance(look: Appearance, refill: &FormState) -> AnyView {
     let choices = |words: &[(&str, &str)]| {
         let choice = |(value, label): &(&str, &str)| Choice {
             value: (*value).to_owned(),
@@ -90,7 +90,7 @@ fn appearance(look: Look, refill: &Refill) -> AnyView {
         refill.clone()
     } else {
         let now = [("theme", look.theme), ("density", look.density)];
-        Refill { values: now.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), error: None }
+        FormState { values: now.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(), error: None }
     };
     view! {
         <section class="section" aria-labelledby="look-title">

@@ -14,28 +14,28 @@ use crate::{
     audit::{self, Chain, Event},
     clock,
     console_plane::{
-        door::{self, GoTo, Visit},
+        door::{self, GoTo, RequestContext},
         error::{ConsoleError, FieldError},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{self, OrgId, OrgName, Permit, Principal, Role, lifecycle::NewPerson},
     secrets::Digest,
 };
 
 pub async fn sign_in(email: String, password: SecretString, next: String) -> Result<GoTo, ConsoleError> {
-    let visit = door::visit()?;
-    let console = &visit.console;
+    let cx = door::cx()?;
+    let console = &cx.console;
     let now = console.clock.now();
     let (mut tx, outcome) = attempt(&console.db, &console.hasher, email.trim(), &password, now).await?;
     let (account, accepted) = match outcome {
         Attempt::Accepted(account) => (Some(account), true),
         Attempt::Refused(account) => (account, false),
     };
-    let home = note(&mut tx, &visit, account.as_ref(), accepted).await?;
+    let home = note(&mut tx, &cx, account.as_ref(), accepted).await?;
     tx.commit().await?;
     match account {
         Some(account) if accepted => {
-            visit.begin_session(account.id).await?;
+            cx.begin_session(account.id).await?;
             Ok(GoTo(safe_path(&next).unwrap_or(home).to_owned()))
         }
         _ => Err(ConsoleError::Refused {
@@ -50,22 +50,22 @@ pub async fn sign_in(email: String, password: SecretString, next: String) -> Res
 /// Writes the audit row of an attempt, and answers the page the person starts on.
 async fn note(
     tx: &mut Transaction<'static, Postgres>,
-    visit: &Visit,
+    cx: &RequestContext,
     account: Option<&Account>,
     accepted: bool,
 ) -> Result<&'static str, ConsoleError> {
     let membership = match account {
         Some(account) => {
-            database::set_reach(tx, Reach::Person(account.id)).await?;
+            database::set_rls_scope(tx, RlsScope::Person(account.id)).await?;
             orgs::store::memberships(tx, account.id).await?.into_iter().next()
         }
         None => None,
     };
     let (chain, reach) = match &membership {
-        Some(membership) => (Chain::Org(membership.org.id), Reach::Org(membership.org.id)),
-        None => (Chain::Deployment, Reach::Nothing),
+        Some(membership) => (Chain::Org(membership.org.id), RlsScope::Org(membership.org.id)),
+        None => (Chain::Deployment, RlsScope::Nothing),
     };
-    database::set_reach(tx, reach).await?;
+    database::set_rls_scope(tx, reach).await?;
     let principal = match (account, &membership) {
         // What was typed is not repeated: people type passwords into the wrong field.
         _ if !accepted => Principal::Anonymous,
@@ -89,17 +89,17 @@ async fn note(
         summary,
         details: json!({}),
         refused: !accepted,
-        actor: &visit.actor(principal),
-        at: visit.console.clock.now(),
+        actor: &cx.actor(principal),
+        at: cx.console.clock.now(),
     };
-    audit::record(tx, &visit.console.server_keys.audit, chain, event).await?;
+    audit::record(tx, &cx.console.server_keys.audit, chain, event).await?;
     Ok(if membership.is_some() { "/keys" } else { "/support" })
 }
 
 pub async fn sign_out() -> Result<GoTo, ConsoleError> {
-    let visit = door::visit()?;
-    if let Some(who) = visit.who().await? {
-        let mut tx = database::begin(&visit.console.db, who.reach()).await?;
+    let cx = door::cx()?;
+    if let Some(who) = cx.who().await? {
+        let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
         let event = Event {
             action: "sign_out",
             subject: format!("user:{}", who.user.0),
@@ -107,12 +107,12 @@ pub async fn sign_out() -> Result<GoTo, ConsoleError> {
             details: json!({}),
             refused: false,
             actor: &who.actor,
-            at: visit.console.clock.now(),
+            at: cx.console.clock.now(),
         };
-        audit::record(&mut tx, &visit.console.server_keys.audit, who.chain(), event).await?;
+        audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
         tx.commit().await?;
     }
-    visit.end_session().await?;
+    cx.end_session().await?;
     Ok(GoTo("/sign-in?done=signed-out".to_owned()))
 }
 
@@ -123,12 +123,12 @@ pub async fn set_up(
     email: String,
     password: SecretString,
 ) -> Result<GoTo, ConsoleError> {
-    let visit = door::visit()?;
-    let console = &visit.console;
+    let cx = door::cx()?;
+    let console = &cx.console;
     let now = console.clock.now();
     let digest = Digest::of_text(&token);
     // Before the slow hashing, so that a dead link costs nothing.
-    if !link_is_live(&visit, digest).await? {
+    if !link_is_live(&cx, digest).await? {
         return Err(dead_link());
     }
     let mut wrong = Vec::new();
@@ -143,23 +143,28 @@ pub async fn set_up(
         return Err(ConsoleError::Fields { fields: wrong });
     };
     let person = NewPerson { email, name, password_hash: console.hasher.hash(password).await? };
-    let user = found(&visit, digest, &org_name, &person).await?;
+    let user = found(&cx, digest, &org_name, &person).await?;
     tracing::info!(org = org_name.slug().as_str(), at = %now, "set up");
-    visit.begin_session(user).await?;
+    cx.begin_session(user).await?;
     Ok(GoTo("/keys".to_owned()))
 }
 
 /// The link, the organization and its owner, in one transaction: of two who use the link at once, one is too late.
-async fn found(visit: &Visit, digest: Digest, org_name: &OrgName, person: &NewPerson) -> Result<UserId, ConsoleError> {
-    let console = &visit.console;
+async fn found(
+    cx: &RequestContext,
+    digest: Digest,
+    org_name: &OrgName,
+    person: &NewPerson,
+) -> Result<UserId, ConsoleError> {
+    let console = &cx.console;
     let (now, audit_key) = (console.clock.now(), &console.server_keys.audit);
     let org = OrgId(clock::id(now));
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
     if !accounts::store::use_setup_link(&mut tx, digest, now).await? {
         return Err(dead_link());
     }
     // Whoever holds the link has it from the operator.
-    let actor = visit.actor(Principal::Operator);
+    let actor = cx.actor(Principal::Operator);
     let grant = |error| {
         tracing::error!(%error, "the set-up was not permitted");
         ConsoleError::Unavailable
@@ -174,9 +179,9 @@ async fn found(visit: &Visit, digest: Digest, org_name: &OrgName, person: &NewPe
 }
 
 /// Whether a set-up link's token is the live one.
-pub async fn link_is_live(visit: &Visit, digest: Digest) -> Result<bool, ConsoleError> {
-    let mut db = visit.console.db.acquire().await?;
-    Ok(accounts::store::setup_link_is_live(&mut db, digest, visit.console.clock.now()).await?)
+pub async fn link_is_live(cx: &RequestContext, digest: Digest) -> Result<bool, ConsoleError> {
+    let mut db = cx.console.db.acquire().await?;
+    Ok(accounts::store::setup_link_is_live(&mut db, digest, cx.console.clock.now()).await?)
 }
 
 pub fn dead_link() -> ConsoleError {

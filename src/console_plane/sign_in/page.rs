@@ -3,13 +3,13 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{Notice, Refill},
+    model::{FormState, Notice},
     ui::{FormProblem, NoticeLine, TextField},
 };
 
 /// Email and password; `next` is where the person was going.
 #[component]
-pub fn SignInPage(brand: String, refill: Refill, next: String, notice: Option<Notice>) -> impl IntoView {
+pub fn SignInPage(brand: String, refill: FormState, next: String, notice: Option<Notice>) -> impl IntoView {
     let known = refill.value("email").is_some();
     view! {
         <h1>{format!("Sign in to {brand}")}</h1>
@@ -41,7 +41,7 @@ pub fn SignInPage(brand: String, refill: Refill, next: String, notice: Option<No
 
 /// The first organization and its owner.
 #[component]
-pub fn SetupPage(brand: String, token: String, refill: Refill) -> impl IntoView {
+pub fn SetupPage(brand: String, token: String, refill: FormState) -> impl IntoView {
     view! {
         <h1>{format!("Set up {brand}")}</h1>
         <p class="muted">"You become the owner of its first organization. More people can be added later."</p>

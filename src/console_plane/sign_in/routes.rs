@@ -14,11 +14,11 @@ use super::{
 };
 use crate::{
     console_plane::{
-        door::{Done, Visit},
-        draw::{self, Place},
+        door::{Done, RequestContext},
         error::ConsoleError,
         forms::Sent,
-        model::{Notice, Refill},
+        model::{FormState, Notice},
+        render::{self, Place},
     },
     secrets::Digest,
 };
@@ -30,9 +30,9 @@ pub struct SignInQuery {
     done: String,
 }
 
-pub async fn sign_in(visit: Visit, Query(query): Query<SignInQuery>) -> Response {
+pub async fn sign_in(cx: RequestContext, Query(query): Query<SignInQuery>) -> Response {
     // Whoever is signed in already has nothing to do here.
-    if let Ok(Some(who)) = visit.who().await {
+    if let Ok(Some(who)) = cx.who().await {
         return Redirect::to(act::safe_path(&query.next).unwrap_or(who.home())).into_response();
     }
     let text = match query.done.as_str() {
@@ -42,18 +42,18 @@ pub async fn sign_in(visit: Visit, Query(query): Query<SignInQuery>) -> Response
     };
     let notice = text.map(|text| Notice { text: text.to_owned(), detail: None });
     let next = act::safe_path(&query.next).unwrap_or_default().to_owned();
-    draw_sign_in(&visit, StatusCode::OK, Refill::default(), next, notice).await
+    draw_sign_in(&cx, StatusCode::OK, FormState::default(), next, notice).await
 }
 
 async fn draw_sign_in(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
-    refill: Refill,
+    refill: FormState,
     next: String,
     notice: Option<Notice>,
 ) -> Response {
-    let brand = visit.console.catalog.brand.clone();
-    draw::page(visit, status, Place::outside("Sign in"), move || {
+    let brand = cx.console.catalog.brand.clone();
+    render::page(cx, status, Place::outside("Sign in"), move || {
         view! { <SignInPage brand=brand.clone() refill=refill.clone() next=next.clone() notice=notice.clone() /> }
     })
     .await
@@ -65,39 +65,43 @@ pub struct SetupQuery {
     token: String,
 }
 
-pub async fn setup(visit: Visit, Query(query): Query<SetupQuery>) -> Response {
-    match act::link_is_live(&visit, Digest::of(query.token.as_bytes())).await {
-        Ok(true) => draw_setup(&visit, StatusCode::OK, query.token, Refill::default()).await,
-        Ok(false) => dead_link(&visit).await,
-        Err(error) => draw::refusal(&visit, &error, "/sign-in").await,
+pub async fn setup(cx: RequestContext, Query(query): Query<SetupQuery>) -> Response {
+    match act::link_is_live(&cx, Digest::of(query.token.as_bytes())).await {
+        Ok(true) => draw_setup(&cx, StatusCode::OK, query.token, FormState::default()).await,
+        Ok(false) => dead_link(&cx).await,
+        Err(error) => render::refusal(&cx, &error, "/sign-in").await,
     }
 }
 
-async fn draw_setup(visit: &Visit, status: StatusCode, token: String, refill: Refill) -> Response {
-    let brand = visit.console.catalog.brand.clone();
-    draw::page(visit, status, Place::outside("Set up"), move || {
+async fn draw_setup(cx: &RequestContext, status: StatusCode, token: String, refill: FormState) -> Response {
+    let brand = cx.console.catalog.brand.clone();
+    render::page(cx, status, Place::outside("Set up"), move || {
         view! { <SetupPage brand=brand.clone() token=token.clone() refill=refill.clone() /> }
     })
     .await
 }
 
-async fn dead_link(visit: &Visit) -> Response {
+async fn dead_link(cx: &RequestContext) -> Response {
     let text = act::dead_link().message().unwrap_or_default();
-    draw::message(visit, StatusCode::NOT_FOUND, "This link does not work", text, ("/sign-in", "Sign in")).await
+    render::message(cx, StatusCode::NOT_FOUND, "This link does not work", text, ("/sign-in", "Sign in")).await
 }
 
 /// The page that answers a form of this feature that could not be done.
-pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+pub async fn answer(
+    cx: &RequestContext,
+    sent: &Sent,
+    outcome: Result<Done, ConsoleError>,
+) -> Result<Response, ConsoleError> {
     let error = outcome.err().unwrap_or(ConsoleError::Unavailable);
     let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     Ok(match (sent.name.as_str(), &error) {
-        ("setup", ConsoleError::NotFound { .. }) => dead_link(visit).await,
+        ("setup", ConsoleError::NotFound { .. }) => dead_link(cx).await,
         // The token is back where it came from, in a hidden field of the same form.
-        ("setup", _) => draw_setup(visit, status, sent.value("token"), sent.refill(error)).await,
+        ("setup", _) => draw_setup(cx, status, sent.value("token"), sent.refill(error)).await,
         ("sign-in", _) => {
             let next = act::safe_path(&sent.value("next")).unwrap_or_default().to_owned();
-            draw_sign_in(visit, status, sent.refill(error), next, None).await
+            draw_sign_in(cx, status, sent.refill(error), next, None).await
         }
-        _ => draw::refusal(visit, &error, "/").await,
+        _ => render::refusal(cx, &error, "/").await,
     })
 }

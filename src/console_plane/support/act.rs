@@ -8,12 +8,12 @@ use super::{load::found_key, page::WRONG};
 use crate::{
     audit::{self, Chain, Event},
     console_plane::{
-        door::{self, Entry, Found},
+        door::{self, Authorized, Found},
         error::ConsoleError,
         keys::act::{no_such_key, said_of},
         model::Change,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         lifecycle,
         model::{KeyId, Reason, is_invisible},
@@ -50,18 +50,18 @@ impl Query {
 
 /// `hashed`: what was pasted is here as its digest.
 pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
-    let Entry { visit, permit, .. } = door::enter::<FindAnyKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<FindAnyKey>().await?;
+    let console = &cx.console;
     let now = console.clock.now();
     let query = Query::parse(&query).map_err(|message| ConsoleError::field("query", message))?;
-    let mut tx = database::begin(&console.db, Reach::Support).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Support).await?;
     let (shown, keys, pasted) = match query {
         Query::Hint(hint) => {
-            let keys = store::by_hint(&mut tx, &hint).await?;
+            let keys = store::find_by_hint(&mut tx, &hint).await?;
             (hint, keys, false)
         }
         Query::Digest { digest, pasted } => {
-            (digest.to_hex(), store::by_digest(&mut tx, digest).await?.into_iter().collect(), pasted || hashed)
+            (digest.to_hex(), store::find_by_digest(&mut tx, digest).await?.into_iter().collect(), pasted || hashed)
         }
     };
     let event = Event {
@@ -80,8 +80,8 @@ pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
 
 pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, who, .. } = door::enter::<RevokeAnyKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, who, .. } = door::enter::<RevokeAnyKey>().await?;
+    let console = &cx.console;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ticket = ticket.trim();
     if ticket.is_empty() || ticket.chars().count() > 80 || ticket.chars().any(is_invisible) {
@@ -91,10 +91,10 @@ pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Ch
         ));
     }
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Support).await?;
-    let key = store::by_id(&mut tx, id).await?.ok_or_else(no_such_key)?;
+    let mut tx = database::begin(&console.db, RlsScope::Support).await?;
+    let key = store::find_by_id(&mut tx, id).await?.ok_or_else(no_such_key)?;
     // From here on, the key's organization is all that can be touched.
-    database::set_reach(&mut tx, Reach::Org(key.org)).await?;
+    database::set_rls_scope(&mut tx, RlsScope::Org(key.org)).await?;
     let permit: Permit<RevokeAnyKey> = Permit::grant(&who.actor, key.org).map_err(|_| no_such_key())?;
     let now = console.clock.now();
     let revoked =

@@ -4,21 +4,21 @@ use time::OffsetDateTime;
 
 use crate::{
     console_plane::{
-        door::{Entry, Found},
+        door::{Authorized, Found},
         error::ConsoleError,
         keys::load::key_row,
-        model::{FoundKey, Notice, Refill, SupportPageModel, SupportPanel},
+        model::{FormState, FoundKey, Notice, SupportPageModel, SupportPanel},
         ui::target_of,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         model::{KeyId, Status},
-        store::{self, Listed},
+        store::{self, KeyDetails},
     },
     orgs::permit::FindAnyKey,
 };
 
-pub fn found_key(key: Listed, now: OffsetDateTime) -> FoundKey {
+pub fn found_key(key: KeyDetails, now: OffsetDateTime) -> FoundKey {
     FoundKey { org: key.org_name.clone(), org_slug: key.org_slug.clone(), key: key_row(key, now) }
 }
 
@@ -29,12 +29,12 @@ pub struct Desk {
     /// The value of `query` and what was wrong with it.
     pub refused: Option<(String, String)>,
     /// A key to be revoked, and what its form held.
-    pub revoke: Option<(String, Refill)>,
+    pub revoke: Option<(String, FormState)>,
     pub notice: Option<Notice>,
 }
 
-pub async fn page(entry: &Entry<FindAnyKey>, desk: Desk) -> Result<SupportPageModel, ConsoleError> {
-    let console = &entry.visit.console;
+pub async fn page(entry: &Authorized<FindAnyKey>, desk: Desk) -> Result<SupportPageModel, ConsoleError> {
+    let console = &entry.cx.console;
     let now = console.clock.now();
     let panel = match desk.revoke {
         Some((id, refill)) => match key(entry, &id).await?.map(|key| key_row(key, now)) {
@@ -56,10 +56,10 @@ pub async fn page(entry: &Entry<FindAnyKey>, desk: Desk) -> Result<SupportPageMo
 }
 
 /// A key by its id, whoever's it is.
-async fn key(entry: &Entry<FindAnyKey>, id: &str) -> Result<Option<Listed>, ConsoleError> {
+async fn key(entry: &Authorized<FindAnyKey>, id: &str) -> Result<Option<KeyDetails>, ConsoleError> {
     let Ok(id) = id.parse::<KeyId>() else { return Ok(None) };
-    let mut tx = database::begin(&entry.visit.console.db, Reach::Support).await?;
-    let key = store::by_id(&mut tx, id).await?;
+    let mut tx = database::begin(&entry.cx.console.db, RlsScope::Support).await?;
+    let key = store::find_by_id(&mut tx, id).await?;
     tx.commit().await?;
     Ok(key)
 }

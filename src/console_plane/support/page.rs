@@ -5,7 +5,7 @@ use leptos::{nonce::use_nonce, prelude::*};
 use crate::{
     console_plane::{
         error::ConsoleError,
-        model::{FoundKey, Refill, SupportPageModel, SupportPanel},
+        model::{FormState, FoundKey, SupportPageModel, SupportPanel},
         ui::{
             Empty, EndNote, FormDialog, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm, StatusBadge,
             TextField, fact,
@@ -22,12 +22,12 @@ const INSECURE: &str = "Over plain http this browser cannot make the digest of a
 
 #[component]
 pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
-    let search = Refill {
+    let search = FormState {
         values: vec![("query".to_owned(), model.query)],
         error: model.error.map(|message| ConsoleError::field("query", message)),
     };
     let (target, refill) = match model.panel {
-        SupportPanel::Closed => (None, Refill::default()),
+        SupportPanel::Closed => (None, FormState::default()),
         SupportPanel::Revoke(target, refill) => (Some(target), refill),
     };
     let found = model.found.map(|found| {

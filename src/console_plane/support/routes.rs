@@ -11,11 +11,11 @@ use super::{
 };
 use crate::{
     console_plane::{
-        door::{Done, Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, Done, RequestContext},
         error::ConsoleError,
         forms::Sent,
-        model::Refill,
+        model::FormState,
+        render::{self, Place},
         shell::Section,
     },
     orgs::permit::FindAnyKey,
@@ -27,23 +27,27 @@ pub struct ShowQuery {
     revoke: Option<String>,
 }
 
-pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
-    let desk = Desk { revoke: query.revoke.map(|id| (id, Refill::default())), ..Desk::default() };
-    match draw_page(&visit, StatusCode::OK, desk).await {
+pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Response {
+    let desk = Desk { revoke: query.revoke.map(|id| (id, FormState::default())), ..Desk::default() };
+    match draw_page(&cx, StatusCode::OK, desk).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, "/support").await,
+        Err(error) => render::refusal(&cx, &error, "/support").await,
     }
 }
 
-async fn draw_page(visit: &Visit, status: StatusCode, desk: Desk) -> Result<Response, ConsoleError> {
-    let entry: Entry<FindAnyKey> = visit.clone().enter().await?;
+async fn draw_page(cx: &RequestContext, status: StatusCode, desk: Desk) -> Result<Response, ConsoleError> {
+    let entry: Authorized<FindAnyKey> = cx.clone().enter().await?;
     let model = load::page(&entry, desk).await?;
     let place = Place::of(&entry.who, Section::Support, "Support desk");
-    Ok(draw::page(visit, status, place, move || view! { <SupportPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, move || view! { <SupportPage model=model.clone() /> }).await)
 }
 
 /// The page that answers a form of this feature.
-pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+pub async fn answer(
+    cx: &RequestContext,
+    sent: &Sent,
+    outcome: Result<Done, ConsoleError>,
+) -> Result<Response, ConsoleError> {
     let (status, desk) = match outcome {
         Ok(Done::Found(found)) => (StatusCode::OK, Desk { found: Some(found), ..Desk::default() }),
         Ok(Done::Changed(change)) => (StatusCode::OK, Desk { notice: Some(change.into()), ..Desk::default() }),
@@ -61,5 +65,5 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
             (status, desk)
         }
     };
-    draw_page(visit, status, desk).await
+    draw_page(cx, status, desk).await
 }

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use crate::console_plane::{
     error::ConsoleError,
-    model::{Choice, Refill},
+    model::{Choice, FormState},
 };
 
 /// A labelled input. Hint and error share one line, so that an error moves nothing below it.
@@ -14,7 +14,7 @@ pub fn TextField(
     /// Its name in the form, and its id.
     name: &'static str,
     #[prop(into)] label: String,
-    refill: Refill,
+    refill: FormState,
     #[prop(default = "text")] kind: &'static str,
     #[prop(default = "")] hint: &'static str,
     #[prop(default = "off")] autocomplete: &'static str,
@@ -48,7 +48,7 @@ pub fn LinesField(
     /// Its name in the form, and its id.
     name: &'static str,
     label: &'static str,
-    refill: Refill,
+    refill: FormState,
     #[prop(default = "")] hint: &'static str,
 ) -> impl IntoView {
     view! {
@@ -83,7 +83,7 @@ pub fn SelectField(
     /// Its name in the form, and its id.
     name: &'static str,
     label: &'static str,
-    refill: Refill,
+    refill: FormState,
     choices: Vec<Choice>,
 ) -> impl IntoView {
     let chosen = refill.value(name);
@@ -122,7 +122,7 @@ pub fn SelectField(
 pub fn FieldNote(
     name: &'static str,
     hint: &'static str,
-    refill: Refill,
+    refill: FormState,
     /// The field's, if it is not its name.
     #[prop(optional)]
     id: Option<&'static str>,
@@ -139,7 +139,7 @@ pub fn FieldNote(
 /// What a form as a whole was refused for: what is about no field, or about a field that is not in `fields` and would
 /// be seen nowhere. The browser half writes here too.
 #[component]
-pub fn FormProblem(refill: Refill, #[prop(default = &[])] fields: &'static [&'static str]) -> impl IntoView {
+pub fn FormProblem(refill: FormState, #[prop(default = &[])] fields: &'static [&'static str]) -> impl IntoView {
     let signed_out = refill.error == Some(ConsoleError::SignedOut);
     let text = match refill.error {
         Some(ConsoleError::Fields { fields: wrong }) => {

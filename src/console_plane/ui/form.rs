@@ -82,11 +82,11 @@ pub fn fill(root: &Element, value: impl Fn(&str) -> String) {
 }
 
 /// All elements under `root` that match.
-pub fn each(root: &Element, selector: &str, mut visit: impl FnMut(Element)) {
+pub fn each(root: &Element, selector: &str, mut cx: impl FnMut(Element)) {
     let Ok(found) = root.query_selector_all(selector) else { return };
     for index in 0..found.length() {
         if let Some(element) = found.item(index).and_then(|node| node.dyn_into().ok()) {
-            visit(element);
+            cx(element);
         }
     }
 }

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 
 use super::{FieldNote, FormProblem, snippets::snippets};
 use crate::{
-    console_plane::model::{IssuedKey, Refill},
+    console_plane::model::{FormState, IssuedKey},
     keys::lifecycle::ENDING,
 };
 
@@ -26,9 +26,9 @@ pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
         {secret_field("issued-curl", "Try it", "Copy curl command", "curl", key.curl.clone())}
         {snippets(&key.snippets)}
         <form method="post" action="/console/fn/keys/confirm" class="confirm">
-            <FormProblem refill=Refill::default() fields=&["ending"] />
+            <FormProblem refill=FormState::default() fields=&["ending"] />
             <input type="hidden" name="key_id" value=key.id.clone() data-fill="id" />
-            {ending_field("issued-ending", pattern, Refill::default())}
+            {ending_field("issued-ending", pattern, FormState::default())}
             <button class="button" data-pending="Confirming…">
                 "I have stored it"
             </button>
@@ -39,7 +39,7 @@ pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
 
 /// Where a key's last four characters are typed: whoever can type them has it before their eyes somewhere else. With a
 /// `pattern`, the browser holds back what does not match, so that a slip does not cost the page that shows the key.
-pub fn ending_field(id: &'static str, pattern: Option<String>, refill: Refill) -> AnyView {
+pub fn ending_field(id: &'static str, pattern: Option<String>, refill: FormState) -> AnyView {
     // A whole key that was pasted here is not shown again.
     let typed = refill.value("ending").filter(|typed| typed.chars().count() <= ENDING);
     view! {

@@ -4,7 +4,7 @@ use leptos::prelude::*;
 
 use super::{FormProblem, SelectField, TextField};
 use crate::{
-    console_plane::model::{Choice, KeyRow, Refill, RevokeTarget},
+    console_plane::model::{Choice, FormState, KeyRow, RevokeTarget},
     keys::model::Reason,
 };
 
@@ -61,7 +61,7 @@ pub fn RevokeForm(
     /// The page without the dialog.
     back: String,
     target: Option<RevokeTarget>,
-    refill: Refill,
+    refill: FormState,
     /// Support staff name the request they act on.
     #[prop(optional)]
     ticket: bool,

@@ -2,22 +2,22 @@
 
 use crate::{
     console_plane::{
-        door::Entry,
+        door::Authorized,
         error::ConsoleError,
         model::{Choice, WebhookPanel, WebhooksPageModel, When},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     orgs::{Action, permit::ViewWebhooks},
     webhooks::store,
 };
 
 /// The page of an environment; of the first, if there is none of that name.
 pub async fn page(
-    entry: &Entry<ViewWebhooks>,
+    entry: &Authorized<ViewWebhooks>,
     environment: &str,
     panel: WebhookPanel,
 ) -> Result<WebhooksPageModel, ConsoleError> {
-    let console = &entry.visit.console;
+    let console = &entry.cx.console;
     let org = entry.permit.org();
     let environments = &console.catalog.environments;
     let environment = environments
@@ -26,7 +26,7 @@ pub async fn page(
         .or(environments.first())
         .map(|known| known.name.clone())
         .unwrap_or_default();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
     let current = store::current(&mut tx, org, &environment).await?;
     tx.commit().await?;
     let may_manage = entry.who.role.may(Action::ManageWebhooks);
@@ -45,7 +45,7 @@ pub async fn page(
         environment,
         current: current.map(|(at, by)| (When::at(at, console.clock.now()), by)),
         may_manage,
-        form_id: uuid::Uuid::new_v4().to_string(),
+        idempotency_key: uuid::Uuid::new_v4().to_string(),
         panel,
     })
 }

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{IssuedWebhookSecret, Refill, WebhookPanel, WebhooksPageModel},
+    model::{FormState, IssuedWebhookSecret, WebhookPanel, WebhooksPageModel},
     ui::{Empty, FormProblem, Moment, PageHead, issued::secret_field},
 };
 
@@ -31,7 +31,7 @@ pub fn WebhooksPage(model: WebhooksPageModel) -> impl IntoView {
     let panel = match model.panel {
         WebhookPanel::Closed => ().into_any(),
         WebhookPanel::ConfirmRegenerate(refill) => {
-            confirm(refill, &model.form_id, &model.environment, &chosen).into_any()
+            confirm(refill, &model.idempotency_key, &model.environment, &chosen).into_any()
         }
         WebhookPanel::Issued(secret) => issued(secret, &chosen).into_any(),
         WebhookPanel::Refused(refill) => refused(refill).into_any(),
@@ -51,7 +51,7 @@ pub fn WebhooksPage(model: WebhooksPageModel) -> impl IntoView {
                     .then(|| {
                         view! {
                             <form method="post" action="/console/fn/webhooks/generate">
-                                <input type="hidden" name="form_id" value=model.form_id.clone() />
+                                <input type="hidden" name="idempotency_key" value=model.idempotency_key.clone() />
                                 <input type="hidden" name="environment" value=model.environment.clone() />
                                 <button class="button primary">"Generate secret"</button>
                             </form>
@@ -93,7 +93,7 @@ pub fn WebhooksPage(model: WebhooksPageModel) -> impl IntoView {
     }
 }
 
-fn confirm(refill: Refill, form_id: &str, environment: &str, label: &str) -> impl IntoView {
+fn confirm(refill: FormState, idempotency_key: &str, environment: &str, label: &str) -> impl IntoView {
     view! {
         <section class="card panel" aria-labelledby="regenerate-title">
             <h2 id="regenerate-title">{format!("Regenerate the secret for {label}?")}</h2>
@@ -102,7 +102,7 @@ fn confirm(refill: Refill, form_id: &str, environment: &str, label: &str) -> imp
                 "The old secret stops working the moment the new one is made. Until your services have the new one, they will refuse what is sent to them."
             </p>
             <form method="post" action="/console/fn/webhooks/regenerate" class="dialog-actions">
-                <input type="hidden" name="form_id" value=form_id.to_owned() />
+                <input type="hidden" name="idempotency_key" value=idempotency_key.to_owned() />
                 <input type="hidden" name="environment" value=environment.to_owned() />
                 <a class="button" href=format!("/webhooks?environment={environment}")>
                     "Cancel"
@@ -130,6 +130,6 @@ fn issued(secret: IssuedWebhookSecret, label: &str) -> impl IntoView {
     }
 }
 
-fn refused(refill: Refill) -> impl IntoView {
+fn refused(refill: FormState) -> impl IntoView {
     view! { <FormProblem refill /> }
 }

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use super::{load, page::WebhooksPage};
 use crate::{
     console_plane::{
-        door::{Done, Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, Done, RequestContext},
         error::ConsoleError,
         forms::Sent,
-        model::{Refill, WebhookPanel},
+        model::{FormState, WebhookPanel},
+        render::{self, Place},
         shell::Section,
     },
     orgs::permit::ViewWebhooks,
@@ -25,40 +25,44 @@ pub struct ShowQuery {
     regenerate: Option<String>,
 }
 
-pub async fn show(visit: Visit, Query(query): Query<ShowQuery>) -> Response {
+pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Response {
     let panel = match query.regenerate {
-        Some(_) => WebhookPanel::ConfirmRegenerate(Refill::default()),
+        Some(_) => WebhookPanel::ConfirmRegenerate(FormState::default()),
         None => WebhookPanel::Closed,
     };
-    match draw_page(&visit, StatusCode::OK, &query.environment, panel).await {
+    match draw_page(&cx, StatusCode::OK, &query.environment, panel).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, "/webhooks").await,
+        Err(error) => render::refusal(&cx, &error, "/webhooks").await,
     }
 }
 
 async fn draw_page(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
     environment: &str,
     panel: WebhookPanel,
 ) -> Result<Response, ConsoleError> {
-    let entry: Entry<ViewWebhooks> = visit.clone().enter().await?;
+    let entry: Authorized<ViewWebhooks> = cx.clone().enter().await?;
     let model = load::page(&entry, environment, panel).await?;
     let place = Place::of(&entry.who, Section::Webhooks, "Webhooks");
-    Ok(draw::page(visit, status, place, move || view! { <WebhooksPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, move || view! { <WebhooksPage model=model.clone() /> }).await)
 }
 
 /// The page that answers a form of this feature.
-pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+pub async fn answer(
+    cx: &RequestContext,
+    sent: &Sent,
+    outcome: Result<Done, ConsoleError>,
+) -> Result<Response, ConsoleError> {
     match outcome {
         Ok(Done::WebhookSecret(secret)) => {
             let environment = secret.environment.clone();
-            draw_page(visit, StatusCode::OK, &environment, WebhookPanel::Issued(secret)).await
+            draw_page(cx, StatusCode::OK, &environment, WebhookPanel::Issued(secret)).await
         }
         Ok(_) => Err(ConsoleError::Unavailable),
         Err(error) => {
             let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            draw_page(visit, status, &sent.value("environment"), WebhookPanel::Refused(sent.refill(error))).await
+            draw_page(cx, status, &sent.value("environment"), WebhookPanel::Refused(sent.refill(error))).await
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     keys::{
         error::KeyError,
         model::{KeyId, KeyName, Lifetime},
-        store::{self, Held, Parts},
+        store::{self, EditableFields, LockedKey},
     },
     orgs::{Permit, permit::EditKey},
 };
@@ -26,7 +26,7 @@ pub struct Edit {
     pub addresses: Option<Vec<String>>,
     /// Counted from now, as at [`super::issue`].
     pub expires: Option<String>,
-    /// The [`Parts::mark`] of the key that was looked at: another one is not changed.
+    /// The [`EditableFields::mark`] of the key that was looked at: another one is not changed.
     pub seen: Option<String>,
 }
 
@@ -51,10 +51,10 @@ pub async fn edit(
     catalog: &Catalog,
     now: OffsetDateTime,
 ) -> Result<Changed, KeyError> {
-    let held = editable(db, permit, id, now).await?;
-    let before = &held.parts;
+    let key = editable(db, permit, id, now).await?;
+    let before = &key.fields;
     let meanwhile = wish.seen.as_ref().is_some_and(|seen| *seen != before.mark());
-    let after = parse(wish, &held, catalog, now).map_err(KeyError::Fields)?;
+    let after = parse(wish, &key, catalog, now).map_err(KeyError::Fields)?;
     let Some(difference) = Difference::between(before, &after) else {
         // Changed to just this meanwhile, perhaps by the same form, whose answer got lost: that may have narrowed it.
         return Ok(Changed { name: after.name, changed: false, narrows: meanwhile });
@@ -62,11 +62,11 @@ pub async fn edit(
     if meanwhile {
         return Err(KeyError::ChangedMeanwhile);
     }
-    store::set_parts(db, permit.org(), id, &after).await?;
+    store::set_fields(db, permit.org(), id, &after).await?;
     let event = Event {
         action: "key.edit",
         subject: subject(id),
-        summary: format!("Changed key “{}” ({}): {}", before.name, held.hint, difference.parts.join(", ")),
+        summary: format!("Changed key “{}” ({}): {}", before.name, key.hint, difference.fields.join(", ")),
         details: json!({ "before": difference.before, "after": difference.after }),
         refused: false,
         actor: permit.actor(),
@@ -108,7 +108,8 @@ async fn set_disabled(
     (action, verb): (&'static str, &str),
     now: OffsetDateTime,
 ) -> Result<Changed, KeyError> {
-    let Held { hint, parts: Parts { name, .. }, disabled_at, .. } = editable(db, permit, id, now).await?;
+    let LockedKey { hint, fields: EditableFields { name, .. }, disabled_at, .. } =
+        editable(db, permit, id, now).await?;
     let changed = disabled_at.is_some() != since.is_some();
     if changed {
         store::set_disabled(db, permit.org(), id, since).await?;
@@ -133,26 +134,26 @@ async fn editable(
     permit: &Permit<EditKey>,
     id: KeyId,
     now: OffsetDateTime,
-) -> Result<Held, KeyError> {
-    let held = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if held.revoked_at.is_some() {
+) -> Result<LockedKey, KeyError> {
+    let key = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    if key.revoked_at.is_some() {
         Err(KeyError::Revoked)
-    } else if held.is_retired(now) {
+    } else if key.is_overlap_over(now) {
         Err(KeyError::Replaced)
     } else {
-        Ok(held)
+        Ok(key)
     }
 }
 
-/// The parts as they are to be. Errors: which field, and what to do, for every field that needs mending.
+/// The fields as they are to be. Errors: which field, and what to do, for every field that needs mending.
 fn parse(
     wish: &Edit,
-    held: &Held,
+    key: &LockedKey,
     catalog: &Catalog,
     now: OffsetDateTime,
-) -> Result<Parts, Vec<(&'static str, String)>> {
+) -> Result<EditableFields, Vec<(&'static str, String)>> {
     let mut errors = Vec::new();
-    let mut after = held.parts.clone();
+    let mut after = key.fields.clone();
     if let Some(name) = &wish.name {
         match KeyName::parse(name) {
             Ok(name) => name.as_str().clone_into(&mut after.name),
@@ -160,8 +161,8 @@ fn parse(
         }
     }
     if let Some(wished) = &wish.scopes {
-        let parsed = match catalog.tier(&held.tier) {
-            None => Err(format!("The key's tier, {}, is not in the catalog any more. Create a new key.", held.tier)),
+        let parsed = match catalog.tier(&key.tier) {
+            None => Err(format!("The key's tier, {}, is not in the catalog any more. Create a new key.", key.tier)),
             tier => scopes(wished, tier, catalog),
         };
         match parsed {
@@ -200,39 +201,39 @@ fn put<T: PartialEq>(list: &mut Vec<T>, wished: Vec<T>) {
 /// What a change changed, for the audit log.
 struct Difference {
     /// As people call them.
-    parts: Vec<&'static str>,
+    fields: Vec<&'static str>,
     before: Map<String, Value>,
     after: Map<String, Value>,
 }
 
 impl Difference {
     /// `None`: nothing differs.
-    fn between(before: &Parts, after: &Parts) -> Option<Self> {
+    fn between(before: &EditableFields, after: &EditableFields) -> Option<Self> {
         let texts = |nets: &[IpNet]| nets.iter().map(IpNet::to_string).collect::<Vec<_>>();
-        let values = |parts: &Parts| {
+        let values = |fields: &EditableFields| {
             [
-                ("name", "name", json!(parts.name)),
-                ("scopes", "scopes", json!(parts.scopes)),
-                ("namespaces", "namespaces", json!(parts.namespaces)),
-                ("addresses", "addresses", json!(texts(&parts.addresses))),
-                ("expires_at", "expiry", json!(parts.expires_at.map(OffsetDateTime::unix_timestamp))),
+                ("name", "name", json!(fields.name)),
+                ("scopes", "scopes", json!(fields.scopes)),
+                ("namespaces", "namespaces", json!(fields.namespaces)),
+                ("addresses", "addresses", json!(texts(&fields.addresses))),
+                ("expires_at", "expiry", json!(fields.expires_at.map(OffsetDateTime::unix_timestamp))),
             ]
         };
-        let mut difference = Self { parts: Vec::new(), before: Map::new(), after: Map::new() };
+        let mut difference = Self { fields: Vec::new(), before: Map::new(), after: Map::new() };
         for ((field, part, was), (_, _, is)) in values(before).into_iter().zip(values(after)) {
             if was != is {
-                difference.parts.push(part);
+                difference.fields.push(part);
                 difference.before.insert(field.to_owned(), was);
                 difference.after.insert(field.to_owned(), is);
             }
         }
-        (!difference.parts.is_empty()).then_some(difference)
+        (!difference.fields.is_empty()).then_some(difference)
     }
 }
 
 /// Whether a key may do less after a change, in any respect. Where that is hard to tell, yes: waiting for no reason costs
 /// a moment, not waiting for a reason lets somebody in.
-fn narrows(before: &Parts, after: &Parts, catalog: &Catalog) -> bool {
+fn narrows(before: &EditableFields, after: &EditableFields, catalog: &Catalog) -> bool {
     let lost = |had: &[String], has: &[String]| had.iter().any(|one| !has.contains(one));
     let scopes = lost(&before.scopes, &after.scopes);
     // None of them may mean all of them.
@@ -261,9 +262,9 @@ mod tests {
 
     use super::*;
 
-    fn parts(scopes: &str, namespaces: &str, addresses: &str, days: Option<i64>) -> Parts {
+    fn fields(scopes: &str, namespaces: &str, addresses: &str, days: Option<i64>) -> EditableFields {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect();
-        Parts {
+        EditableFields {
             name: "CI".to_owned(),
             scopes: words(scopes),
             namespaces: words(namespaces),
@@ -277,26 +278,26 @@ mod tests {
         let mut catalog = Catalog::load("default").unwrap();
         // before, after, narrows where no namespace means all, narrows where it means none
         for (before, after, open, required) in [
-            (parts("read", "", "", None), parts("read", "", "", None), false, false),
-            (parts("read write", "", "", None), parts("read", "", "", None), true, true),
-            (parts("read", "", "", None), parts("read write", "", "", None), false, false),
-            (parts("read", "", "", None), parts("write", "", "", None), true, true),
-            (parts("", "", "", None), parts("", "a", "", None), true, false),
-            (parts("", "a", "", None), parts("", "", "", None), false, true),
-            (parts("", "a b", "", None), parts("", "b", "", None), true, true),
-            (parts("", "a", "", None), parts("", "b a", "", None), false, false),
-            (parts("", "", "", None), parts("", "", "10.0.0.0/8", None), true, true),
-            (parts("", "", "10.0.0.0/8", None), parts("", "", "", None), false, false),
-            (parts("", "", "10.0.0.0/8", None), parts("", "", "10.1.0.0/16", None), true, true),
-            (parts("", "", "10.1.0.0/16", None), parts("", "", "10.0.0.0/8", None), false, false),
-            (parts("", "", "10.1.0.0/16 ::1/128", None), parts("", "", "10.0.0.0/8", None), true, true),
-            (parts("", "", "10.1.0.0/16", None), parts("", "", "::/0", None), true, true),
-            (parts("", "", "", None), parts("", "", "", Some(7)), true, true),
-            (parts("", "", "", Some(7)), parts("", "", "", None), false, false),
-            (parts("", "", "", Some(7)), parts("", "", "", Some(6)), true, true),
-            (parts("", "", "", Some(7)), parts("", "", "", Some(8)), false, false),
+            (fields("read", "", "", None), fields("read", "", "", None), false, false),
+            (fields("read write", "", "", None), fields("read", "", "", None), true, true),
+            (fields("read", "", "", None), fields("read write", "", "", None), false, false),
+            (fields("read", "", "", None), fields("write", "", "", None), true, true),
+            (fields("", "", "", None), fields("", "a", "", None), true, false),
+            (fields("", "a", "", None), fields("", "", "", None), false, true),
+            (fields("", "a b", "", None), fields("", "b", "", None), true, true),
+            (fields("", "a", "", None), fields("", "b a", "", None), false, false),
+            (fields("", "", "", None), fields("", "", "10.0.0.0/8", None), true, true),
+            (fields("", "", "10.0.0.0/8", None), fields("", "", "", None), false, false),
+            (fields("", "", "10.0.0.0/8", None), fields("", "", "10.1.0.0/16", None), true, true),
+            (fields("", "", "10.1.0.0/16", None), fields("", "", "10.0.0.0/8", None), false, false),
+            (fields("", "", "10.1.0.0/16 ::1/128", None), fields("", "", "10.0.0.0/8", None), true, true),
+            (fields("", "", "10.1.0.0/16", None), fields("", "", "::/0", None), true, true),
+            (fields("", "", "", None), fields("", "", "", Some(7)), true, true),
+            (fields("", "", "", Some(7)), fields("", "", "", None), false, false),
+            (fields("", "", "", Some(7)), fields("", "", "", Some(6)), true, true),
+            (fields("", "", "", Some(7)), fields("", "", "", Some(8)), false, false),
             // One respect is enough.
-            (parts("read", "", "", Some(7)), parts("read write", "", "", Some(6)), true, true),
+            (fields("read", "", "", Some(7)), fields("read write", "", "", Some(6)), true, true),
         ] {
             for (namespaces_required, expected) in [(false, open), (true, required)] {
                 catalog.namespaces_required = namespaces_required;
@@ -307,10 +308,10 @@ mod tests {
 
     #[test]
     fn only_what_differs_is_told() {
-        let (was, is) = (parts("read", "", "10.0.0.0/8", None), parts("read", "a", "10.0.0.0/8", Some(1)));
+        let (was, is) = (fields("read", "", "10.0.0.0/8", None), fields("read", "a", "10.0.0.0/8", Some(1)));
         assert!(Difference::between(&was, &was).is_none());
         let difference = Difference::between(&was, &is).unwrap();
-        assert_eq!(difference.parts, ["namespaces", "expiry"]);
+        assert_eq!(difference.fields, ["namespaces", "expiry"]);
         assert_eq!(json!(difference.before), json!({ "namespaces": [], "expires_at": null }));
         assert_eq!(json!(difference.after), json!({ "namespaces": ["a"], "expires_at": 1_795_608_000 }));
     }

@@ -4,7 +4,7 @@ use serde_json::json;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{MANY, namespaces};
+use super::{KEYS_SUBJECT, namespaces};
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
@@ -25,7 +25,7 @@ pub async fn add_namespace(
     namespaces(&[namespace.to_owned()]).map_err(|message| KeyError::Fields(vec![("namespace", message.to_owned())]))?;
     let org = permit.org();
     // The organization first, as everybody locks it: no key is made meanwhile that does not know.
-    orgs::store::hold(db, org).await?.ok_or(KeyError::NotFound)?;
+    orgs::store::lock(db, org).await?.ok_or(KeyError::NotFound)?;
     let mut all = orgs::store::namespaces(db, org).await?;
     let fresh = !all.iter().any(|known| known == namespace);
     if fresh {
@@ -36,7 +36,7 @@ pub async fn add_namespace(
     if fresh || !keys.is_empty() {
         let event = Event {
             action: "org.add_namespace",
-            subject: MANY.to_owned(),
+            subject: KEYS_SUBJECT.to_owned(),
             summary: format!("Added the namespace “{namespace}”"),
             details: json!({ "namespace": namespace, "keys": keys }),
             refused: false,

@@ -13,9 +13,9 @@ use crate::{
     clock,
     keys::{
         error::KeyError,
-        model::{KeyId, Reason, Window},
+        model::{KeyId, OverlapWindow, Reason},
         secret::NewSecret,
-        store::{self, Held},
+        store::{self, LockedKey},
     },
     orgs::{Permit, permit::RotateKey},
 };
@@ -23,10 +23,10 @@ use crate::{
 /// How a key is to be replaced.
 pub struct Rotation {
     /// How long the old key goes on; not at all where the reason is that somebody else has it.
-    pub window: Window,
+    pub window: OverlapWindow,
     pub reason: Reason,
     /// Makes a second submission answer [`KeyError::AlreadyIssued`].
-    pub form_id: Option<Uuid>,
+    pub idempotency_key: Option<Uuid>,
 }
 
 /// A key that has been replaced.
@@ -34,7 +34,7 @@ pub struct Rotated {
     /// The successor, with its secret.
     pub issued: Issued,
     /// When the old key ends.
-    pub retire_at: OffsetDateTime,
+    pub overlap_ends_at: OffsetDateTime,
     /// Whether the old key has ended already: then that is to hold everywhere before anybody is told.
     pub narrows: bool,
 }
@@ -55,22 +55,22 @@ pub async fn rotate(
     now: OffsetDateTime,
 ) -> Result<Rotated, KeyError> {
     let org = permit.org();
-    // Older rows first, as everybody locks them; held until the end, so that its time is not extended meanwhile.
+    // Older rows first, as everybody locks them; key until the end, so that its time is not extended meanwhile.
     let predecessor = match store::predecessor(db, org, id).await? {
         Some(predecessor) => store::hold(db, org, predecessor).await?,
         None => None,
     };
-    let held = store::hold(db, org, id).await?.ok_or(KeyError::NotFound)?;
-    if let Some(form_id) = rotation.form_id
-        && let Some((name, hint)) = store::by_form(db, org, form_id).await?
+    let key = store::hold(db, org, id).await?.ok_or(KeyError::NotFound)?;
+    if let Some(idempotency_key) = rotation.idempotency_key
+        && let Some((name, hint)) = store::find_by_idempotency_key(db, org, idempotency_key).await?
     {
         return Err(KeyError::AlreadyIssued { name, hint });
     }
-    rotatable(&held, predecessor.as_ref(), now)?;
+    rotatable(&key, predecessor.as_ref(), now)?;
     if let Some(hint) = store::successor(db, org, id).await? {
         return Err(KeyError::HasSuccessor { hint });
     }
-    let (Some(environment), Some(tier)) = (catalog.environment(&held.environment), catalog.tier(&held.tier)) else {
+    let (Some(environment), Some(tier)) = (catalog.environment(&key.environment), catalog.tier(&key.tier)) else {
         return Err(KeyError::NotInCatalog);
     };
     let secret = NewSecret::generate(catalog.prefix(environment, tier))?;
@@ -80,32 +80,33 @@ pub async fn rotate(
         &store::NewRow {
             id: successor,
             org,
-            environment: &held.environment,
-            tier: &held.tier,
-            name: &held.parts.name,
+            environment: &key.environment,
+            tier: &key.tier,
+            name: &key.fields.name,
             digest: secret.digest,
             hint: &secret.hint,
-            scopes: &held.parts.scopes,
-            namespaces: &held.parts.namespaces,
-            addresses: &held.parts.addresses,
+            scopes: &key.fields.scopes,
+            namespaces: &key.fields.namespaces,
+            addresses: &key.fields.addresses,
             created_by: permit.actor().user(),
             created_at: now,
-            expires_at: held.parts.expires_at,
-            form_id: rotation.form_id,
+            expires_at: key.fields.expires_at,
+            idempotency_key: rotation.idempotency_key,
             predecessor: Some(id),
         },
     )
     .await?;
     if !inserted {
         // The same form made another key at this very moment.
-        let (name, hint) =
-            store::by_form(db, org, rotation.form_id.unwrap_or_default()).await?.ok_or(KeyError::NotFound)?;
+        let (name, hint) = store::find_by_idempotency_key(db, org, rotation.idempotency_key.unwrap_or_default())
+            .await?
+            .ok_or(KeyError::NotFound)?;
         return Err(KeyError::AlreadyIssued { name, hint });
     }
-    let window = if rotation.reason == Reason::KeyCompromise { Window::Now } else { rotation.window };
-    let retire_at = earlier(now + window.length(), held.parts.expires_at);
-    let at_once = window == Window::Now;
-    store::set_retire_at(db, org, id, retire_at, at_once, false).await?;
+    let window = if rotation.reason == Reason::KeyCompromise { OverlapWindow::Now } else { rotation.window };
+    let overlap_ends_at = earlier(now + window.length(), key.fields.expires_at);
+    let at_once = window == OverlapWindow::Now;
+    store::set_overlap(db, org, id, overlap_ends_at, at_once, false).await?;
     let ends = if at_once {
         "the old key ended at once".to_owned()
     } else {
@@ -114,9 +115,9 @@ pub async fn rotate(
     let event = Event {
         action: "key.rotate",
         subject: subject(id),
-        summary: format!("Rotated key “{}” ({}) to {}: {ends}", held.parts.name, held.hint, secret.hint),
+        summary: format!("Rotated key “{}” ({}) to {}: {ends}", key.fields.name, key.hint, secret.hint),
         details: json!({
-            "successor": successor, "retire_at": retire_at.unix_timestamp(), "window": window.as_str(),
+            "successor": successor, "overlap_ends_at": overlap_ends_at.unix_timestamp(), "window": window.as_str(),
             "reason": rotation.reason.as_str(),
         }),
         refused: false,
@@ -124,7 +125,7 @@ pub async fn rotate(
         at: now,
     };
     audit::record(db, audit_key, Chain::Org(org), event).await?;
-    Ok(Rotated { issued: Issued { id: successor, secret }, retire_at, narrows: at_once })
+    Ok(Rotated { issued: Issued { id: successor, secret }, overlap_ends_at, narrows: at_once })
 }
 
 /// Ends an old key before its time.
@@ -135,15 +136,16 @@ pub async fn finish_rotation(
     id: KeyId,
     now: OffsetDateTime,
 ) -> Result<Changed, KeyError> {
-    let (held, retire_at) = replaced(db, permit, id).await?;
+    let (key, overlap_ends_at) = replaced(db, permit, id).await?;
     // Also where the clock has ended it: that hangs on no clock any more.
-    let changed = !held.retired;
+    let changed = !key.overlap_ended;
     if changed {
-        store::set_retire_at(db, permit.org(), id, retire_at.min(now), true, held.retire_extended).await?;
-        let summary = format!("Ended the replaced key “{}” ({})", held.parts.name, held.hint);
-        note(db, audit_key, permit, id, ("key.rotate_finish", summary), retire_at, retire_at.min(now), now).await?;
+        store::set_overlap(db, permit.org(), id, overlap_ends_at.min(now), true, key.overlap_extended).await?;
+        let summary = format!("Ended the replaced key “{}” ({})", key.fields.name, key.hint);
+        note(db, audit_key, permit, id, ("key.rotate_finish", summary), overlap_ends_at, overlap_ends_at.min(now), now)
+            .await?;
     }
-    Ok(Changed { name: held.parts.name, changed, narrows: true })
+    Ok(Changed { name: key.fields.name, changed, narrows: true })
 }
 
 /// Gives whoever holds an old key as much time again as the rotation gave them; once, and never beyond the key's own
@@ -155,35 +157,37 @@ pub async fn extend_rotation(
     id: KeyId,
     now: OffsetDateTime,
 ) -> Result<OffsetDateTime, KeyError> {
-    let (held, retire_at) = replaced(db, permit, id).await?;
-    if held.is_retired(now) {
+    let (key, overlap_ends_at) = replaced(db, permit, id).await?;
+    if key.is_overlap_over(now) {
         return Err(KeyError::Replaced);
     }
-    if held.retire_extended {
+    if key.overlap_extended {
         return Err(KeyError::Extended);
     }
     let rotated_at = store::rotated_at(db, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
-    let until = earlier(retire_at + (retire_at - rotated_at), held.parts.expires_at);
-    if until <= retire_at {
+    let until = earlier(overlap_ends_at + (overlap_ends_at - rotated_at), key.fields.expires_at);
+    if until <= overlap_ends_at {
         return Err(KeyError::EndsByItself);
     }
-    store::set_retire_at(db, permit.org(), id, until, false, true).await?;
-    let summary = format!("Gave the replaced key “{}” ({}) more time", held.parts.name, held.hint);
-    note(db, audit_key, permit, id, ("key.rotate_extend", summary), retire_at, until, now).await?;
+    store::set_overlap(db, permit.org(), id, until, false, true).await?;
+    let summary = format!("Gave the replaced key “{}” ({}) more time", key.fields.name, key.hint);
+    note(db, audit_key, permit, id, ("key.rotate_extend", summary), overlap_ends_at, until, now).await?;
     Ok(until)
 }
 
 /// Whether a key may be replaced now.
-fn rotatable(held: &Held, predecessor: Option<&Held>, now: OffsetDateTime) -> Result<(), KeyError> {
-    if held.revoked_at.is_some() {
+fn rotatable(key: &LockedKey, predecessor: Option<&LockedKey>, now: OffsetDateTime) -> Result<(), KeyError> {
+    if key.revoked_at.is_some() {
         Err(KeyError::Revoked)
-    } else if held.is_retired(now) {
+    } else if key.is_overlap_over(now) {
         Err(KeyError::Replaced)
-    } else if held.is_expired(now) {
+    } else if key.is_expired(now) {
         Err(KeyError::Expired)
-    } else if held.disabled_at.is_some() {
+    } else if key.disabled_at.is_some() {
         Err(KeyError::Disabled)
-    } else if predecessor.is_some_and(|old| old.revoked_at.is_none() && !old.is_retired(now) && !old.is_expired(now)) {
+    } else if predecessor
+        .is_some_and(|old| old.revoked_at.is_none() && !old.is_overlap_over(now) && !old.is_expired(now))
+    {
         Err(KeyError::PredecessorLives)
     } else {
         Ok(())
@@ -195,13 +199,13 @@ async fn replaced(
     db: &mut PgConnection,
     permit: &Permit<RotateKey>,
     id: KeyId,
-) -> Result<(Held, OffsetDateTime), KeyError> {
-    let held = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if held.revoked_at.is_some() {
+) -> Result<(LockedKey, OffsetDateTime), KeyError> {
+    let key = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    if key.revoked_at.is_some() {
         return Err(KeyError::Revoked);
     }
-    let retire_at = held.retire_at.ok_or(KeyError::NotReplaced)?;
-    Ok((held, retire_at))
+    let overlap_ends_at = key.overlap_ends_at.ok_or(KeyError::NotReplaced)?;
+    Ok((key, overlap_ends_at))
 }
 
 fn earlier(at: OffsetDateTime, expiry: Option<OffsetDateTime>) -> OffsetDateTime {
@@ -224,7 +228,7 @@ async fn note(
         subject: subject(id),
         summary,
         details: json!({
-            "before": { "retire_at": before.unix_timestamp() }, "after": { "retire_at": after.unix_timestamp() },
+            "before": { "overlap_ends_at": before.unix_timestamp() }, "after": { "overlap_ends_at": after.unix_timestamp() },
         }),
         refused: false,
         actor: permit.actor(),

@@ -26,7 +26,7 @@ macro_rules! select_hits {
                   and ($3::text is null or k.environment = $3)
                   and ($4::text is null or k.tier = $4)
                   and ($5::text is null or $5 = case when k.revoked_at is not null then 'revoked'
-                                                     when k.retired or k.retire_at <= $6 then 'rotated'
+                                                     when k.overlap_ended or k.overlap_ends_at <= $6 then 'rotated'
                                                      when k.expires_at <= $6 then 'expired'
                                                      when k.disabled_at is not null then 'disabled'
                                                      else 'active' end)

@@ -28,8 +28,8 @@ fn key() -> Record {
         expires_at: None,
         disabled_at: None,
         revoked_at: None,
-        retire_at: None,
-        retired: false,
+        overlap_ends_at: None,
+        overlap_ended: false,
         successor: None,
         org_suspended: false,
         created_by: None,
@@ -67,7 +67,7 @@ fn each_gate_refuses_with_its_own_word() {
     let any = Asked::default;
     assert_eq!(on(|_| (), any()), Code::Valid);
     assert_eq!(on(|k| k.revoked_at = Some(NOW), any()), Code::Revoked);
-    assert_eq!(on(|k| k.retire_at = Some(NOW), any()), Code::Rotated);
+    assert_eq!(on(|k| k.overlap_ends_at = Some(NOW), any()), Code::Rotated);
     assert_eq!(on(|k| k.disabled_at = Some(NOW), any()), Code::Disabled);
     assert_eq!(on(|k| k.expires_at = Some(NOW - Duration::SECOND), any()), Code::Expired);
     assert_eq!(on(|k| k.org_suspended = true, any()), Code::Suspended);
@@ -94,7 +94,7 @@ fn a_key_expires_exactly_at_its_time() {
 #[test]
 fn a_replaced_key_goes_on_exactly_until_its_time_unless_it_was_ended_before() {
     let successor = Some(KeyId(Uuid::from_u128(3)));
-    for (at, retired, valid) in [
+    for (at, overlap_ended, valid) in [
         (NOW + Duration::microseconds(1), false, true),
         (NOW, false, false),
         (NOW - Duration::microseconds(1), false, false),
@@ -102,9 +102,9 @@ fn a_replaced_key_goes_on_exactly_until_its_time_unless_it_was_ended_before() {
         (NOW + Duration::microseconds(1), true, false),
         (NOW + Duration::seconds(5), true, false),
     ] {
-        let key = Record { retire_at: Some(at), retired, successor, ..key() };
+        let key = Record { overlap_ends_at: Some(at), overlap_ended, successor, ..key() };
         let expected = if valid { Verdict::Valid } else { Verdict::Rotated { successor } };
-        assert_eq!(judge(&catalog(), &key, &Asked::default()), expected, "{at} {retired}");
+        assert_eq!(judge(&catalog(), &key, &Asked::default()), expected, "{at} {overlap_ended}");
     }
     let told = Verdict::Rotated { successor }.detail();
     assert!(told.contains("replaced by the key 00000000-0000-0000-0000-000000000003"), "{told}");
@@ -409,7 +409,7 @@ fn gates_come_in_order() {
     };
     let mut key = Record {
         revoked_at: Some(NOW),
-        retire_at: Some(NOW),
+        overlap_ends_at: Some(NOW),
         disabled_at: Some(NOW),
         expires_at: Some(NOW),
         org_suspended: true,
@@ -426,7 +426,7 @@ fn gates_come_in_order() {
     assert_eq!(judge(&key, &asked, spending), Code::Revoked);
     key.revoked_at = None;
     assert_eq!(judge(&key, &asked, spending), Code::Rotated);
-    key.retire_at = None;
+    key.overlap_ends_at = None;
     assert_eq!(judge(&key, &asked, spending), Code::Disabled);
     key.disabled_at = None;
     assert_eq!(judge(&key, &asked, spending), Code::Expired);

@@ -68,7 +68,7 @@ async fn member(
     user: UserId,
     to: Option<Role>,
 ) -> Result<Member, OrgError> {
-    store::hold(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
+    store::lock(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
     let members = store::members(db, permit.org()).await?;
     let is_owner = |user: UserId| members.iter().any(|member| member.user == user && member.role == Role::Owner);
     if (is_owner(user) || to == Some(Role::Owner)) && !permit.actor().user().is_some_and(is_owner) {

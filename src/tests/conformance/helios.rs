@@ -91,8 +91,8 @@ async fn each_environment_has_a_webhook_secret() {
     for (environment, _) in ENVIRONMENTS {
         // "Create a new webhook secret (shown once)", "Replace with a new secret (invalidates the old one)"
         for verb in ["generate", "regenerate"] {
-            let form_id = uuid::Uuid::new_v4().to_string();
-            let form = [("form_id", form_id.as_str()), ("environment", environment)];
+            let idempotency_key = uuid::Uuid::new_v4().to_string();
+            let form = [("idempotency_key", idempotency_key.as_str()), ("environment", environment)];
             let secret = owner.post(&format!("webhooks/{verb}"), &form).await.is(200).field("issued-secret");
             assert!(secret.starts_with("whsec_") && !secrets.contains(&secret));
             owner.get(&format!("/webhooks?environment={environment}")).await.is(200).says_not(&secret);

@@ -201,8 +201,8 @@ impl Person<'_> {
 
     /// The page that shows a new key; the fields are those of the form besides its id, and no expiry.
     pub async fn create_page(&mut self, fields: &[(&str, &str)]) -> Answer {
-        let form_id = uuid::Uuid::new_v4().to_string();
-        let form = [&[("form_id", form_id.as_str()), ("expires", "never")], fields].concat();
+        let idempotency_key = uuid::Uuid::new_v4().to_string();
+        let form = [&[("idempotency_key", idempotency_key.as_str()), ("expires", "never")], fields].concat();
         self.post("keys/issue", &form).await
     }
 

@@ -10,7 +10,7 @@ use std::{
 use keydesk::{
     accounts::UserId,
     clock::Clock,
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         lifecycle::{self, Edit},
         model::Reason,
@@ -28,7 +28,7 @@ use super::{
 };
 
 /// Whoever has no answer after this long has none: the line is silent.
-const PATIENCE: Duration = Duration::from_secs(8);
+const RECEIPT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Only small organizations lose all their keys at once.
 pub const SMALL: usize = 5;
 
@@ -101,7 +101,7 @@ pub async fn attempt(run: &Run, wish: &Wish, line: usize, by_command: bool) -> b
     let begun = run.begins(&keys);
     let made =
         async { if by_command { command(&run.fleet, wish, line).await } else { make(&run.fleet, wish, line).await } };
-    let made = tokio::time::timeout(PATIENCE, made).await;
+    let made = tokio::time::timeout(RECEIPT_TIMEOUT, made).await;
     let acknowledged = matches!(made, Ok(Ok(_)));
     let ended = acknowledged.then(|| run.now());
     run.note(Change { gate: wish.gate, keys, closes: wish.closes, begun, ended });
@@ -118,7 +118,7 @@ async fn make(fleet: &Fleet, wish: &Wish, line: usize) -> Result<Option<Receipt>
     let id = wish.key.map(|key| fleet.keys[key].id);
     let (operator, mut owner) = (Actor::operator(), Actor::operator());
     owner.principal = Principal::Member { user: UserId(Uuid::nil()), name: "Ada".to_owned(), org, role: Role::Owner };
-    let mut tx = database::begin(console, Reach::Org(org)).await?;
+    let mut tx = database::begin(console, RlsScope::Org(org)).await?;
     let db = &mut tx;
     match (wish.gate, id, wish.closes) {
         (Gate::Revoked, Some(id), _) => {

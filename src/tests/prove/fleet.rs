@@ -11,7 +11,7 @@ use futures::future::join_all;
 use keydesk::{
     catalog::Catalog,
     clock::{self, Clock},
-    database::{self, Reach, embedded::Embedded},
+    database::{self, RlsScope, embedded::Embedded},
     keys::{
         lifecycle::{self, NewKey, Wish},
         model::{KeyId, KeyName},
@@ -50,7 +50,7 @@ pub struct Fleet {
     pub catalog: Catalog,
     pub lines: Vec<Line>,
     nodes: Vec<Mutex<Option<Child>>>,
-    /// Where each node answers; it changes when the node is started anew.
+    /// Where each node response_headers; it changes when the node is started anew.
     pub addresses: Vec<watch::Sender<String>>,
     /// The console's pools: a direct one, and one by each node's line.
     pub consoles: Vec<PgPool>,
@@ -99,7 +99,7 @@ impl Fleet {
         let console = &self.consoles[0];
         for (number, size) in sizes.iter().enumerate() {
             let (id, slug) = (OrgId(clock::id(now)), format!("org-{number}"));
-            let mut tx = database::begin(console, Reach::Org(id)).await.unwrap();
+            let mut tx = database::begin(console, RlsScope::Org(id)).await.unwrap();
             let (permit, parsed) = (Permit::grant(&operator, id).unwrap(), Slug::parse(&slug).unwrap());
             let name = OrgName::parse(&slug).unwrap();
             orgs::lifecycle::create_org(&mut tx, audit, &permit, &parsed, &name, now).await.unwrap();
@@ -121,7 +121,7 @@ impl Fleet {
             tx.commit().await.unwrap();
             self.orgs.push(Org { id, slug, keys: first..self.keys.len() });
         }
-        let mut tx = database::begin(console, Reach::Nothing).await.unwrap();
+        let mut tx = database::begin(console, RlsScope::Nothing).await.unwrap();
         let (permit, name) = (Permit::grant(&operator, OrgId::NONE).unwrap(), KeyName::parse("gateway").unwrap());
         let (prefix, may) = (&self.catalog.service_prefix, ["verify".to_owned()]);
         let secret = lifecycle::issue_service_key(&mut tx, audit, &permit, prefix, &name, &may, now).await.unwrap();

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Instant};
 
 use crate::{
     console_plane::{
-        door::{self, Entry},
+        door::{self, Authorized},
         error::ConsoleError,
         keys::{
             act::{how_many, no_such_key},
@@ -12,7 +12,7 @@ use crate::{
         },
         model::Change,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         lifecycle,
         model::{KeyId, Reason},
@@ -22,8 +22,8 @@ use crate::{
 
 pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<RevokeKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<RevokeKey>().await?;
+    let console = &cx.console;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ids = key_ids.iter().map(|id| id.parse::<KeyId>()).collect::<Result<BTreeSet<_>, _>>();
     let ids = ids.map_err(|_| no_such_key())?;
@@ -31,7 +31,7 @@ pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change,
         let message = format!("Choose the keys to revoke: at least one, and at most {MOST_AT_ONCE} at once.");
         return Err(ConsoleError::field("", message));
     }
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let now = console.clock.now();
     let count = lifecycle::revoke_some(&mut tx, &console.server_keys.audit, &permit, &ids, reason, now).await?;
     console.settle(tx, true, how_many(count, "These keys were revoked already."), begun).await

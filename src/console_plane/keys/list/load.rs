@@ -8,15 +8,15 @@ use time::{Duration, OffsetDateTime};
 use super::view::{self, ListView};
 use crate::{
     console_plane::{
-        door::Entry,
+        door::Authorized,
         error::ConsoleError,
         keys::{
             load::{choice, key_row, options, target},
             snippets,
         },
-        model::{Choice, CreateOptions, KeyRow, KeysPanel, Notice, Refill, Snippet},
+        model::{Choice, CreateOptions, FormState, KeyRow, KeysPanel, Notice, Snippet},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         list::{self, Creator},
         model::KeyId,
@@ -38,9 +38,9 @@ const FIRST_KEYS: u32 = 10;
 /// What the page's address asks to be open.
 pub enum Ask {
     Nothing,
-    Create(Refill),
-    Revoke(String, Refill),
-    RevokeAll(Refill),
+    Create(FormState),
+    Revoke(String, FormState),
+    RevokeAll(FormState),
     /// A key just made, or what was just done.
     Show(KeysPanel),
 }
@@ -63,7 +63,7 @@ pub struct KeysPageModel {
     pub may_revoke: bool,
     pub may_revoke_all: bool,
     pub options: CreateOptions,
-    pub form_id: String,
+    pub idempotency_key: String,
     /// How far somebody who begins has come; `None` for whoever has, or may not.
     pub progress: Option<store::Progress>,
     /// Examples that a new key is shown with.
@@ -77,15 +77,15 @@ pub struct KeysPageModel {
 }
 
 pub async fn list(
-    entry: &Entry<ViewKeys>,
+    entry: &Authorized<ViewKeys>,
     mut view: ListView,
     ask: Ask,
     notice: Option<Notice>,
 ) -> Result<KeysPageModel, ConsoleError> {
-    let console = &entry.visit.console;
+    let console = &entry.cx.console;
     let org = entry.permit.org();
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
     let (total, revocable) = store::counts(&mut tx, org).await?;
     let creators = creators(list::store::creators(&mut tx, org).await?);
     // Somebody who never made a key here is nobody to ask for.
@@ -99,7 +99,7 @@ pub async fn list(
         ids = looked_at(&mut tx, org, &view, total, now).await?.0;
     }
     view.page = view.page.max(1);
-    let rows = store::these(&mut tx, org, &ids).await?;
+    let rows = store::find_many(&mut tx, org, &ids).await?;
     let role = entry.who.role;
     let (may_create, may_revoke) = (role.may(Action::IssueKey), role.may(Action::RevokeKey));
     let begins = may_create && total <= FIRST_KEYS;
@@ -128,7 +128,7 @@ pub async fn list(
         may_revoke,
         may_revoke_all: role.may(Action::RevokeAllKeys),
         options: options(&console.catalog),
-        form_id: uuid::Uuid::new_v4().to_string(),
+        idempotency_key: uuid::Uuid::new_v4().to_string(),
         progress: progress.filter(|progress| !progress.used),
         snippets: snippets::of(&console.catalog.snippets, &console.keys_url),
         keys_url: console.keys_url.clone(),
@@ -174,20 +174,20 @@ pub enum Chosen {
 pub struct PreviewModel {
     pub view: ListView,
     pub keys: Vec<(KeyRow, i64)>,
-    pub refill: Refill,
+    pub refill: FormState,
 }
 
 /// The keys chosen. What is revoked already, or not there, is left out. `None`: they are more than [`MOST_AT_ONCE`].
 pub async fn preview(
-    entry: &Entry<RevokeKey>,
+    entry: &Authorized<RevokeKey>,
     view: ListView,
     chosen: Chosen,
-    refill: Refill,
+    refill: FormState,
 ) -> Result<Option<PreviewModel>, ConsoleError> {
-    let console = &entry.visit.console;
+    let console = &entry.cx.console;
     let org = entry.permit.org();
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
     let ids: Vec<KeyId> = match chosen {
         Chosen::These(ids) => ids.into_iter().collect(),
         Chosen::Page => looked_at(&mut tx, org, &view, 0, now).await?.0,
@@ -200,7 +200,7 @@ pub async fn preview(
     if ids.len() > MOST_AT_ONCE {
         return Ok(None);
     }
-    let rows = store::these(&mut tx, org, &ids).await?;
+    let rows = store::find_many(&mut tx, org, &ids).await?;
     let calls = usage::store::calls_since(&mut tx, org, &ids, now - Duration::DAY).await?;
     tx.commit().await?;
     let mut keys: Vec<(KeyRow, i64)> = rows

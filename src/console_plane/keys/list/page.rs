@@ -52,7 +52,7 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
                     issues=model.snippets
                     back="/keys".to_owned()
                 >
-                    <CreateForm options=model.options form_id=model.form_id refill=create.unwrap_or_default() />
+                    <CreateForm options=model.options idempotency_key=model.idempotency_key refill=create.unwrap_or_default() />
                 </FormDialog>
             }
         }),

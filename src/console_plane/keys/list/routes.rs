@@ -19,11 +19,11 @@ use super::{
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, RequestContext},
         error::ConsoleError,
         forms::Sent,
-        model::{Notice, Refill},
+        model::{FormState, Notice},
+        render::{self, Place},
         shell::Section,
     },
     keys::model::KeyId,
@@ -38,43 +38,43 @@ fn values(query: &str, name: &str) -> Vec<String> {
         .collect()
 }
 
-pub async fn list(visit: Visit, RawQuery(query): RawQuery) -> Response {
+pub async fn list(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
     if let Some(tidy) = view::tidied(&query) {
         let to = if tidy.is_empty() { "/keys".to_owned() } else { format!("/keys?{tidy}") };
         return Redirect::to(&to).into_response();
     }
-    let view = ListView::parse(&query, &visit.console.catalog);
+    let view = ListView::parse(&query, &cx.console.catalog);
     let asked = |name| values(&query, name).pop();
     let ask = match (asked("revoke"), asked("revoke-all"), asked("new")) {
-        (Some(id), ..) => Ask::Revoke(id, Refill::default()),
-        (_, Some(_), _) => Ask::RevokeAll(Refill::default()),
-        (.., Some(_)) => Ask::Create(Refill::default()),
+        (Some(id), ..) => Ask::Revoke(id, FormState::default()),
+        (_, Some(_), _) => Ask::RevokeAll(FormState::default()),
+        (.., Some(_)) => Ask::Create(FormState::default()),
         _ => Ask::Nothing,
     };
     let back = view.address("/keys");
-    match draw_list(&visit, StatusCode::OK, view, ask, None).await {
+    match draw_list(&cx, StatusCode::OK, view, ask, None).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, &back).await,
+        Err(error) => render::refusal(&cx, &error, &back).await,
     }
 }
 
 pub async fn draw_list(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
     view: ListView,
     ask: Ask,
     notice: Option<Notice>,
 ) -> Result<Response, ConsoleError> {
-    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
+    let entry: Authorized<ViewKeys> = cx.clone().enter().await?;
     let model = load::list(&entry, view, ask, notice).await?;
     let place = Place::of(&entry.who, Section::Keys, "API keys");
-    Ok(draw::page(visit, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
 }
 
-pub async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Response {
-    let view = ListView::parse(&query.unwrap_or_default(), &visit.console.catalog);
-    let file = async { csv::file(&visit.clone().enter().await?, &view).await };
+pub async fn csv(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
+    let view = ListView::parse(&query.unwrap_or_default(), &cx.console.catalog);
+    let file = async { csv::file(&cx.clone().enter().await?, &view).await };
     match file.await {
         Ok(Some(file)) => {
             let headers = [
@@ -89,8 +89,8 @@ pub async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Response {
                 "These are more than {most} keys. Set a filter, such as the environment, and take them in parts."
             );
             let back = view.address("/keys");
-            draw::message(
-                &visit,
+            render::message(
+                &cx,
                 StatusCode::UNPROCESSABLE_ENTITY,
                 "Too many for one file",
                 text,
@@ -98,13 +98,13 @@ pub async fn csv(visit: Visit, RawQuery(query): RawQuery) -> Response {
             )
             .await
         }
-        Err(error) => draw::refusal(&visit, &error, &view.address("/keys")).await,
+        Err(error) => render::refusal(&cx, &error, &view.address("/keys")).await,
     }
 }
 
-pub async fn preview(visit: Visit, RawQuery(query): RawQuery) -> Response {
+pub async fn preview(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
     let query = query.unwrap_or_default();
-    let view = ListView::parse(&query, &visit.console.catalog);
+    let view = ListView::parse(&query, &cx.console.catalog);
     let these: BTreeSet<KeyId> = values(&query, "key").iter().filter_map(|id| id.parse().ok()).collect();
     let says = |name| !values(&query, name).is_empty();
     let chosen = match (these.is_empty(), says("all"), says("matching")) {
@@ -113,16 +113,16 @@ pub async fn preview(visit: Visit, RawQuery(query): RawQuery) -> Response {
         _ => Chosen::These(these),
     };
     let back = view.address("/keys");
-    let drawn = draw_preview(&visit, StatusCode::OK, view, chosen, Refill::default()).await;
+    let drawn = draw_preview(&cx, StatusCode::OK, view, chosen, FormState::default()).await;
     match drawn {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, &back).await,
+        Err(error) => render::refusal(&cx, &error, &back).await,
     }
 }
 
 /// The same once more, with why it was not done.
 pub async fn preview_again(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
     view: ListView,
     sent: &Sent,
@@ -130,17 +130,17 @@ pub async fn preview_again(
 ) -> Result<Response, ConsoleError> {
     let chosen = sent.values.iter().filter(|(name, _)| name.starts_with("key_ids["));
     let chosen = chosen.filter_map(|(_, id)| id.parse().ok()).collect();
-    draw_preview(visit, status, view, Chosen::These(chosen), sent.refill(error)).await
+    draw_preview(cx, status, view, Chosen::These(chosen), sent.refill(error)).await
 }
 
 async fn draw_preview(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
     view: ListView,
     chosen: Chosen,
-    refill: Refill,
+    refill: FormState,
 ) -> Result<Response, ConsoleError> {
-    let entry: Entry<RevokeKey> = visit.clone().enter().await?;
+    let entry: Authorized<RevokeKey> = cx.clone().enter().await?;
     let back = view.address("/keys");
     let Some(model) = load::preview(&entry, view, chosen, refill).await? else {
         let most = grouped(MOST_AT_ONCE as u64);
@@ -149,13 +149,13 @@ async fn draw_preview(
              take them in parts."
         );
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        return Ok(draw::message(visit, status, "Too many at once", text, (&back, "Back to the list")).await);
+        return Ok(render::message(cx, status, "Too many at once", text, (&back, "Back to the list")).await);
     };
     if model.keys.is_empty() {
         let text = "Tick the keys to revoke in the list, then choose “Revoke selected”. Keys that are revoked already \
                     cannot be revoked again.";
-        return Ok(draw::message(visit, status, "No key is selected", text, (&back, "Back to the list")).await);
+        return Ok(render::message(cx, status, "No key is selected", text, (&back, "Back to the list")).await);
     }
     let place = Place::of(&entry.who, Section::Keys, "Revoke keys");
-    Ok(draw::page(visit, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
 }

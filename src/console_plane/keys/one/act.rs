@@ -6,12 +6,12 @@ use sqlx::PgConnection;
 
 use crate::{
     console_plane::{
-        door::{self, Entry},
+        door::{self, Authorized},
         error::ConsoleError,
         keys::act::no_such_key,
         model::Change,
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
@@ -37,8 +37,8 @@ pub struct Typed {
 
 pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<EditKey>().await?;
+    let console = &cx.console;
     let id: KeyId = typed.key_id.parse().map_err(|_| no_such_key())?;
     let wish = Edit {
         name: Some(typed.name),
@@ -48,7 +48,7 @@ pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
         expires: (!typed.expires.is_empty()).then_some(typed.expires),
         seen: (!typed.overwrite).then_some(typed.seen),
     };
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let (key, now) = (&console.server_keys.audit, console.clock.now());
     let changed = match lifecycle::edit(&mut tx, key, &permit, id, &wish, &console.catalog, now).await {
         Err(KeyError::ChangedMeanwhile) => return Err(changed_meanwhile(&mut tx, permit.org(), id).await?),
@@ -81,10 +81,10 @@ async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Resu
 
 pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<EditKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<EditKey>().await?;
+    let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let (key, now) = (&console.server_keys.audit, console.clock.now());
     let Changed { name, changed, narrows } = match on {
         true => lifecycle::enable(&mut tx, key, &permit, id, now).await?,

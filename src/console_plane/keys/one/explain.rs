@@ -10,7 +10,7 @@ use super::view::{GateLine, Refused, RefusedModel};
 use crate::{
     console_plane::{
         error::ConsoleError,
-        model::{Refill, When},
+        model::{FormState, When},
     },
     keys::{
         model::KeyId,
@@ -47,7 +47,7 @@ pub async fn refused(
     Ok(RefusedModel {
         rows: rows.into_iter().map(|row| explain(row, key, now)).collect(),
         found: found.map(|row| explain(row, key, now)),
-        refill: Refill { values, error },
+        refill: FormState { values, error },
     })
 }
 

@@ -102,7 +102,7 @@ pub fn RotateDialog(
     /// The page without the dialog.
     back: String,
 ) -> impl IntoView {
-    let RotateModel { snippets, form_id, windows, reasons, refill, open } = model;
+    let RotateModel { snippets, idempotency_key, windows, reasons, refill, open } = model;
     view! {
         <FormDialog opener="data-rotate-key" title="rotate-title" drawn_open=open issues=snippets back=back.clone()>
             <form method="post" action="/console/fn/keys/rotate" class="dialog-body" novalidate>
@@ -112,7 +112,7 @@ pub fn RotateDialog(
                     both work, and this page shows who has changed over."
                 </p>
                 <FormProblem refill=refill.clone() fields=&["window", "why"] />
-                <input type="hidden" name="form_id" value=form_id />
+                <input type="hidden" name="idempotency_key" value=idempotency_key />
                 <input type="hidden" name="key_id" value=key_id />
                 <input type="hidden" name="back" value=back.clone() />
                 <div class="field-pair">

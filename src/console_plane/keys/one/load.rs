@@ -13,19 +13,19 @@ use crate::{
     catalog::Catalog,
     console_plane::{
         audit_log::load::audit_row,
-        door::Entry,
+        door::Authorized,
         error::ConsoleError,
         keys::{
             load::{choice, key_row},
             snippets,
         },
-        model::{Choice, Notice, Refill, Snippet, When},
+        model::{Choice, FormState, Notice, Snippet, When},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         lifecycle,
-        model::{KeyId, Lifetime, Reason, Status, Window},
-        store::{self, Listed},
+        model::{KeyId, Lifetime, OverlapWindow, Reason, Status},
+        store::{self, KeyDetails},
     },
     orgs::{Action, permit::ViewKeys},
 };
@@ -37,17 +37,17 @@ const UNUSED: Duration = Duration::days(7);
 
 /// One key of the organization; `None` if there is no such.
 pub async fn page(
-    entry: &Entry<ViewKeys>,
+    entry: &Authorized<ViewKeys>,
     id: KeyId,
     panel: Panel,
     looks: &Looks,
     notice: Option<Notice>,
 ) -> Result<Option<KeyPageModel>, ConsoleError> {
-    let console = &entry.visit.console;
+    let console = &entry.cx.console;
     let (org, role) = (entry.permit.org(), entry.who.role);
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, Reach::Org(org)).await?;
-    let Some(listed) = store::one(&mut tx, org, id).await? else { return Ok(None) };
+    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
+    let Some(listed) = store::find(&mut tx, org, id).await? else { return Ok(None) };
     let history = if role.may(Action::ViewAudit) {
         let rows = lifecycle::history(&mut tx, org, id, listed.predecessor, HISTORY).await?;
         Some(rows.into_iter().map(|row| audit_row(row, now)).collect())
@@ -64,7 +64,7 @@ pub async fn page(
     let pair_lives = rotation.as_ref().is_some_and(|rotation| rotation.lives);
     let rotatable = may_rotate && status == Status::Active && listed.successor.is_none() && !pair_lives;
     let editable = role.may(Action::EditKey) && !matches!(status, Status::Revoked | Status::Rotated);
-    let address = entry.visit.address.to_canonical().to_string();
+    let address = entry.cx.address.to_canonical().to_string();
     let edit = editable.then(|| edit_form(&listed, &console.catalog, &panel, address, now));
     let may_revoke = role.may(Action::RevokeKey) && status != Status::Revoked;
     let age = now - listed.created_at;
@@ -81,11 +81,11 @@ pub async fn page(
         unused_days: (unused && age >= UNUSED).then(|| age.whole_days()),
         unconfirmed: asks.then(|| match &panel {
             Panel::Confirm(refill) => refill.clone(),
-            _ => Refill::default(),
+            _ => FormState::default(),
         }),
         edit,
         rotate: rotatable.then(|| rotate_form(&panel, snippets::of(&console.catalog.snippets, &console.keys_url))),
-        ends: listed.retire_at.filter(|_| pair_lives && listed.successor.is_some()).map(|at| When::at(at, now)),
+        ends: listed.overlap_ends_at.filter(|_| pair_lives && listed.successor.is_some()).map(|at| When::at(at, now)),
         rotation,
         usage,
         refused,
@@ -114,7 +114,7 @@ pub async fn page(
     }))
 }
 
-fn edit_form(key: &Listed, catalog: &Catalog, panel: &Panel, address: String, now: OffsetDateTime) -> EditModel {
+fn edit_form(key: &KeyDetails, catalog: &Catalog, panel: &Panel, address: String, now: OffsetDateTime) -> EditModel {
     let tier = catalog.tier(&key.tier);
     // Where the tier is gone from the catalog, no scope could be chosen.
     let allowed = catalog.scopes.iter().filter(|scope| tier.is_some_and(|tier| tier.allows(&scope.name)));
@@ -128,7 +128,7 @@ fn edit_form(key: &Listed, catalog: &Catalog, panel: &Panel, address: String, no
     ));
     let (typed, open) = match panel {
         Panel::Edit(refill) => (refill.clone(), true),
-        _ => (Refill::default(), false),
+        _ => (FormState::default(), false),
     };
     let refill = if typed.values.is_empty() { as_it_is(key) } else { typed };
     let namespaces_hint = if catalog.namespaces_required {
@@ -140,16 +140,16 @@ fn edit_form(key: &Listed, catalog: &Catalog, panel: &Panel, address: String, no
 }
 
 /// The edit form of a key that nobody has typed into.
-fn as_it_is(key: &Listed) -> Refill {
+fn as_it_is(key: &KeyDetails) -> FormState {
     let lines = |texts: &mut dyn Iterator<Item = String>| texts.collect::<Vec<_>>().join("\n");
     let mut values = vec![
-        ("seen".to_owned(), key.parts().mark()),
+        ("seen".to_owned(), key.fields().mark()),
         ("name".to_owned(), key.name.clone()),
         ("namespaces".to_owned(), lines(&mut key.namespaces.iter().cloned())),
         ("addresses".to_owned(), lines(&mut key.addresses.iter().map(|net| bare(&net.to_string())))),
     ];
     values.extend(key.scopes.iter().map(|scope| ("scopes[]".to_owned(), scope.clone())));
-    Refill { values, error: None }
+    FormState { values, error: None }
 }
 
 /// One address without the length of its prefix, as people write it.
@@ -158,8 +158,8 @@ fn bare(net: &str) -> String {
 }
 
 fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
-    let windows = Window::ALL.map(|window| match window {
-        Window::Now => choice(window.as_str(), "no time: it ends at once", ""),
+    let windows = OverlapWindow::ALL.map(|window| match window {
+        OverlapWindow::Now => choice(window.as_str(), "no time: it ends at once", ""),
         _ => choice(window.as_str(), window.label(), ""),
     });
     // What is no longer needed is not rotated.
@@ -170,17 +170,17 @@ fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
     });
     let (typed, open) = match panel {
         Panel::Rotate(refill) => (refill.clone(), true),
-        _ => (Refill::default(), false),
+        _ => (FormState::default(), false),
     };
     let refill = if typed.values.is_empty() {
-        Refill { values: vec![("window".to_owned(), Window::default().as_str().to_owned())], error: None }
+        FormState { values: vec![("window".to_owned(), OverlapWindow::default().as_str().to_owned())], error: None }
     } else {
         typed
     };
     RotateModel {
         snippets,
         // The form's own, if it was sent: it makes one key, however often it is sent.
-        form_id: refill.value("form_id").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
+        idempotency_key: refill.value("idempotency_key").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         windows: windows.to_vec(),
         reasons: reasons.to_vec(),
         refill,
@@ -191,30 +191,30 @@ fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
 /// The rotation that a key is part of: as the old key, or else as the new one.
 async fn rotation(
     db: &mut PgConnection,
-    key: &Listed,
+    key: &KeyDetails,
     panel: &Panel,
     may_rotate: bool,
     now: OffsetDateTime,
 ) -> Result<Option<RotationModel>, ConsoleError> {
     let Some(other) = key.successor.or(key.predecessor) else { return Ok(None) };
-    let Some(other) = store::one(db, key.org, other).await? else { return Ok(None) };
+    let Some(other) = store::find(db, key.org, other).await? else { return Ok(None) };
     let (old, new) = if key.successor.is_some() { (key.clone(), other) } else { (other, key.clone()) };
-    let Some(retire_at) = old.retire_at else { return Ok(None) };
+    let Some(overlap_ends_at) = old.overlap_ends_at else { return Ok(None) };
     let callers = callers(db, key.org, (old.id, new.id), new.created_at, now).await?;
     let lives = matches!(old.status(now), Status::Active | Status::Disabled);
-    let with_its_expiry = old.expires_at.is_some_and(|at| at <= retire_at);
+    let with_its_expiry = old.expires_at.is_some_and(|at| at <= overlap_ends_at);
     let may_act = may_rotate && lives;
     let (finish_refill, finish_open) = match panel {
         Panel::Finish(refill) => (refill.clone(), may_act),
-        _ => (Refill::default(), false),
+        _ => (FormState::default(), false),
     };
     Ok(Some(RotationModel {
         lives,
-        ends: When::at(retire_at, now),
+        ends: When::at(overlap_ends_at, now),
         callers,
         may_act,
-        may_extend: may_act && !old.retire_extended && !with_its_expiry,
-        extend_words: match (old.retire_extended, with_its_expiry) {
+        may_extend: may_act && !old.overlap_extended && !with_its_expiry,
+        extend_words: match (old.overlap_extended, with_its_expiry) {
             (true, _) => "It was given more time once already.",
             (false, true) => "It ends with its own expiry.",
             (false, false) => "More time is as long again as it was given, once.",

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     console_plane::{
         keys::page::{expiry, issued_panel, revoke_dialog},
-        model::{AuditRow, KeyRow, Refill},
+        model::{AuditRow, FormState, KeyRow},
         ui::{
             EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, fact,
             issued::ending_field, target_of,
@@ -32,7 +32,7 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
     // Where dialogs and forms come back to: how far back one looked is kept.
     let back = span.of(&here);
     let facts = facts(&model);
-    let asked = model.revoke_open.then(|| (target_of(&key), Refill::default()));
+    let asked = model.revoke_open.then(|| (target_of(&key), FormState::default()));
     let actions = actions(&key, &here, &back, model.edit.is_some(), model.rotate.is_some(), model.may_revoke);
     let edit =
         model.edit.map(|edit| view! { <EditDialog key_id=key.id.clone() model=edit back=back.clone() /> }.into_any());
@@ -157,7 +157,7 @@ fn unused(days: i64) -> impl IntoView {
 }
 
 /// A key that may have got lost before anybody stored it.
-fn unconfirmed(key_id: String, back: String, refill: Refill) -> impl IntoView {
+fn unconfirmed(key_id: String, back: String, refill: FormState) -> impl IntoView {
     view! {
         <section class="card confirm-card" aria-labelledby="confirm-title">
             <h2 id="confirm-title">"Is this key stored somewhere?"</h2>

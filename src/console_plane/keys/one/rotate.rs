@@ -9,16 +9,16 @@ use uuid::Uuid;
 use super::{rotation::callers_words, view::CallerRow};
 use crate::{
     console_plane::{
-        door::{self, Entry},
+        door::{self, Authorized},
         error::ConsoleError,
         keys::act::{no_such_key, shown_once, stale_form},
         model::{Change, IssuedKey, When},
     },
-    database::{self, Reach},
+    database::{self, RlsScope},
     keys::{
         error::KeyError,
         lifecycle::{self, Rotation},
-        model::{KeyId, Reason, Window},
+        model::{KeyId, OverlapWindow, Reason},
         store,
     },
     orgs::{OrgId, permit::RotateKey},
@@ -29,35 +29,40 @@ use crate::{
     },
 };
 
-pub async fn rotate(form_id: String, key_id: String, window: String, why: String) -> Result<IssuedKey, ConsoleError> {
+pub async fn rotate(
+    idempotency_key: String,
+    key_id: String,
+    window: String,
+    why: String,
+) -> Result<IssuedKey, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<RotateKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
+    let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let rotation = Rotation {
-        window: Window::parse(&window).map_err(|message| ConsoleError::field("window", message))?,
+        window: OverlapWindow::parse(&window).map_err(|message| ConsoleError::field("window", message))?,
         reason: Reason::parse(&why).map_err(|message| ConsoleError::field("why", message))?,
-        form_id: Some(form_id.parse::<Uuid>().map_err(|_| stale_form())?),
+        idempotency_key: Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?),
     };
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let (audit_key, now) = (&console.server_keys.audit, console.clock.now());
     let rotated = lifecycle::rotate(&mut tx, audit_key, &permit, id, &rotation, &console.catalog, now).await?;
-    let new = store::one(&mut tx, permit.org(), rotated.issued.id).await?.ok_or(KeyError::NotFound)?;
+    let new = store::find(&mut tx, permit.org(), rotated.issued.id).await?.ok_or(KeyError::NotFound)?;
     let revision = revocation::commit(tx).await?;
     let old_key = if rotated.narrows {
         format!("The old key has ended. {}", console.receipt(revision, begun).await)
     } else {
-        let until = When::at(rotated.retire_at, now);
+        let until = When::at(rotated.overlap_ends_at, now);
         format!("The old key goes on until {}, {}. Change over until then.", until.exact, until.relative)
     };
     Ok(shown_once(console, &rotated.issued, &new.name, &new.environment, Some(old_key)))
 }
 
 pub async fn extend(key_id: String) -> Result<Change, ConsoleError> {
-    let Entry { visit, permit, .. } = door::enter::<RotateKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
+    let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let now = console.clock.now();
     let until = lifecycle::extend_rotation(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
     tx.commit().await?;
@@ -66,13 +71,13 @@ pub async fn extend(key_id: String) -> Result<Change, ConsoleError> {
 
 pub async fn finish(key_id: String, cutting: bool) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Entry { visit, permit, .. } = door::enter::<RotateKey>().await?;
-    let console = &visit.console;
+    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
+    let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, Reach::Org(permit.org())).await?;
+    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let now = console.clock.now();
     let changed = lifecycle::finish_rotation(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
-    let old = store::one(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    let old = store::find(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
     if let (true, false, Some(new)) = (changed.changed, cutting, old.successor) {
         let rotated_at = store::rotated_at(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
         let callers = callers(&mut tx, permit.org(), (id, new), rotated_at, now).await?;

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     console_plane::{
-        model::{KeyRow, Refill, When},
+        model::{FormState, KeyRow, When},
         ui::{FieldNote, FormDialog, FormProblem, LastUsed, Moment, StatusBadge},
     },
     usage::callers::Progress,
@@ -177,7 +177,7 @@ fn caller_row(caller: CallerRow) -> impl IntoView {
 }
 
 /// `asked`: who would be cut off.
-fn finish_dialog(key_id: String, asked: Option<String>, refill: Refill, open: bool, back: String) -> impl IntoView {
+fn finish_dialog(key_id: String, asked: Option<String>, refill: FormState, open: bool, back: String) -> impl IntoView {
     let shown = asked.is_some();
     view! {
         <FormDialog opener="data-finish-rotation" title="finish-title" drawn_open=open back=back.clone()>

@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     console_plane::{
-        door::{Done, Entry, Visit},
-        draw::{self, Place},
+        door::{Authorized, Done, RequestContext},
         error::ConsoleError,
         forms::Sent,
-        model::{Notice, Refill},
+        model::{FormState, Notice},
+        render::{self, Place},
         shell::Section,
     },
     keys::model::KeyId,
@@ -41,19 +41,19 @@ pub struct ShowQuery {
     request: Option<String>,
 }
 
-pub async fn show(visit: Visit, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Response {
+pub async fn show(cx: RequestContext, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Response {
     let looks =
         Looks { span: Span::parse(&query.usage), request: query.request.filter(|text| !text.trim().is_empty()) };
     let panel = match (query.revoke, query.edit, query.rotate, query.finish) {
         (Some(_), ..) => Panel::Revoke,
-        (_, Some(_), ..) => Panel::Edit(Refill::default()),
-        (_, _, Some(_), _) => Panel::Rotate(Refill::default()),
-        (.., Some(_)) => Panel::Finish(Refill::default()),
+        (_, Some(_), ..) => Panel::Edit(FormState::default()),
+        (_, _, Some(_), _) => Panel::Rotate(FormState::default()),
+        (.., Some(_)) => Panel::Finish(FormState::default()),
         _ => Panel::Closed,
     };
-    match draw(&visit, StatusCode::OK, &id, panel, &looks, None).await {
+    match draw(&cx, StatusCode::OK, &id, panel, &looks, None).await {
         Ok(response) => response,
-        Err(error) => draw::refusal(&visit, &error, &format!("/keys/{id}")).await,
+        Err(error) => render::refusal(&cx, &error, &format!("/keys/{id}")).await,
     }
 }
 
@@ -67,28 +67,32 @@ pub fn sent_from(sent: &Sent) -> (String, Looks) {
 }
 
 pub async fn draw(
-    visit: &Visit,
+    cx: &RequestContext,
     status: StatusCode,
     id: &str,
     panel: Panel,
     looks: &Looks,
     notice: Option<Notice>,
 ) -> Result<Response, ConsoleError> {
-    let entry: Entry<ViewKeys> = visit.clone().enter().await?;
+    let entry: Authorized<ViewKeys> = cx.clone().enter().await?;
     let model = match id.parse::<KeyId>() {
         Ok(id) => load::page(&entry, id, panel, looks, notice).await?,
         Err(_) => None,
     };
-    let Some(model) = model else { return Ok(draw::not_found(visit).await) };
+    let Some(model) = model else { return Ok(render::not_found(cx).await) };
     let place = Place::of(&entry.who, Section::Keys, &model.key.name);
-    Ok(draw::page(visit, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
 }
 
-pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleError>) -> Result<Response, ConsoleError> {
+pub async fn answer(
+    cx: &RequestContext,
+    sent: &Sent,
+    outcome: Result<Done, ConsoleError>,
+) -> Result<Response, ConsoleError> {
     let (id, looks) = sent_from(sent);
     match outcome {
-        Ok(Done::Changed(change)) => draw(visit, StatusCode::OK, &id, Panel::Closed, &looks, Some(change.into())).await,
-        Ok(Done::Key(key)) => draw(visit, StatusCode::OK, &id, Panel::Issued(key), &looks, None).await,
+        Ok(Done::Changed(change)) => draw(cx, StatusCode::OK, &id, Panel::Closed, &looks, Some(change.into())).await,
+        Ok(Done::Key(key)) => draw(cx, StatusCode::OK, &id, Panel::Issued(key), &looks, None).await,
         Ok(_) => Err(ConsoleError::Unavailable),
         Err(error @ (ConsoleError::NotFound { .. } | ConsoleError::Unavailable)) => Err(error),
         Err(error) => {
@@ -101,7 +105,7 @@ pub async fn answer(visit: &Visit, sent: &Sent, outcome: Result<Done, ConsoleErr
                 "keys/confirm" => Panel::Confirm(refill),
                 _ => Panel::Refused(refill),
             };
-            draw(visit, status, &id, panel, &looks, None).await
+            draw(cx, status, &id, panel, &looks, None).await
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a key's own page shows, as plain data.
 
 use crate::{
-    console_plane::model::{AuditRow, Choice, IssuedKey, KeyRow, Notice, Refill, Snippet, When},
+    console_plane::model::{AuditRow, Choice, FormState, IssuedKey, KeyRow, Notice, Snippet, When},
     usage::callers::Progress,
 };
 
@@ -9,16 +9,16 @@ use crate::{
 #[derive(Clone)]
 pub enum Panel {
     Closed,
-    Edit(Refill),
+    Edit(FormState),
     Revoke,
-    Rotate(Refill),
-    Finish(Refill),
+    Rotate(FormState),
+    Finish(FormState),
     /// A key was said to be stored, wrongly.
-    Confirm(Refill),
+    Confirm(FormState),
     /// The answer to a rotation that came without JavaScript.
     Issued(IssuedKey),
     /// What was asked could not be done, and no form is open that could say why.
-    Refused(Refill),
+    Refused(FormState),
 }
 
 /// The edit form.
@@ -27,7 +27,7 @@ pub struct EditModel {
     /// Those the tier allows; none to choose from, nothing asked.
     pub scopes: Vec<Choice>,
     /// The key as it is, or what was typed.
-    pub refill: Refill,
+    pub refill: FormState,
     pub expiry: Vec<Choice>,
     /// What a key without namespaces may enter.
     pub namespaces_hint: &'static str,
@@ -41,10 +41,10 @@ pub struct EditModel {
 pub struct RotateModel {
     /// Examples that the successor is shown with.
     pub snippets: Vec<Snippet>,
-    pub form_id: String,
+    pub idempotency_key: String,
     pub windows: Vec<Choice>,
     pub reasons: Vec<Choice>,
-    pub refill: Refill,
+    pub refill: FormState,
     pub open: bool,
 }
 
@@ -62,7 +62,7 @@ pub struct RotationModel {
     pub may_extend: bool,
     /// What more time would be.
     pub extend_words: &'static str,
-    pub finish_refill: Refill,
+    pub finish_refill: FormState,
     pub finish_open: bool,
 }
 
@@ -180,7 +180,7 @@ pub struct RefusedModel {
     /// The one asked for by its request's id.
     pub found: Option<Refused>,
     /// What was asked for, and why it is not shown.
-    pub refill: Refill,
+    pub refill: FormState,
 }
 
 #[derive(Clone)]
@@ -220,7 +220,7 @@ pub struct KeyPageModel {
     /// For how many days nothing has used it since it was made.
     pub unused_days: Option<i64>,
     /// Nothing has used it, and nobody has said that it is stored: the form that asks, for whoever may say so.
-    pub unconfirmed: Option<Refill>,
+    pub unconfirmed: Option<FormState>,
     /// `None`: the role may not, or there is nothing left to change.
     pub edit: Option<EditModel>,
     /// What the rotate form asks; `None`: the role may not, or the key cannot be replaced now.

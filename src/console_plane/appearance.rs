@@ -1,0 +1,73 @@
+//! How pages look in a browser: kept in a cookie of that browser, since it is about a screen and not about a person. The
+//! server draws with it, so that no page flashes in the wrong colours first.
+
+use http::{HeaderMap, HeaderValue, header};
+
+const COOKIE: &str = "keydesk_look";
+const YEAR: u32 = 365 * 24 * 60 * 60;
+
+/// The first of each is the default.
+pub const THEMES: [(&str, &str); 3] = [("system", "As the system"), ("light", "Light"), ("dark", "Dark")];
+pub const DENSITIES: [(&str, &str); 2] = [("comfortable", "Comfortable"), ("compact", "Compact")];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Appearance {
+    pub theme: &'static str,
+    pub density: &'static str,
+}
+
+impl Default for Appearance {
+    fn default() -> Self {
+        Self { theme: THEMES[0].0, density: DENSITIES[0].0 }
+    }
+}
+
+impl Appearance {
+    /// Errors: which field does not name anything.
+    pub fn parse(theme: &str, density: &str) -> Result<Self, &'static str> {
+        let known = |word: &str, words: &[(&'static str, &str)]| {
+            words.iter().map(|(known, _)| *known).find(|known| *known == word)
+        };
+        Ok(Self { theme: known(theme, &THEMES).ok_or("theme")?, density: known(density, &DENSITIES).ok_or("density")? })
+    }
+
+    /// As a browser's cookies say; what makes no sense is as if it were not there.
+    pub fn of(headers: &HeaderMap) -> Self {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
+        let look = pairs.find(|(name, _)| *name == COOKIE).and_then(|(_, value)| value.split_once('.'));
+        look.and_then(|(theme, density)| Self::parse(theme, density).ok()).unwrap_or_default()
+    }
+
+    /// Has a browser keep it for a year.
+    pub fn cookie(self, secure: bool) -> HeaderValue {
+        let secure = if secure { "; Secure" } else { "" };
+        let Self { theme, density } = self;
+        let text = format!("{COOKIE}={theme}.{density}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}");
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_survives_its_cookie_and_nonsense_is_no_look() {
+        let look = Appearance::parse("dark", "compact").unwrap();
+        let kept = look.cookie(true).to_str().unwrap().split(';').next().unwrap().to_owned();
+        let of = |cookie: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::COOKIE, cookie.parse().unwrap());
+            Appearance::of(&headers)
+        };
+        assert_eq!(of(&format!("a=b; {kept}; c=d")), look);
+        for nonsense in
+            ["keydesk_look=", "keydesk_look=dark", "keydesk_look=dark.\"><script>", "keydesk_look=x.compact", "x=y"]
+        {
+            assert_eq!(of(nonsense), Appearance::default(), "{nonsense}");
+        }
+        assert_eq!(Appearance::parse("pink", "compact"), Err("theme"));
+        assert_eq!(Appearance::parse("light", ""), Err("density"));
+    }
+}

@@ -1,0 +1,145 @@
+//! From a view to an answer: the document around it, its nonce and its policy.
+
+use axum::{
+    body::Body,
+    extract::Request,
+    response::{IntoResponse, Redirect, Response},
+};
+use form_urlencoded::byte_serialize;
+use http::{HeaderValue, StatusCode, header};
+use leptos::{nonce::use_nonce, prelude::*};
+use leptos_axum::{ResponseOptions, render_app_async_with_context};
+
+use super::{
+    door::{CurrentUser, RequestContext},
+    error::ConsoleError,
+    model::{Viewer, When},
+    shell::{Document, Section},
+    ui::MessagePage,
+};
+use crate::orgs::{Action, Role};
+
+/// A page's place in the console.
+#[derive(Clone)]
+pub struct Place {
+    pub title: String,
+    pub section: Section,
+    pub viewer: Option<Viewer>,
+}
+
+impl Place {
+    /// A page before one is signed in.
+    pub fn outside(title: &str) -> Self {
+        Self { title: title.to_owned(), section: Section::None, viewer: None }
+    }
+
+    pub fn of(who: &CurrentUser, section: Section, title: &str) -> Self {
+        Self { title: title.to_owned(), section, viewer: Some(viewer(who)) }
+    }
+}
+
+pub fn viewer(who: &CurrentUser) -> Viewer {
+    Viewer {
+        name: who.name.clone(),
+        email: who.email.clone(),
+        org: who.org.as_ref().map(|org| org.name.clone()),
+        role: who.role.label(),
+        staff: who.org.is_none(),
+        may_view_audit: who.role.may(Action::ViewAudit),
+    }
+}
+
+/// Draws a page.
+pub async fn page<V: IntoView + 'static>(
+    cx: &RequestContext,
+    status: StatusCode,
+    place: Place,
+    content: impl Fn() -> V + Clone + Send + Sync + 'static,
+) -> Response {
+    let console = &cx.console;
+    let (assets, brand) = (console.site.assets.clone(), console.catalog.brand.clone());
+    let (look, now) = (cx.look, When::at(console.clock.now(), console.clock.now()).iso);
+    let app = move || {
+        if let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>())
+            && let Ok(policy) = HeaderValue::from_str(&policy(&nonce))
+        {
+            options.insert_header(header::CONTENT_SECURITY_POLICY, policy);
+        }
+        let (place, brand, assets, content) = (place.clone(), brand.clone(), assets.clone(), content.clone());
+        let now = now.clone();
+        view! {
+            <Document title=place.title brand viewer=place.viewer current=place.section assets look now>
+                {content().into_any()}
+            </Document>
+        }
+    };
+    // The pages read nothing from the request here: what they show was loaded before.
+    let mut response = render_app_async_with_context(|| (), app)(Request::new(Body::empty())).await;
+    *response.status_mut() = status;
+    response
+}
+
+fn policy(nonce: &str) -> String {
+    format!(
+        "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; style-src 'self'; connect-src 'self'; \
+         img-src 'self' data:; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    )
+}
+
+/// A page that only says something, in the frame of whoever looks at it.
+pub async fn message(
+    cx: &RequestContext,
+    status: StatusCode,
+    title: &str,
+    text: impl Into<String>,
+    action: (&str, &str),
+) -> Response {
+    // Without the database this still has to be said.
+    let who = cx.who().await.unwrap_or_default();
+    let place = match &who {
+        Some(who) => Place::of(who, Section::None, title),
+        None => Place::outside(title),
+    };
+    let (title, text) = (title.to_owned(), text.into());
+    let action = (action.0.to_owned(), action.1.to_owned());
+    page(cx, status, place, move || {
+        view! { <MessagePage title=title.clone() text=text.clone() action=Some(action.clone()) /> }
+    })
+    .await
+}
+
+/// The page for what could not be done at all; `path` is where the person was going.
+pub async fn refusal(cx: &RequestContext, error: &ConsoleError, path: &str) -> Response {
+    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let text = error.message().unwrap_or_else(|| error.to_string());
+    match error {
+        ConsoleError::SignedOut => {
+            let next: String = byte_serialize(path.as_bytes()).collect();
+            Redirect::to(&format!("/sign-in?next={next}")).into_response()
+        }
+        ConsoleError::Forbidden { .. } => {
+            let who = cx.who().await.unwrap_or_default();
+            let text = match who {
+                Some(who) if who.org.is_some() && who.role != Role::Owner => {
+                    format!("{text} An owner of your organization can help.")
+                }
+                _ => text,
+            };
+            message(cx, status, "Not allowed", text, ("/", "Back to the console")).await
+        }
+        ConsoleError::NotFound { .. } => not_found(cx).await,
+        ConsoleError::Conflict { .. } => message(cx, status, "Already done", text, ("/", "Back to the console")).await,
+        ConsoleError::Unavailable => {
+            let text = "The console cannot reach its database right now. Nothing was changed. Try again in a moment.";
+            message(cx, status, "The console is not available", text, (path, "Try again")).await
+        }
+        ConsoleError::Fields { .. } | ConsoleError::Refused { .. } => {
+            message(cx, status, "This could not be done", text, ("/", "Back to the console")).await
+        }
+    }
+}
+
+pub async fn not_found(cx: &RequestContext) -> Response {
+    let text = "There is nothing at this address, or it is not yours to see.";
+    message(cx, StatusCode::NOT_FOUND, "Not found", text, ("/", "Back to the console")).await
+}
