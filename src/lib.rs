@@ -49,6 +49,10 @@ pub mod audit;
 #[cfg(feature = "ssr")]
 pub mod catalog;
 
+/// One change: its transaction, who makes it and when, and the one way to commit it.
+#[cfg(feature = "ssr")]
+pub mod mutation;
+
 /// How Postgres is reached: embedded or given, with a role for each plane.
 #[cfg(feature = "ssr")]
 pub mod database;

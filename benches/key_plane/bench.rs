@@ -10,7 +10,8 @@ use keydesk::{
     database::{self, RlsScope, embedded::Embedded},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{model::KeyId, secret::NewSecret},
-    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    mutation::Mutation,
+    orgs::{self, Actor, OrgId, OrgName, Slug},
     revocation::{memory::Memory, node::Node},
     secrets::Digest,
     server,
@@ -98,12 +99,17 @@ impl Bench {
     pub async fn org(&self, slug: &str) -> OrgId {
         let now = Clock::System.now();
         let org = OrgId(clock::id(now));
-        let mut tx = database::begin(&self.console, RlsScope::Org(org)).await.unwrap();
-        let permit = Permit::grant(&Actor::operator(), org).unwrap();
+        let mut m = self.begin(org, Actor::operator()).await;
+        let permit = m.permit().unwrap();
         let (slug, name) = (Slug::parse(slug).unwrap(), OrgName::parse(slug).unwrap());
-        orgs::lifecycle::create_org(&mut tx, &self.server_keys.audit, &permit, &slug, &name, now).await.unwrap();
-        tx.commit().await.unwrap();
+        orgs::lifecycle::create_org(&mut m, &permit, &slug, &name).await.unwrap();
+        m.commit().await.unwrap();
         org
+    }
+
+    pub async fn begin(&self, org: OrgId, actor: Actor) -> Mutation {
+        let (pool, audit_key, now) = (&self.console, &self.server_keys.audit, Clock::System.now());
+        Mutation::begin(pool, audit_key, RlsScope::Org(org), actor, now).await.unwrap()
     }
 
     /// Keys straight into the table, by the ten thousand: neither audited nor logged as changes, since nobody has asked

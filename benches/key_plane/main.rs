@@ -19,8 +19,7 @@ use axum::{Json, Router, body::Bytes, routing::get};
 use bench::{Bench, Key, Running};
 use http::{HeaderMap, header};
 use keydesk::{
-    clock::Clock,
-    database::{self, RlsScope, embedded::Embedded},
+    database::{self, embedded::Embedded},
     key_plane::metrics,
     keys::{
         lifecycle,
@@ -28,7 +27,7 @@ use keydesk::{
         store,
         verdict::Record,
     },
-    orgs::{Actor, OrgId, Permit},
+    orgs::{Actor, OrgId},
     revocation,
     secrets::Digest,
 };
@@ -237,13 +236,10 @@ async fn beside_a_flood(bench: &Bench, org: OrgId, keys: &[Key]) {
 }
 
 async fn revoke(bench: &Bench, org: OrgId, key: KeyId) -> revocation::Receipt {
-    let begun = Instant::now();
-    let mut tx = database::begin(&bench.console, RlsScope::Org(org)).await.unwrap();
-    let permit = Permit::grant(&Actor::operator(), org).unwrap();
-    let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
-    lifecycle::revoke_any(&mut tx, audit, &permit, key, Reason::Other, None, now).await.unwrap();
-    let revision = revocation::commit(tx).await.unwrap();
-    revocation::wait(&bench.console, revision, begun).await.unwrap()
+    let mut m = bench.begin(org, Actor::operator()).await;
+    let permit = m.permit().unwrap();
+    lifecycle::revoke_any(&mut m, &permit, key, Reason::Other, None).await.unwrap();
+    m.commit().await.unwrap().unwrap()
 }
 
 /// How long until a revoke is acknowledged, with three nodes that are busy answering.
@@ -256,9 +252,10 @@ async fn receipts(bench: &Bench) {
     }
     let mut took = Vec::new();
     for key in &keys[..400] {
+        let begun = Instant::now();
         let receipt = revoke(bench, org, key.id).await;
+        took.push(begun.elapsed());
         assert_eq!((receipt.nodes, receipt.cut_off.len()), (3, 0));
-        took.push(receipt.took);
         // Changes come when they come, not in step with the rounds.
         tokio::time::sleep(Duration::from_millis(u64::from(key.id.0.as_bytes()[15]) / 8)).await;
     }
@@ -268,26 +265,24 @@ async fn receipts(bench: &Bench) {
         ms(quantile(took, 99))
     );
     let begun = Instant::now();
-    let mut tx = database::begin(&bench.console, RlsScope::Org(org)).await.unwrap();
-    let permit = all_of(org);
-    let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
-    let count = lifecycle::revoke_all(&mut tx, audit, &permit, now).await.unwrap();
-    let revision = revocation::commit(tx).await.unwrap();
-    let receipt = revocation::wait(&bench.console, revision, begun).await.unwrap();
-    println!("Revoke all of {count} keys: {:.0} ms.", ms(receipt.took));
+    let mut m = bench.begin(org, owner_of(org)).await;
+    let permit = m.permit().unwrap();
+    let count = lifecycle::revoke_all(&mut m, &permit).await.unwrap();
+    m.commit().await.unwrap();
+    println!("Revoke all of {count} keys: {:.0} ms.", ms(begun.elapsed()));
     for node in nodes {
         node.stop().await;
     }
 }
 
-fn all_of(org: OrgId) -> Permit<keydesk::orgs::permit::RevokeAllKeys> {
+fn owner_of(org: OrgId) -> Actor {
     let principal = keydesk::orgs::Principal::Member {
         user: keydesk::accounts::UserId(uuid::Uuid::nil()),
         name: "Bench".to_owned(),
         org,
         role: keydesk::orgs::Role::Owner,
     };
-    Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
+    Actor { principal, ..Actor::operator() }
 }
 
 /// A tenant that disables and enables a key a hundred times a second, and what another tenant notices.
@@ -301,19 +296,18 @@ async fn steady_changes(bench: &Bench, keys: &[Key]) {
     for _ in 0..ROUNDS {
         alone.push(load(node.address, &quiet, 1).await.p99());
         let changing = async {
-            let permit = Permit::grant(&Actor::operator(), noisy).unwrap();
             let mut tick = tokio::time::interval(Duration::from_millis(10));
             loop {
                 tick.tick().await;
-                let mut tx = database::begin(&bench.console, RlsScope::Org(noisy)).await.unwrap();
-                let (audit, now) = (&bench.server_keys.audit, Clock::System.now());
+                let mut m = bench.begin(noisy, Actor::operator()).await;
+                let permit = m.permit().unwrap();
                 let done = if changes % 2 == 0 {
-                    lifecycle::disable(&mut tx, audit, &permit, theirs[0].id, now).await
+                    lifecycle::disable(&mut m, &permit, theirs[0].id).await
                 } else {
-                    lifecycle::enable(&mut tx, audit, &permit, theirs[0].id, now).await
+                    lifecycle::enable(&mut m, &permit, theirs[0].id).await
                 };
                 done.unwrap();
-                tx.commit().await.unwrap();
+                m.commit().await.unwrap();
                 changes += 1;
             }
         };

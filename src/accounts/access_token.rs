@@ -8,15 +8,15 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::UserId;
 use crate::{
-    audit::{self, AuditKey, Chain, Event},
+    audit::Event,
     config::Origin,
-    orgs::{Actor, Principal},
+    mutation::Mutation,
+    orgs::Principal,
     secrets::{self, Digest},
 };
 
@@ -188,15 +188,13 @@ pub enum MintError {
 
 /// Mints a token for a member, from one of their sessions. Needs their organization's reach.
 pub async fn mint(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     keys: &TokenKeys,
     issuer: &Origin,
-    actor: &Actor,
     session: Uuid,
-    now: OffsetDateTime,
 ) -> Result<AccessToken, MintError> {
-    let Principal::Member { user, org, .. } = &actor.principal else { return Err(MintError::NotAMember) };
+    let now = m.now();
+    let Principal::Member { user, .. } = m.actor().principal else { return Err(MintError::NotAMember) };
     let (begin, expires_at) = (now.unix_timestamp(), now + LIFETIME);
     let claims = Claims {
         iss: issuer.to_string(),
@@ -210,16 +208,13 @@ pub async fn mint(
     };
     let header = Header { kid: Some(keys.kid.clone()), ..Header::new(Algorithm::EdDSA) };
     let text = jsonwebtoken::encode(&header, &claims, &keys.signing).map_err(|_| MintError::Signing)?.into();
-    let event = Event {
+    m.record(Event {
         action: "access_token.create",
-        subject: format!("user:{}", user.0),
+        subject: super::subject(user),
         summary: "Created an access token for the management API".to_owned(),
         details: json!({ "jti": claims.jti, "session": session, "expires_at": claims.exp }),
-        refused: false,
-        actor,
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(*org), event).await?;
+    })
+    .await?;
     Ok(AccessToken { text, expires_at })
 }
 

@@ -2,6 +2,7 @@
 //! tokens minted from them.
 
 pub mod access_token;
+pub mod lifecycle;
 pub mod password;
 pub mod session;
 pub mod sign_in;
@@ -12,6 +13,11 @@ use uuid::Uuid;
 /// Which person: a UUID v7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct UserId(pub Uuid);
+
+/// What the audit log calls a person.
+pub fn subject(user: UserId) -> String {
+    format!("user:{}", user.0)
+}
 
 /// An e-mail address, as a name to sign in with: something, an at sign, something with a dot or `localhost`, at most 254
 /// bytes. Whether mail arrives there is not known from its shape, so no more is asked of it.

@@ -1,14 +1,14 @@
 //! Whether a password is accepted, and the delay that grows with failures.
 
 use secrecy::SecretString;
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
 
 use super::{
     password::{Hasher, HashingFailed},
     store::{self, Account},
 };
-use crate::database::{self, RlsScope};
+use crate::mutation::Mutation;
 
 /// An account's recent failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,16 +55,22 @@ pub enum Attempt {
     Refused(Option<Account>),
 }
 
-/// Tries a password. Does the same slow work whatever is wrong. Answers the transaction in which the account is locked
-/// and the outcome noted, for the caller to add its audit row and commit.
-pub async fn attempt(
+/// A password that was compared with the stored hash.
+pub struct Checked {
+    stored: Option<String>,
+    matches: bool,
+    /// Of a hash that is out of date, the one to replace it.
+    rehashed: Option<String>,
+}
+
+/// Compares a password with the stored one, outside any transaction since that is slow. Does the same slow work whatever is
+/// wrong.
+pub async fn check(
     console: &PgPool,
     hasher: &Hasher,
     email: &str,
     password: &SecretString,
-    now: OffsetDateTime,
-) -> Result<(Transaction<'static, Postgres>, Attempt), AttemptFailed> {
-    // The slow check happens outside any transaction.
+) -> Result<Checked, AttemptFailed> {
     let stored = {
         let mut db = console.acquire().await?;
         store::password_hash(&mut db, email).await?
@@ -74,32 +80,27 @@ pub async fn attempt(
         Some(stored) if matches && hasher.is_outdated(stored) => Some(hasher.rehash(password).await?),
         _ => None,
     };
-    let mut tx = database::begin(console, RlsScope::Nothing).await?;
-    let Some(account) = store::lock_by_email(&mut tx, email).await? else { return Ok((tx, Attempt::Refused(None))) };
+    Ok(Checked { stored, matches, rehashed })
+}
+
+/// Tries a password that was checked: the account is locked, and the outcome counted.
+pub async fn attempt(m: &mut Mutation, email: &str, checked: Checked) -> sqlx::Result<Attempt> {
+    let now = m.now();
+    let Some(account) = store::lock_by_email(m, email).await? else { return Ok(Attempt::Refused(None)) };
     // While it is paused nothing counts, right or wrong: else whoever guesses could keep its owner out for ever.
     let open = !account.disabled && account.failures.may_try(now);
     // The hash may have changed since it was checked.
-    if open && matches && stored.as_ref() == Some(&account.password_hash) {
-        accepted(&mut tx, &account, rehashed, now).await?;
-        return Ok((tx, Attempt::Accepted(account)));
+    if open && checked.matches && checked.stored.as_ref() == Some(&account.password_hash) {
+        store::signed_in(m, account.id, now).await?;
+        if let Some(hash) = checked.rehashed {
+            store::set_password(m, account.id, &hash).await?;
+        }
+        return Ok(Attempt::Accepted(account));
     }
     if open {
-        store::set_failures(&mut tx, account.id, account.failures.and_one_more(now)).await?;
+        store::set_failures(m, account.id, account.failures.and_one_more(now)).await?;
     }
-    Ok((tx, Attempt::Refused(Some(account))))
-}
-
-async fn accepted(
-    db: &mut PgConnection,
-    account: &Account,
-    rehashed: Option<String>,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    store::signed_in(db, account.id, now).await?;
-    if let Some(hash) = rehashed {
-        store::set_password(db, account.id, &hash).await?;
-    }
-    Ok(())
+    Ok(Attempt::Refused(Some(account)))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::{
     clock,
-    orgs::{Actor, OrgId},
+    orgs::{Actor, Scope},
 };
 pub use chain::Row;
 
@@ -19,24 +19,16 @@ pub use chain::Row;
 #[derive(Clone)]
 pub struct AuditKey(pub SecretString);
 
-/// Which chain an event belongs to: an organization's, or the deployment's own.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Chain {
-    Org(OrgId),
-    Deployment,
-}
-
-impl Chain {
-    pub fn id(self) -> Uuid {
-        match self {
-            Self::Org(org) => org.0,
-            Self::Deployment => Uuid::nil(),
-        }
+/// What a scope's chain is called in the database: an organization's by its id, the deployment's own by the nil UUID.
+pub fn chain_id(scope: Scope) -> Uuid {
+    match scope {
+        Scope::Org(org) => org.0,
+        Scope::Deployment => Uuid::nil(),
     }
 }
 
 /// What happened.
-pub struct Event<'a> {
+pub struct Event {
     /// `key.issue`
     pub action: &'static str,
     /// What it happened to, such as `key:0192…`; empty for the organization itself.
@@ -45,32 +37,36 @@ pub struct Event<'a> {
     pub summary: String,
     /// More, for machines. Never a secret.
     pub details: serde_json::Value,
-    pub refused: bool,
-    pub actor: &'a Actor,
-    pub at: OffsetDateTime,
 }
 
-/// Adds an event to the end of a chain. The chain's head stays locked until the transaction ends, so rows come one after
-/// the other; take this lock last.
-pub async fn record(db: &mut PgConnection, key: &AuditKey, chain: Chain, event: Event<'_>) -> sqlx::Result<()> {
-    let (seq, previous) = store::lock_head(db, chain).await?;
-    let mut row = Row {
-        chain: chain.id(),
-        seq: seq + 1,
-        at: clock::storable(event.at),
-        actor_kind: event.actor.kind().to_owned(),
-        actor_id: event.actor.user().map(|user| user.0),
-        actor_name: event.actor.name(),
-        action: event.action.to_owned(),
-        subject: event.subject,
-        summary: event.summary,
-        details: event.details.to_string(),
-        refused: event.refused,
-        address: event.actor.address.clone(),
-        agent: event.actor.agent.clone(),
-        request_id: event.actor.request_id,
-        hash: Vec::new(),
-    };
-    row.hash = row.seal(key, &previous);
+impl Event {
+    /// A row that has no place in its chain yet.
+    pub fn into_row(self, scope: Scope, actor: &Actor, at: OffsetDateTime, refused: bool) -> Row {
+        Row {
+            chain: chain_id(scope),
+            seq: 0,
+            at: clock::storable(at),
+            actor_kind: actor.kind().to_owned(),
+            actor_id: actor.user().map(|user| user.0),
+            actor_name: actor.name(),
+            action: self.action.to_owned(),
+            subject: self.subject,
+            summary: self.summary,
+            details: self.details.to_string(),
+            refused,
+            address: actor.address.clone(),
+            agent: actor.agent.clone(),
+            request_id: actor.request_id,
+            hash: Vec::new(),
+        }
+    }
+}
+
+/// Seals a row and adds it to the end of its chain. The chain's head stays locked until the transaction ends, so rows come
+/// one after the other; take this lock last.
+pub async fn append(db: &mut PgConnection, audit_key: &AuditKey, mut row: Row) -> sqlx::Result<()> {
+    let (seq, previous) = store::lock_head(db, row.chain).await?;
+    row.seq = seq + 1;
+    row.hash = row.seal(audit_key, &previous);
     store::append(db, &row).await
 }

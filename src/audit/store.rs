@@ -5,30 +5,33 @@ use sqlx::PgConnection;
 use uuid::Uuid;
 
 use super::{
-    AuditKey, Chain,
+    AuditKey,
     chain::{Broken, Checker, GENESIS, Row},
+    chain_id,
 };
+use crate::orgs::Scope;
 
-/// Locks a chain's head and answers its last sequence number and hash.
-pub async fn lock_head(db: &mut PgConnection, chain: Chain) -> sqlx::Result<(i64, Vec<u8>)> {
-    let id = chain.id();
-    sqlx::query!(
-        "insert into audit_heads (chain, seq, hash) values ($1, 0, $2) on conflict (chain) do nothing",
-        id,
+/// Locks a chain's head (made with its first row) and answers its last sequence number and hash.
+pub async fn lock_head(db: &mut PgConnection, chain: Uuid) -> sqlx::Result<(i64, Vec<u8>)> {
+    let head = sqlx::query!(
+        "insert into audit_heads (chain, seq, hash) values ($1, 0, $2)
+         on conflict (chain) do update set seq = audit_heads.seq returning seq, hash",
+        chain,
         &GENESIS[..]
     )
-    .execute(&mut *db)
+    .fetch_one(db)
     .await?;
-    let head = sqlx::query!("select seq, hash from audit_heads where chain = $1 for update", id).fetch_one(db).await?;
     Ok((head.seq, head.hash))
 }
 
 /// Adds a row and moves its chain's head to it.
 pub async fn append(db: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
     sqlx::query!(
-        "insert into audit_events (chain, seq, at, actor_kind, actor_id, actor_name, action, subject, summary, details,
-                                   refused, address, agent, request_id, hash)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+        "with appended as (
+             insert into audit_events (chain, seq, at, actor_kind, actor_id, actor_name, action, subject, summary, details,
+                                       refused, address, agent, request_id, hash)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15))
+         update audit_heads set seq = $2, hash = $15 where chain = $1",
         row.chain,
         row.seq,
         row.at,
@@ -45,20 +48,17 @@ pub async fn append(db: &mut PgConnection, row: &Row) -> sqlx::Result<()> {
         row.request_id,
         row.hash,
     )
-    .execute(&mut *db)
+    .execute(db)
     .await?;
-    sqlx::query!("update audit_heads set seq = $2, hash = $3 where chain = $1", row.chain, row.seq, row.hash)
-        .execute(db)
-        .await?;
     Ok(())
 }
 
 /// A page of a chain, newest first: rows before `before` (all, if `None`).
-pub async fn page(db: &mut PgConnection, chain: Chain, before: Option<i64>, limit: i64) -> sqlx::Result<Vec<Row>> {
+pub async fn page(db: &mut PgConnection, scope: Scope, before: Option<i64>, limit: i64) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         "select * from audit_events where chain = $1 and seq < $2 order by seq desc limit $3",
-        chain.id(),
+        chain_id(scope),
         before.unwrap_or(i64::MAX),
         limit
     )
@@ -70,7 +70,7 @@ pub async fn page(db: &mut PgConnection, chain: Chain, before: Option<i64>, limi
 /// name it by its id.
 pub async fn naming(
     db: &mut PgConnection,
-    chain: Chain,
+    scope: Scope,
     subject: &str,
     others: &[String],
     id: &str,
@@ -86,7 +86,7 @@ pub async fn naming(
                  union all
                  (select * from audit_events where chain = $1 and subject = any ($3) and strpos(details, $4) > 0)) known
            order by seq desc limit $5"#,
-        chain.id(),
+        chain_id(scope),
         subject,
         others,
         id,
@@ -97,18 +97,18 @@ pub async fn naming(
 }
 
 /// The number of a chain's last row; 0 if it has none.
-pub async fn last(db: &mut PgConnection, chain: Chain) -> sqlx::Result<i64> {
-    sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from audit_events where chain = $1"#, chain.id())
+pub async fn last(db: &mut PgConnection, scope: Scope) -> sqlx::Result<i64> {
+    sqlx::query_scalar!(r#"select coalesce(max(seq), 0) as "seq!" from audit_events where chain = $1"#, chain_id(scope))
         .fetch_one(db)
         .await
 }
 
 /// The rows of a chain after `after` and up to `end`, in order.
-pub async fn between(db: &mut PgConnection, chain: Chain, after: i64, end: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
+pub async fn between(db: &mut PgConnection, scope: Scope, after: i64, end: i64, limit: i64) -> sqlx::Result<Vec<Row>> {
     sqlx::query_as!(
         Row,
         "select * from audit_events where chain = $1 and seq > $2 and seq <= $3 order by seq limit $4",
-        chain.id(),
+        chain_id(scope),
         after,
         end,
         limit
@@ -118,8 +118,10 @@ pub async fn between(db: &mut PgConnection, chain: Chain, after: i64, end: i64, 
 }
 
 /// A whole chain in order, for an export.
-pub async fn whole(db: &mut PgConnection, chain: Chain) -> sqlx::Result<Vec<Row>> {
-    sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain.id()).fetch_all(db).await
+pub async fn whole(db: &mut PgConnection, scope: Scope) -> sqlx::Result<Vec<Row>> {
+    sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain_id(scope))
+        .fetch_all(db)
+        .await
 }
 
 /// Checks every chain of the deployment against its rows and its head. Answers (chains, rows). Needs the operator's

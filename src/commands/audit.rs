@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CommandError, Desk, load_keys, say, say_json};
+use super::{CommandContext, CommandError, load_keys, say, say_json};
 use crate::{
     audit::{
         self, Row,
@@ -48,10 +48,9 @@ fn whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
     say(&[&format!("The audit log is whole: {} in {}.", plural(rows, "row"), plural(chains, "chain"))])
 }
 
-pub async fn verify_live(desk: &Desk, json: bool) -> Result<(), CommandError> {
-    let mut tx = desk.begin(RlsScope::Operator).await?;
-    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await?;
-    tx.commit().await?;
+pub async fn verify_live(cx: &CommandContext, json: bool) -> Result<(), CommandError> {
+    let mut tx = cx.read(RlsScope::Operator).await?;
+    let checked = audit::store::check_all(&mut tx, &cx.server_keys.audit).await?;
     let (chains, rows) = checked.map_err(|found| broken(&found))?;
     whole(chains, rows, json)
 }

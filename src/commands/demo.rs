@@ -9,24 +9,24 @@ use std::collections::BTreeMap;
 use clap::Args;
 use secrecy::SecretString;
 use serde_json::json;
-use sqlx::{Postgres, Transaction};
 use time::{Duration, OffsetDateTime, Time, Weekday};
 use uuid::Uuid;
 
-use super::{CommandError, Desk, say, say_json};
+use super::{CommandContext, CommandError, say, say_json};
 use crate::{
     accounts::{self, Email, PersonName, UserId, access_token, password::NewPassword},
-    audit::{self, Chain, Event},
+    audit::Event,
     clock,
     config::Origin,
     database::RlsScope,
     keys::{
         self,
-        lifecycle::{self, Edit, Issued, NewKey, Rotation, Wish},
+        lifecycle::{self, CreateKeyInput, Edit, Issued, NewKey, Rotation},
         model::{KeyId, Lifetime, Reason},
         verdict::Code,
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Principal, Role, Slug, lifecycle::NewPerson},
+    mutation::Mutation,
+    orgs::{self, Actor, OrgId, OrgName, Principal, Role, Slug, lifecycle::NewPerson},
     secrets::{self, Digest},
     usage::{Agent, Recorder, Use, refusals::Refusals},
     webhooks::{self, Make},
@@ -134,21 +134,22 @@ enum Step {
     NoMore(u32),
 }
 
-pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
-    let founded = desk.now - Duration::days(AGE);
+pub async fn run(cx: &CommandContext, command: SeedDemo) -> Result<(), CommandError> {
+    let founded = cx.now - Duration::days(AGE);
     let org = OrgId(clock::id(founded));
     let password = secrets::random_token().map_err(|error| CommandError::said(error.to_string()))?;
-    let mut tx = desk.begin(RlsScope::Org(org)).await?;
+    let mut m = cx.begin(RlsScope::Org(org)).await?;
+    m.set_scene(Actor::operator(), founded);
     let slug = Slug::parse(ORG.0).map_err(CommandError::said)?;
     let name = OrgName::parse(ORG.1).map_err(CommandError::said)?;
-    let permit = Permit::grant(&Actor::operator(), org)?;
-    orgs::lifecycle::create_org(&mut tx, &desk.server_keys.audit, &permit, &slug, &name, founded).await?;
-    let mut demo = Demo { desk, org, password: &password, people: Vec::new(), cast: BTreeMap::new(), more: Vec::new() };
+    let permit = m.permit()?;
+    orgs::lifecycle::create_org(&mut m, &permit, &slug, &name).await?;
+    let mut demo = Demo { cx, org, password: &password, people: Vec::new(), cast: BTreeMap::new(), more: Vec::new() };
     let (parts, more) = casting(command.keys);
-    for (at, step) in story(desk.now, &parts, more) {
-        demo.happen(&mut tx, step, at).await?;
+    for (at, step) in story(cx.now, &parts, more) {
+        demo.happen(&mut m, step, at).await?;
     }
-    tx.commit().await?;
+    m.commit().await?;
     demo.call().await?;
     let email = PEOPLE[DANA].email;
     let password = secrets::shown_once(&password);
@@ -249,7 +250,7 @@ fn noise(seed: u64, n: i64) -> f64 {
 }
 
 struct Demo<'a> {
-    desk: &'a Desk,
+    cx: &'a CommandContext,
     org: OrgId,
     password: &'a SecretString,
     people: Vec<Actor>,
@@ -280,61 +281,50 @@ impl Made {
 }
 
 impl Demo<'_> {
-    async fn happen(
-        &mut self,
-        tx: &mut Transaction<'static, Postgres>,
-        step: Step,
-        at: OffsetDateTime,
-    ) -> Result<(), CommandError> {
-        let (desk, org) = (self.desk, self.org);
-        let audit_key = &desk.server_keys.audit;
+    async fn happen(&mut self, m: &mut Mutation, step: Step, at: OffsetDateTime) -> Result<(), CommandError> {
+        let cx = self.cx;
         match step {
-            Step::Join(who) => self.join(tx, who, at).await?,
+            Step::Join(who) => self.join(m, who, at).await?,
             Step::Promote(who) => {
-                let permit = Permit::grant(self.actor(DANA)?, org)?;
-                let user = self.actor(who)?.user().ok_or_else(unplayed)?;
-                orgs::lifecycle::set_role(tx, audit_key, &permit, user, Role::Developer, at).await?;
+                m.set_scene(self.actor(DANA)?.clone(), at);
+                let (permit, user) = (m.permit()?, self.actor(who)?.user().ok_or_else(unplayed)?);
+                orgs::lifecycle::set_role(m, &permit, user, Role::Developer).await?;
             }
-            Step::SignIn(who) => self.sign_in(tx, who, true, at).await?,
-            Step::Mistype(who) => self.sign_in(tx, who, false, at).await?,
+            Step::SignIn(who) => self.sign_in(m, who, true, at).await?,
+            Step::Mistype(who) => self.sign_in(m, who, false, at).await?,
             Step::Token(who) => {
                 // Long expired, and nobody gets to see it.
                 let origin = Origin::parse("http://localhost:3000").map_err(CommandError::said)?;
-                let keys = &desk.server_keys.tokens;
-                access_token::mint(tx, audit_key, keys, &origin, self.actor(who)?, Uuid::new_v4(), at)
+                m.set_scene(self.actor(who)?.clone(), at);
+                access_token::mint(m, &cx.server_keys.tokens, &origin, Uuid::new_v4())
                     .await
                     .map_err(|error| CommandError::said(error.to_string()))?;
             }
             Step::Webhook(make) => {
-                let permit = Permit::grant(self.actor(DANA)?, org)?;
-                let (environment, sealer) = (self.environment(true), &desk.server_keys.sealer);
-                webhooks::make(tx, audit_key, sealer, &permit, make, &environment, Uuid::new_v4(), at)
+                m.set_scene(self.actor(DANA)?.clone(), at);
+                let (permit, environment) = (m.permit()?, self.environment(true));
+                webhooks::make(m, &permit, &cx.server_keys.sealer, make, &environment, Uuid::new_v4())
                     .await
                     .map_err(|error| CommandError::said(error.to_string()))?;
             }
             Step::Make(index) => {
                 let part = CAST.get(index).ok_or_else(unplayed)?;
-                let issued = self.issue(tx, part.by, self.wish(part), at).await?;
+                let issued = self.issue(m, part.by, self.input(part), at).await?;
                 self.cast.insert(index, vec![Made::new(&issued, at)]);
             }
-            Step::Befall(index, fate) => self.befall(tx, index, fate, at).await?,
-            Step::More(n) => self.one_more(tx, n, at).await?,
-            Step::NoMore(n) => self.no_more(tx, n, at).await?,
+            Step::Befall(index, fate) => self.befall(m, index, fate, at).await?,
+            Step::More(n) => self.one_more(m, n, at).await?,
+            Step::NoMore(n) => self.no_more(m, n, at).await?,
         }
         Ok(())
     }
 
-    async fn join(
-        &mut self,
-        tx: &mut Transaction<'static, Postgres>,
-        who: usize,
-        at: OffsetDateTime,
-    ) -> Result<(), CommandError> {
+    async fn join(&mut self, m: &mut Mutation, who: usize, at: OffsetDateTime) -> Result<(), CommandError> {
         let person = PEOPLE.get(who).ok_or_else(unplayed)?;
-        let added = self::person(self.desk, person.email, person.name, self.password).await?;
-        let permit = Permit::grant(&Actor::operator(), self.org)?;
-        let role = if who == TOMAS { Role::Viewer } else { person.role };
-        let user = orgs::lifecycle::add_member(tx, &self.desk.server_keys.audit, &permit, &added, role, at).await?;
+        let added = self::person(self.cx, person.email, person.name, self.password).await?;
+        m.set_scene(Actor::operator(), at);
+        let (permit, role) = (m.permit()?, if who == TOMAS { Role::Viewer } else { person.role });
+        let user = orgs::lifecycle::add_member(m, &permit, &added, role).await?;
         self.people.push(member(self.org, user, person));
         Ok(())
     }
@@ -342,7 +332,7 @@ impl Demo<'_> {
     /// As the sign-in page notes it.
     async fn sign_in(
         &self,
-        tx: &mut Transaction<'static, Postgres>,
+        m: &mut Mutation,
         who: usize,
         accepted: bool,
         at: OffsetDateTime,
@@ -350,140 +340,128 @@ impl Demo<'_> {
         let actor = self.actor(who)?;
         let user = actor.user().ok_or_else(unplayed)?;
         let (summary, principal) = if accepted {
-            accounts::store::signed_in(tx, user, at).await?;
+            accounts::store::signed_in(m, user, at).await?;
             ("Signed in".to_owned(), actor.principal.clone())
         } else {
             (format!("Refused a sign-in as {}", actor.name()), Principal::Anonymous)
         };
-        let event = Event {
-            action: "sign_in",
-            subject: format!("user:{}", user.0),
-            summary,
-            details: json!({}),
-            refused: !accepted,
-            actor: &Actor { principal, request_id: clock::id(at), ..actor.clone() },
-            at,
-        };
-        Ok(audit::record(tx, &self.desk.server_keys.audit, Chain::Org(self.org), event).await?)
+        m.set_scene(Actor { principal, request_id: clock::id(at), ..actor.clone() }, at);
+        let event = Event { action: "sign_in", subject: accounts::subject(user), summary, details: json!({}) };
+        Ok(if accepted { m.record(event).await? } else { m.record_refusal(event).await? })
     }
 
     async fn befall(
         &mut self,
-        tx: &mut Transaction<'static, Postgres>,
+        m: &mut Mutation,
         index: usize,
         fate: Fate,
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
-        let (desk, org) = (self.desk, self.org);
-        let (audit_key, catalog) = (&desk.server_keys.audit, &desk.catalog);
+        let catalog = &self.cx.catalog;
         let (part, made) = CAST.get(index).zip(self.cast.get(&index)).ok_or_else(unplayed)?;
-        let actor = self.actor(part.by)?;
+        m.set_scene(self.actor(part.by)?.clone(), at);
         let key = made.first().ok_or_else(unplayed)?.id;
         match fate {
             Fate::Revoke(reason) => {
-                lifecycle::revoke(tx, audit_key, &Permit::grant(actor, org)?, key, reason, at).await?;
+                let permit = m.permit()?;
+                lifecycle::revoke(m, &permit, key, reason).await?;
             }
             Fate::Disable => {
-                lifecycle::disable(tx, audit_key, &Permit::grant(actor, org)?, key, at).await?;
+                let permit = m.permit()?;
+                lifecycle::disable(m, &permit, key).await?;
             }
             Fate::Narrow => {
-                let left = self.wish(part).scopes.into_iter().take(1).collect();
+                let left = self.input(part).scopes.into_iter().take(1).collect();
                 let edit = Edit { scopes: Some(left), ..Edit::default() };
-                lifecycle::edit(tx, audit_key, &Permit::grant(actor, org)?, key, &edit, catalog, at).await?;
+                let permit = m.permit()?;
+                lifecycle::edit(m, &permit, key, &edit, catalog).await?;
             }
             Fate::Bind(addresses) => {
                 let addresses = addresses.lines().map(str::to_owned).collect();
                 let edit = Edit { addresses: Some(addresses), ..Edit::default() };
-                lifecycle::edit(tx, audit_key, &Permit::grant(actor, org)?, key, &edit, catalog, at).await?;
+                let permit = m.permit()?;
+                lifecycle::edit(m, &permit, key, &edit, catalog).await?;
             }
-            Fate::Rotate(window) => {
-                let rotation = Rotation { window, reason: Reason::Superseded, idempotency_key: None };
-                let permit = Permit::grant(actor, org)?;
-                let rotated = lifecycle::rotate(tx, audit_key, &permit, key, &rotation, catalog, at).await?;
+            Fate::Rotate(overlap) => {
+                let rotation = Rotation { overlap, reason: Reason::Superseded, idempotency_key: None };
+                let permit = m.permit()?;
+                let rotated = lifecycle::rotate(m, &permit, key, &rotation, catalog).await?;
                 let made = Made::new(&rotated.issued, at);
                 self.cast.entry(index).or_default().push(made);
             }
             Fate::Finish => {
-                lifecycle::finish_rotation(tx, audit_key, &Permit::grant(actor, org)?, key, at).await?;
+                let permit = m.permit()?;
+                lifecycle::finish_rotation(m, &permit, key, false).await?;
             }
         }
         Ok(())
     }
 
     /// A key like many.
-    async fn one_more(
-        &mut self,
-        tx: &mut Transaction<'static, Postgres>,
-        n: u32,
-        at: OffsetDateTime,
-    ) -> Result<(), CommandError> {
-        let catalog = &self.desk.catalog;
+    async fn one_more(&mut self, m: &mut Mutation, n: u32, at: OffsetDateTime) -> Result<(), CommandError> {
+        let catalog = &self.cx.catalog;
         let expires = ["never", "never", "365d", "90d", "30d"].get(pick(n + 7, 5)).copied().unwrap_or("never");
         let name = NAMES.get(n as usize % NAMES.len()).copied().unwrap_or_default();
-        let wish = Wish {
+        let input = CreateKeyInput {
             name: format!("{name} {}", n as usize / NAMES.len() + 2),
             environment: catalog.environments.get(usize::from(n % 4 == 3)).map(|e| e.name.clone()).unwrap_or_default(),
             tier: catalog.tiers.get(usize::from(n % 7 == 6)).map(|t| t.name.clone()).unwrap_or_default(),
             expires: expires.to_owned(),
-            ..self.wish(&Part { scopes: 1 + pick(n + 3, 3), ..CAST[0] })
+            ..self.input(&Part { scopes: 1 + pick(n + 3, 3), ..CAST[0] })
         };
         let by = pick(n, 3);
-        let key = self.issue(tx, by, wish, at).await?.id;
+        let key = self.issue(m, by, input, at).await?.id;
         let until = match Lifetime::parse(expires) {
             Ok(Lifetime::Days(days)) => at + Duration::days(i64::from(days)),
-            _ => self.desk.now,
+            _ => self.cx.now,
         };
-        self.more.push(One { key, by, made: at, until: until.min(self.desk.now) });
+        self.more.push(One { key, by, made: at, until: until.min(self.cx.now) });
         Ok(())
     }
 
-    async fn no_more(
-        &mut self,
-        tx: &mut Transaction<'static, Postgres>,
-        n: u32,
-        at: OffsetDateTime,
-    ) -> Result<(), CommandError> {
+    async fn no_more(&mut self, m: &mut Mutation, n: u32, at: OffsetDateTime) -> Result<(), CommandError> {
         let reason = Reason::ALL.get(pick(n, Reason::ALL.len())).copied().unwrap_or_default();
         let one = self.more.get_mut(n as usize).ok_or_else(unplayed)?;
         one.until = at;
         let (key, by) = (one.key, one.by);
-        let permit = Permit::grant(self.actor(by)?, self.org)?;
-        lifecycle::revoke(tx, &self.desk.server_keys.audit, &permit, key, reason, at).await?;
+        m.set_scene(self.actor(by)?.clone(), at);
+        let permit = m.permit()?;
+        lifecycle::revoke(m, &permit, key, reason).await?;
         Ok(())
     }
 
     async fn issue(
         &self,
-        tx: &mut Transaction<'static, Postgres>,
+        m: &mut Mutation,
         by: usize,
-        wish: Wish,
+        input: CreateKeyInput,
         at: OffsetDateTime,
     ) -> Result<Issued, CommandError> {
-        let new =
-            NewKey::parse(wish, &self.desk.catalog).map_err(|_| CommandError::said("this catalog has no demo"))?;
-        let permit = Permit::grant(self.actor(by)?, self.org)?;
-        Ok(lifecycle::issue(tx, &self.desk.server_keys.audit, &permit, &new, at).await?)
+        let new = NewKey::parse(input, &self.cx.catalog).map_err(|_| CommandError::said("this catalog has no demo"))?;
+        m.set_scene(self.actor(by)?.clone(), at);
+        let permit = m.permit()?;
+        Ok(lifecycle::issue(m, &permit, &new).await?)
     }
 
     /// A part, as far as the catalog has what it wants.
-    fn wish(&self, part: &Part) -> Wish {
-        let catalog = &self.desk.catalog;
+    fn input(&self, part: &Part) -> CreateKeyInput {
+        let catalog = &self.cx.catalog;
         let tier = catalog.tiers.get(part.tier).or(catalog.tiers.first());
         let allowed = catalog.scopes.iter().filter(|scope| tier.is_some_and(|tier| tier.allows(&scope.name)));
-        Wish {
+        CreateKeyInput {
             name: part.name.to_owned(),
             environment: self.environment(part.live),
             tier: tier.map(|tier| tier.name.clone()).unwrap_or_default(),
             scopes: allowed.take(part.scopes).map(|scope| scope.name.clone()).collect(),
             namespaces: if catalog.namespaces_required { vec!["default".to_owned()] } else { Vec::new() },
             expires: part.expires.to_owned(),
-            ..Wish::default()
+            ..CreateKeyInput::default()
         }
     }
 
     /// The one for real traffic, or another.
     fn environment(&self, live: bool) -> String {
-        let environments = &self.desk.catalog.environments;
+        let environments = &self.cx.catalog.environments;
         let real = |name: &str| ["live", "production"].contains(&name);
         let found = environments.iter().find(|one| real(&one.name) == live).or(environments.first());
         found.map(|one| one.name.clone()).unwrap_or_default()
@@ -495,7 +473,7 @@ impl Demo<'_> {
 
     /// Who called with the keys, and what came of it.
     async fn call(&self) -> Result<(), CommandError> {
-        let (catalog, now, pool) = (&self.desk.catalog, self.desk.now, &self.desk.database.keys);
+        let (catalog, now, pool) = (&self.cx.catalog, self.cx.now, &self.cx.database.keys);
         let (recorder, refusals) = (Recorder::default(), Refusals::default());
         let teller = Teller { catalog, recorder: &recorder, refusals: &refusals, now };
         for (index, made) in &self.cast {
@@ -527,12 +505,17 @@ fn unplayed() -> CommandError {
     CommandError::said("the demo's story does not fit together")
 }
 
-async fn person(desk: &Desk, email: &str, name: &str, password: &SecretString) -> Result<NewPerson, CommandError> {
+async fn person(
+    cx: &CommandContext,
+    email: &str,
+    name: &str,
+    password: &SecretString,
+) -> Result<NewPerson, CommandError> {
     let password = NewPassword::parse(password, &[]).map_err(CommandError::said)?;
     Ok(NewPerson {
         email: Email::parse(email).map_err(CommandError::said)?,
         name: PersonName::parse(name).map_err(CommandError::said)?,
-        password_hash: desk.hasher()?.hash(password).await?,
+        password_hash: cx.hasher()?.hash(password).await?,
     })
 }
 

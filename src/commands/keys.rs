@@ -1,24 +1,20 @@
 //! `keydesk key …` and `keydesk service-key …`
 
-use std::time::Instant;
-
 use clap::{Args, Subcommand};
 use serde_json::json;
-use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
-use super::{CommandError, Desk, say, say_json, slug};
+use super::{CommandContext, CommandError, Effect, no_org, say, say_json, slug};
 use crate::{
-    database::{self, RlsScope},
+    database::RlsScope,
     keys::{
-        lifecycle::{self, CAPABILITIES, NewKey, Wish},
+        error::KeyError,
+        lifecycle::{self, CAPABILITIES, CreateKeyInput, NewKey},
         model::{KeyName, Reason},
         store::{self, Candidate},
     },
-    orgs::{
-        Actor, OrgId, Permit, Slug,
-        permit::{EditKey, RevokeAnyKey},
-    },
+    mutation::Mutation,
+    orgs::Slug,
     secrets::Digest,
 };
 
@@ -83,6 +79,9 @@ pub struct Create {
     /// An address or CIDR block it may be used from; repeat for more
     #[arg(long)]
     ip: Vec<String>,
+    /// Make it although another key has this name
+    #[arg(long)]
+    allow_duplicate_name: bool,
 }
 
 /// A key, whoever's it is.
@@ -123,55 +122,52 @@ pub struct List {
     json: bool,
 }
 
-pub async fn run_service_key(desk: &Desk, command: ServiceKeyCommand) -> Result<(), CommandError> {
+pub async fn run_service_key(cx: &CommandContext, command: ServiceKeyCommand) -> Result<(), CommandError> {
     match command {
-        ServiceKeyCommand::Create(command) => create_service_key(desk, command).await,
-        ServiceKeyCommand::Revoke(command) => revoke_service_key(desk, command).await,
+        ServiceKeyCommand::Create(command) => create_service_key(cx, command).await,
+        ServiceKeyCommand::Revoke(command) => revoke_service_key(cx, command).await,
     }
 }
 
-async fn create_service_key(desk: &Desk, create: CreateServiceKey) -> Result<(), CommandError> {
+async fn create_service_key(cx: &CommandContext, create: CreateServiceKey) -> Result<(), CommandError> {
     let name = KeyName::parse(&create.name).map_err(CommandError::said)?;
     let wanted = |known: &&&str| create.capabilities.iter().any(|asked| asked == **known);
     let capabilities: Vec<String> = CAPABILITIES.iter().filter(wanted).map(|known| (*known).to_owned()).collect();
-    let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
-    let mut tx = desk.begin(RlsScope::Nothing).await?;
-    let (audit_key, prefix) = (&desk.server_keys.audit, &desk.catalog.service_prefix);
-    let secret =
-        lifecycle::issue_service_key(&mut tx, audit_key, &permit, prefix, &name, &capabilities, desk.now).await?;
+    let mut m = cx.begin(RlsScope::Nothing).await?;
+    let (permit, prefix) = (m.permit()?, &cx.catalog.service_prefix);
+    let secret = lifecycle::issue_service_key(&mut m, &permit, prefix, &name, &capabilities).await?;
     let Some(secret) = secret else {
         return Err(CommandError::said(format!("there is a service key named {:?} already", name.as_str())));
     };
-    tx.commit().await?;
+    m.commit().await?;
     say(&[secret.reveal()])
 }
 
-async fn revoke_service_key(desk: &Desk, revoke: RevokeServiceKey) -> Result<(), CommandError> {
-    let begun = Instant::now();
+async fn revoke_service_key(cx: &CommandContext, revoke: RevokeServiceKey) -> Result<(), CommandError> {
     let name = KeyName::parse(&revoke.name).map_err(CommandError::said)?;
-    let permit = Permit::grant(&Actor::operator(), OrgId::NONE)?;
-    let mut tx = desk.begin(RlsScope::Nothing).await?;
-    if !lifecycle::revoke_service_key(&mut tx, &desk.server_keys.audit, &permit, &name, desk.now).await? {
+    let mut m = cx.begin(RlsScope::Nothing).await?;
+    let permit = m.permit()?;
+    if !lifecycle::revoke_service_key(&mut m, &permit, &name).await? {
         return Err(CommandError::said(format!("there is no live service key named {:?}", name.as_str())));
     }
-    let effect = desk.settle(tx, true, begun).await?;
+    let effect = Effect(m.commit().await?);
     say(&[&format!("Service key “{}” is revoked. {effect}", name.as_str())])
 }
 
-pub async fn run(desk: &Desk, command: KeyCommand) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext, command: KeyCommand) -> Result<(), CommandError> {
     match command {
-        KeyCommand::Create(command) => create(desk, command).await,
-        KeyCommand::List(command) => list(desk, command).await,
-        KeyCommand::Revoke(command) => revoke(desk, command).await,
-        KeyCommand::Disable(command) => switch(desk, command, false).await,
-        KeyCommand::Enable(command) => switch(desk, command, true).await,
+        KeyCommand::Create(command) => create(cx, command).await,
+        KeyCommand::List(command) => list(cx, command).await,
+        KeyCommand::Revoke(command) => revoke(cx, command).await,
+        KeyCommand::Disable(command) => switch(cx, command, false).await,
+        KeyCommand::Enable(command) => switch(cx, command, true).await,
     }
 }
 
-async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
-    let catalog = &desk.catalog;
+async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError> {
+    let catalog = &cx.catalog;
     let (environment, tier) = catalog.defaults();
-    let wish = Wish {
+    let input = CreateKeyInput {
         name: create.name,
         environment: create.environment.unwrap_or(environment),
         tier: create.tier.unwrap_or(tier),
@@ -180,57 +176,55 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
         addresses: create.ip,
         expires: create.expires,
         idempotency_key: None,
+        allow_duplicate_name: create.allow_duplicate_name,
     };
-    let new = NewKey::parse(wish, catalog).map_err(|wrong| {
+    let new = NewKey::parse(input, catalog).map_err(|wrong| {
         let lines: Vec<String> = wrong.into_iter().map(|(field, message)| format!("--{field}: {message}")).collect();
         CommandError::said(lines.join(" "))
     })?;
-    let org = desk
-        .org(&create.org)
-        .await?
-        .ok_or_else(|| CommandError::said(format!("there is no organization {}", create.org.as_str())))?;
-    let permit = Permit::grant(&Actor::operator(), org.id)?;
-    let mut tx = desk.begin(RlsScope::Org(org.id)).await?;
-    let issued = lifecycle::issue(&mut tx, &desk.server_keys.audit, &permit, &new, desk.now).await?;
-    tx.commit().await?;
+    let (mut m, _) = cx.begin_in(&create.org).await?;
+    let permit = m.permit()?;
+    let issued = lifecycle::issue(&mut m, &permit, &new).await.map_err(|error| match error {
+        KeyError::DuplicateName { hint } => CommandError::said(format!(
+            "there is a key of this name already, {hint}: choose another name, or pass --allow-duplicate-name"
+        )),
+        error => error.into(),
+    })?;
+    m.commit().await?;
     say(&[issued.secret.reveal()])
 }
 
-async fn revoke(desk: &Desk, revoke: Revoke) -> Result<(), CommandError> {
-    let begun = Instant::now();
+async fn revoke(cx: &CommandContext, revoke: Revoke) -> Result<(), CommandError> {
     let reason = Reason::parse(&revoke.reason).map_err(|_| {
         let known: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
         CommandError::said(format!("--reason: choose one of {}", known.join(", ")))
     })?;
-    let (mut tx, key) = find(desk, &revoke.which).await?;
-    let permit: Permit<RevokeAnyKey> = Permit::grant(&Actor::operator(), key.org)?;
-    let revoked =
-        lifecycle::revoke_any(&mut tx, &desk.server_keys.audit, &permit, key.id, reason, None, desk.now).await?;
-    let effect = desk.settle(tx, true, begun).await?;
+    let (mut m, key) = find(cx, &revoke.which).await?;
+    let permit = m.permit()?;
+    let revoked = lifecycle::revoke_any(&mut m, &permit, key.id, reason, None).await?;
+    let effect = Effect(m.commit().await?);
     if revoke.json {
         return say_json(&json!({
             "key_id": key.id, "org": key.org_slug, "name": revoked.name, "already_revoked": revoked.already,
-            "receipt": effect.json(),
+            "receipt": effect,
         }));
     }
     let done = if revoked.already { "was revoked already" } else { "is revoked" };
     say(&[&format!("“{}” of {} {done}. {effect}", revoked.name, key.org_slug)])
 }
 
-async fn switch(desk: &Desk, switch: Switch, on: bool) -> Result<(), CommandError> {
-    let begun = Instant::now();
-    let (mut tx, key) = find(desk, &switch.which).await?;
-    let permit: Permit<EditKey> = Permit::grant(&Actor::operator(), key.org)?;
-    let audit_key = &desk.server_keys.audit;
+async fn switch(cx: &CommandContext, switch: Switch, on: bool) -> Result<(), CommandError> {
+    let (mut m, key) = find(cx, &switch.which).await?;
+    let permit = m.permit()?;
     let done = match on {
-        true => lifecycle::enable(&mut tx, audit_key, &permit, key.id, desk.now).await?,
-        false => lifecycle::disable(&mut tx, audit_key, &permit, key.id, desk.now).await?,
+        true => lifecycle::enable(&mut m, &permit, key.id).await?,
+        false => lifecycle::disable(&mut m, &permit, key.id).await?,
     };
-    let effect = desk.settle(tx, !on, begun).await?;
+    let effect = Effect(m.commit().await?);
     if switch.json {
         return say_json(&json!({
             "key_id": key.id, "org": key.org_slug, "name": done.name, "disabled": !on, "changed": done.changed,
-            "receipt": effect.json(),
+            "receipt": effect,
         }));
     }
     let verb = if done.changed { "is" } else { "was" };
@@ -239,21 +233,17 @@ async fn switch(desk: &Desk, switch: Switch, on: bool) -> Result<(), CommandErro
     say(&[&format!("“{}” of {} {verb} {state}{already}. {effect}", done.name, key.org_slug)])
 }
 
-async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
-    let org = desk
-        .org(&list.org)
-        .await?
-        .ok_or_else(|| CommandError::said(format!("there is no organization {}", list.org.as_str())))?;
-    let mut tx = desk.begin(RlsScope::Org(org.id)).await?;
+async fn list(cx: &CommandContext, list: List) -> Result<(), CommandError> {
+    let org = cx.org(&list.org).await?.ok_or_else(|| no_org(&list.org))?;
+    let mut tx = cx.read(RlsScope::Org(org.id)).await?;
     let keys = store::list(&mut tx, org.id).await?;
-    tx.commit().await?;
     let seconds = |at: Option<OffsetDateTime>| at.map(OffsetDateTime::unix_timestamp);
     if list.json {
         let keys: Vec<_> = keys
             .iter()
             .map(|key| {
                 json!({
-                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(desk.now),
+                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(cx.now),
                     "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
                     "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
                     "expires_at": seconds(key.expires_at), "overlap_ends_at": seconds(key.overlap_ends_at), "predecessor": key.predecessor,
@@ -265,13 +255,13 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
     }
     let lines: Vec<String> = keys
         .iter()
-        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.status(desk.now).label(), key.hint, key.name))
+        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.status(cx.now).label(), key.hint, key.name))
         .collect();
     say(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-/// The key that is meant, in a transaction that reaches its organization.
-async fn find(desk: &Desk, which: &Which) -> Result<(Transaction<'static, Postgres>, Candidate), CommandError> {
+/// The key that is meant, and a change of its organization.
+async fn find(cx: &CommandContext, which: &Which) -> Result<(Mutation, Candidate), CommandError> {
     let digest =
         match &which.digest {
             Some(text) => Some(Digest::from_hex(text).ok_or_else(|| {
@@ -280,10 +270,10 @@ async fn find(desk: &Desk, which: &Which) -> Result<(Transaction<'static, Postgr
             None => None,
         };
     let hint = which.hint.as_ref().map(|hint| hint.trim().replace("...", "…"));
-    let mut tx = desk.begin(RlsScope::Operator).await?;
-    let key = only(store::candidates(&mut tx, hint.as_deref(), digest).await?)?;
-    database::set_rls_scope(&mut tx, RlsScope::Org(key.org)).await?;
-    Ok((tx, key))
+    let mut m = cx.begin(RlsScope::Operator).await?;
+    let key = only(store::candidates(&mut m, hint.as_deref(), digest).await?)?;
+    m.set_rls_scope(RlsScope::Org(key.org)).await?;
+    Ok((m, key))
 }
 
 /// The one key that fits; several that are not revoked yet are a question back, not a guess.

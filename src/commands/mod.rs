@@ -8,9 +8,10 @@ mod nodes;
 mod orgs;
 mod people;
 
-use std::{collections::BTreeMap, io::Write, process::ExitCode, time::Instant};
+use std::{collections::BTreeMap, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 use sqlx::{Postgres, Transaction};
 use time::OffsetDateTime;
 
@@ -21,8 +22,9 @@ use crate::{
     config::{Config, ConfigError},
     database::{self, Database, DatabaseError, RlsScope},
     keys::error::KeyError,
-    orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
-    revocation::{self, Receipt, Unconfirmed},
+    mutation::{CommitError, Mutation},
+    orgs::{Actor, Denied, Slug, lifecycle::OrgError, store, store::Org},
+    revocation::Receipt,
     server::{self, Serves},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
@@ -108,7 +110,7 @@ pub enum CommandError {
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error(transparent)]
-    Unconfirmed(#[from] Unconfirmed),
+    Commit(#[from] CommitError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// A sentence that says what to do.
@@ -180,19 +182,19 @@ async fn run(command: Command) -> Result<(), CommandError> {
     }
     let server_keys = load_keys(&config)?;
     let database = Database::open(&config).await?;
-    let desk = Desk { database, catalog, server_keys, now: Clock::System.now() };
+    let cx = CommandContext { database, catalog, server_keys, now: Clock::System.now() };
     let done = match command {
         Command::Serve { .. } | Command::Migrate => say(&["The database is up to date."]),
-        Command::User(command) => people::run(&desk, command).await,
-        Command::ServiceKey(command) => keys::run_service_key(&desk, command).await,
-        Command::Org(command) => orgs::run(&desk, command).await,
-        Command::Key(command) => keys::run(&desk, command).await,
-        Command::Nodes(command) => nodes::run(&desk, &command).await,
-        Command::SeedDemo(command) => demo::run(&desk, command).await,
+        Command::User(command) => people::run(&cx, command).await,
+        Command::ServiceKey(command) => keys::run_service_key(&cx, command).await,
+        Command::Org(command) => orgs::run(&cx, command).await,
+        Command::Key(command) => keys::run(&cx, command).await,
+        Command::Nodes(command) => nodes::run(&cx, &command).await,
+        Command::SeedDemo(command) => demo::run(&cx, command).await,
         Command::Catalog(command) => catalog::run(&command),
-        Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&desk, command.json).await,
+        Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&cx, command.json).await,
     };
-    desk.database.close().await?;
+    cx.database.close().await?;
     done
 }
 
@@ -202,32 +204,30 @@ fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
 }
 
 /// What a command works with.
-struct Desk {
+struct CommandContext {
     database: Database,
     catalog: Catalog,
     server_keys: ServerKeys,
     now: OffsetDateTime,
 }
 
-impl Desk {
-    async fn begin(&self, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
-        database::begin(&self.database.console, scope).await
+impl CommandContext {
+    /// Begins a change by the operator.
+    async fn begin(&self, rls: RlsScope) -> sqlx::Result<Mutation> {
+        let (pool, audit_key) = (&self.database.console, &self.server_keys.audit);
+        Mutation::begin(pool, audit_key, rls, Actor::operator(), self.now).await
     }
 
-    /// Commits; a narrowing change waits until it holds everywhere, and a widening one does not: nobody is let in wrongly
-    /// meanwhile, and every node follows within a second.
-    async fn settle(
-        &self,
-        tx: Transaction<'static, Postgres>,
-        narrows: bool,
-        begun: Instant,
-    ) -> Result<Effect, CommandError> {
-        if narrows {
-            let revision = revocation::commit(tx).await?;
-            return Ok(Effect(Some(revocation::wait(&self.database.console, revision, begun).await?)));
-        }
-        tx.commit().await?;
-        Ok(Effect(None))
+    /// Begins a change of the organization with a slug, by the operator.
+    async fn begin_in(&self, slug: &Slug) -> Result<(Mutation, Org), CommandError> {
+        let mut m = self.begin(RlsScope::Operator).await?;
+        let org = store::by_slug(&mut m, slug).await?.ok_or_else(|| no_org(slug))?;
+        m.set_rls_scope(RlsScope::Org(org.id)).await?;
+        Ok((m, org))
+    }
+
+    async fn read(&self, rls: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
+        database::read(&self.database.console, rls).await
     }
 
     fn hasher(&self) -> Result<Hasher, HashingFailed> {
@@ -236,21 +236,14 @@ impl Desk {
 
     /// The organization with a slug.
     async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
-        let mut tx = self.begin(RlsScope::Operator).await?;
-        let org = store::by_slug(&mut tx, slug).await?;
-        tx.commit().await?;
-        Ok(org)
+        let mut tx = self.read(RlsScope::Operator).await?;
+        Ok(store::by_slug(&mut tx, slug).await?)
     }
 }
 
 /// Where a change holds: `None` for one that was not waited for.
+#[derive(Serialize)]
 struct Effect(Option<Receipt>);
-
-impl Effect {
-    fn json(&self) -> serde_json::Value {
-        self.0.as_ref().map_or(serde_json::Value::Null, Receipt::json)
-    }
-}
 
 impl std::fmt::Display for Effect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -259,6 +252,10 @@ impl std::fmt::Display for Effect {
             None => f.write_str("Every node follows within a second."),
         }
     }
+}
+
+fn no_org(slug: &Slug) -> CommandError {
+    CommandError::said(format!("there is no organization {}", slug.as_str()))
 }
 
 /// The command's answer.

@@ -4,10 +4,10 @@ use clap::Args;
 use serde_json::json;
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
-use super::{CommandError, Desk, say, say_json};
+use super::{CommandContext, CommandError, say, say_json};
 use crate::{
     database::RlsScope,
-    orgs::{Actor, OrgId, Permit, permit::ViewNodes},
+    orgs::{Actor, Deployment, Permit, permit::ViewNodes},
     revocation::{self, Revision, store::NodeRow},
     usage::{
         refusals::SHOWN,
@@ -21,12 +21,11 @@ pub struct Nodes {
     json: bool,
 }
 
-pub async fn run(desk: &Desk, command: &Nodes) -> Result<(), CommandError> {
-    let _: Permit<ViewNodes> = Permit::grant(&Actor::operator(), OrgId::NONE)?;
-    let mut tx = desk.begin(RlsScope::Operator).await?;
+pub async fn run(cx: &CommandContext, command: &Nodes) -> Result<(), CommandError> {
+    let _: Permit<ViewNodes> = Permit::grant(&Actor::operator(), Deployment)?;
+    let mut tx = cx.read(RlsScope::Operator).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;
     let refusals = last_refusals(&mut tx, SHOWN).await?;
-    tx.commit().await?;
     if command.json {
         return say_json(&json!({
             "newest_revision": newest.0,

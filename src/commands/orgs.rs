@@ -1,15 +1,10 @@
 //! `keydesk org …`
 
-use std::time::Instant;
-
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{CommandError, Desk, say, say_json, slug};
-use crate::{
-    database::RlsScope,
-    orgs::{Actor, Permit, Slug, lifecycle},
-};
+use super::{CommandContext, CommandError, Effect, say, say_json, slug};
+use crate::orgs::{Slug, lifecycle};
 
 #[derive(Subcommand)]
 pub enum OrgCommand {
@@ -28,27 +23,23 @@ pub struct Which {
     json: bool,
 }
 
-pub async fn run(desk: &Desk, command: OrgCommand) -> Result<(), CommandError> {
-    let begun = Instant::now();
+pub async fn run(cx: &CommandContext, command: OrgCommand) -> Result<(), CommandError> {
     let (which, suspended) = match &command {
         OrgCommand::Suspend(which) => (which, true),
         OrgCommand::Resume(which) => (which, false),
     };
     let slug = which.org.as_str();
-    let org =
-        desk.org(&which.org).await?.ok_or_else(|| CommandError::said(format!("there is no organization {slug}")))?;
-    let permit = Permit::grant(&Actor::operator(), org.id)?;
-    let audit_key = &desk.server_keys.audit;
-    let mut tx = desk.begin(RlsScope::Org(org.id)).await?;
+    let (mut m, _) = cx.begin_in(&which.org).await?;
+    let permit = m.permit()?;
     let changed = match suspended {
-        true => lifecycle::suspend(&mut tx, audit_key, &permit, desk.now).await?,
-        false => lifecycle::resume(&mut tx, audit_key, &permit, desk.now).await?,
+        true => lifecycle::suspend(&mut m, &permit).await?,
+        false => lifecycle::resume(&mut m, &permit).await?,
     };
-    let effect = desk.settle(tx, suspended, begun).await?;
+    let effect = Effect(m.commit().await?);
     if which.json {
         return say_json(&json!({
             "org": slug, "suspended": suspended, "changed": changed,
-            "receipt": effect.json(),
+            "receipt": effect,
         }));
     }
     let done = match (suspended, changed) {

@@ -1,19 +1,19 @@
 //! `keydesk user …`
 
-use std::{io::Read, time::Instant};
+use std::io::Read;
 
 use clap::{Args, Subcommand, ValueEnum};
 use secrecy::SecretString;
 use serde_json::json;
-use sqlx::{Postgres, Transaction};
 use zeroize::Zeroizing;
 
-use super::{CommandError, Desk, say, say_json, slug};
+use super::{CommandContext, CommandError, Effect, say, say_json, slug};
 use crate::{
     accounts::{self, Email, PersonName, password::NewPassword, store::Account},
     clock,
-    database::{self, RlsScope},
-    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson, permit::ManagePeople},
+    database::RlsScope,
+    mutation::Mutation,
+    orgs::{self, OrgId, OrgName, Role, Slug, lifecycle::NewPerson},
 };
 
 #[derive(Subcommand)]
@@ -88,48 +88,45 @@ impl From<MemberRole> for Role {
     }
 }
 
-pub async fn run(desk: &Desk, command: UserCommand) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext, command: UserCommand) -> Result<(), CommandError> {
     match command {
-        UserCommand::Create(command) => create(desk, command).await,
-        UserCommand::SetPassword(command) => set_password(desk, command).await,
-        UserCommand::Disable(command) => disable(desk, command).await,
+        UserCommand::Create(command) => create(cx, command).await,
+        UserCommand::SetPassword(command) => set_password(cx, command).await,
+        UserCommand::Disable(command) => disable(cx, command).await,
     }
 }
 
-async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
+async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError> {
     let email = Email::parse(&create.email).map_err(CommandError::said)?;
     let name = PersonName::parse(&create.name).map_err(CommandError::said)?;
     let existing = match &create.org {
-        Some(slug) => desk.org(slug).await?,
+        Some(slug) => cx.org(slug).await?,
         None => None,
     };
     let about = [create.email.as_str(), create.name.as_str(), existing.as_ref().map_or("", |org| org.name.as_str())];
     let password = NewPassword::parse(&password_from_stdin()?, &about).map_err(CommandError::said)?;
-    let person = NewPerson { email, name, password_hash: desk.hasher()?.hash(password).await? };
-    let actor = Actor::operator();
-    let audit_key = &desk.server_keys.audit;
-    let mut tx = desk.begin(RlsScope::Nothing).await?;
+    let person = NewPerson { email, name, password_hash: cx.hasher()?.hash(password).await? };
+    let mut m = cx.begin(RlsScope::Nothing).await?;
     let what = match &create.org {
         Some(slug) => {
-            let org = existing.as_ref().map_or_else(|| OrgId(clock::id(desk.now)), |org| org.id);
-            database::set_rls_scope(&mut tx, RlsScope::Org(org)).await?;
+            let org = existing.as_ref().map_or_else(|| OrgId(clock::id(cx.now)), |org| org.id);
+            m.set_rls_scope(RlsScope::Org(org)).await?;
             if existing.is_none() {
                 let name = OrgName::parse(slug.as_str()).map_err(CommandError::said)?;
-                let permit = Permit::grant(&actor, org)?;
-                orgs::lifecycle::create_org(&mut tx, audit_key, &permit, slug, &name, desk.now).await?;
+                let permit = m.permit()?;
+                orgs::lifecycle::create_org(&mut m, &permit, slug, &name).await?;
             }
-            let role = Role::from(create.role);
-            orgs::lifecycle::add_member(&mut tx, audit_key, &Permit::grant(&actor, org)?, &person, role, desk.now)
-                .await?;
+            let (permit, role) = (m.permit()?, Role::from(create.role));
+            orgs::lifecycle::add_member(&mut m, &permit, &person, role).await?;
             format!("{} of {}", role.as_str(), slug.as_str())
         }
         None => {
-            let permit = Permit::grant(&actor, OrgId::NONE)?;
-            orgs::lifecycle::add_staff(&mut tx, audit_key, &permit, &person, desk.now).await?;
+            let permit = m.permit()?;
+            orgs::lifecycle::add_staff(&mut m, &permit, &person).await?;
             "support staff".to_owned()
         }
     };
-    tx.commit().await?;
+    m.commit().await?;
     if create.json {
         say_json(&json!({ "email": create.email, "is": what }))
     } else {
@@ -137,42 +134,33 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
     }
 }
 
-async fn set_password(desk: &Desk, command: SetPassword) -> Result<(), CommandError> {
+async fn set_password(cx: &CommandContext, command: SetPassword) -> Result<(), CommandError> {
     let typed = password_from_stdin()?;
-    let (mut tx, account, permit) = account(desk, &command.email).await?;
+    let (mut m, account) = account(cx, &command.email).await?;
     let about = [account.name.as_str(), command.email.as_str()];
     let password = NewPassword::parse(&typed, &about).map_err(CommandError::said)?;
-    let hash = desk.hasher()?.hash(password).await?;
-    let audit_key = &desk.server_keys.audit;
-    orgs::lifecycle::set_password(&mut tx, audit_key, &permit, &account, &hash, desk.now).await?;
-    tx.commit().await?;
+    let hash = cx.hasher()?.hash(password).await?;
+    let permit = m.permit()?;
+    orgs::lifecycle::set_password(&mut m, &permit, &account, &hash).await?;
+    m.commit().await?;
     say(&[&format!("The password of {} is set, and their sessions have ended.", command.email)])
 }
 
-async fn disable(desk: &Desk, command: Disable) -> Result<(), CommandError> {
-    let begun = Instant::now();
-    let (mut tx, account, permit) = account(desk, &command.email).await?;
-    orgs::lifecycle::disable(&mut tx, &desk.server_keys.audit, &permit, &account, desk.now).await?;
-    let receipt = desk.settle(tx, true, begun).await?;
-    say(&[&format!("{} is disabled, and their sessions have ended. {receipt}", command.email)])
+async fn disable(cx: &CommandContext, command: Disable) -> Result<(), CommandError> {
+    let (mut m, account) = account(cx, &command.email).await?;
+    let permit = m.permit()?;
+    orgs::lifecycle::disable(&mut m, &permit, &account).await?;
+    let effect = Effect(m.commit().await?);
+    say(&[&format!("{} is disabled, and their sessions have ended. {effect}", command.email)])
 }
 
-/// Somebody's account, locked, in a transaction that reaches their organization, and the permit for it.
-async fn account(
-    desk: &Desk,
-    email: &str,
-) -> Result<(Transaction<'static, Postgres>, Account, Permit<ManagePeople>), CommandError> {
-    let mut tx = desk.begin(RlsScope::Nothing).await?;
-    let account = accounts::store::lock_by_email(&mut tx, email.trim()).await?;
+/// Somebody's account, locked, in a change of their organization (of the deployment, for staff).
+async fn account(cx: &CommandContext, email: &str) -> Result<(Mutation, Account), CommandError> {
+    let mut m = cx.begin(RlsScope::Nothing).await?;
+    let account = accounts::store::lock_by_email(&mut m, email.trim()).await?;
     let account = account.ok_or_else(|| CommandError::said(format!("{email} has no account")))?;
-    database::set_rls_scope(&mut tx, RlsScope::Person(account.id)).await?;
-    let membership = orgs::store::memberships(&mut tx, account.id).await?.into_iter().next();
-    let (org, reach) = match membership {
-        Some(membership) => (membership.org.id, RlsScope::Org(membership.org.id)),
-        None => (OrgId::NONE, RlsScope::Nothing),
-    };
-    database::set_rls_scope(&mut tx, reach).await?;
-    Ok((tx, account, Permit::grant(&Actor::operator(), org)?))
+    accounts::lifecycle::enter_scope_of(&mut m, &account).await?;
+    Ok((m, account))
 }
 
 /// All of standard input but one line break at its end, which `echo` adds.

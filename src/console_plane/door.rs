@@ -3,14 +3,13 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
-    time::Instant,
 };
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{StatusCode, request::Parts};
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 use tower_sessions::Session;
 use uuid::Uuid;
 
@@ -28,21 +27,21 @@ use crate::{
         session::{ENTRY, SignedIn},
         sign_in::AttemptFailed,
     },
-    audit::Chain,
     catalog::Catalog,
     client::{self, TrustedProxies},
     clock::Clock,
     config::Origin,
     database::{self, RlsScope},
     keys::error::KeyError,
+    mutation::{CommitError, Mutation},
     orgs::{
-        Actor, OrgId, Permit, Principal, Role,
-        lifecycle::{OrgError, note_refusal},
+        Actor, Denied, Permit, Principal, Role, Scope,
+        lifecycle::OrgError,
         permit::Act,
         standing::{Standing, standing},
         store::Org,
     },
-    revocation::{self, Revision},
+    revocation::Receipt,
     server_keys::ServerKeys,
     webhooks::WebhookError,
 };
@@ -62,36 +61,17 @@ pub struct Console {
     pub site: Site,
 }
 
-impl Console {
-    /// Commits a change. Where it takes something away, only what holds everywhere is said to be done.
-    pub async fn settle(
-        &self,
-        tx: Transaction<'static, Postgres>,
-        narrows: bool,
-        text: String,
-        begun: Instant,
-    ) -> Result<Change, ConsoleError> {
-        let receipt = if narrows {
-            let revision = revocation::commit(tx).await?;
-            Some(self.receipt(revision, begun).await)
-        } else {
-            tx.commit().await?;
-            None
-        };
-        Ok(Change { text, receipt })
-    }
-
-    /// Waits until a narrowing change holds everywhere, and says where and how soon. The change is made by now: where its
-    /// receipt fails, that is said, and not that it failed.
-    pub async fn receipt(&self, revision: Revision, begun: Instant) -> String {
-        match revocation::wait(&self.db, revision, begun).await {
-            Ok(receipt) => receipt.to_string(),
-            Err(error) => {
-                tracing::error!(%error, "a change could not be seen to hold everywhere");
-                "It is recorded, but the server could not see whether every node knows yet. Do it once more to be sure."
-                    .to_owned()
-            }
+/// What is said of a change that was committed: where it holds, if it was waited for. Where that could not be seen, the
+/// change is made all the same, and that is said rather than that it failed.
+pub fn receipt(committed: Result<Option<Receipt>, CommitError>) -> Result<Option<String>, ConsoleError> {
+    match committed {
+        Ok(receipt) => Ok(receipt.map(|receipt| receipt.to_string())),
+        Err(CommitError::Unconfirmed(error)) => {
+            tracing::error!(%error, "a change could not be seen to hold everywhere");
+            let text = "It is recorded, but the server could not see whether every node knows yet. Do it once more to be sure.";
+            Ok(Some(text.to_owned()))
         }
+        Err(CommitError::NotDone(error)) => Err(error.into()),
     }
 }
 
@@ -208,14 +188,9 @@ pub struct CurrentUser {
 }
 
 impl CurrentUser {
-    /// The audit chain that what they do to their own account belongs to.
-    pub fn chain(&self) -> Chain {
-        self.org.as_ref().map_or(Chain::Deployment, |org| Chain::Org(org.id))
-    }
-
-    /// What a transaction about their own account may touch.
-    pub fn rls_scope(&self) -> RlsScope {
-        self.org.as_ref().map_or(RlsScope::Nothing, |org| RlsScope::Org(org.id))
+    /// Where they act.
+    pub fn scope(&self) -> Scope {
+        self.org.as_ref().map_or(Scope::Deployment, |org| Scope::Org(org.id))
     }
 
     /// The page they start on.
@@ -225,33 +200,63 @@ impl CurrentUser {
 }
 
 /// Let in, with the permit to do `A`.
-pub struct Authorized<A> {
+pub struct Authorized<A: Act> {
     pub cx: RequestContext,
     pub who: CurrentUser,
     pub permit: Permit<A>,
 }
 
 impl RequestContext {
-    /// Who is signed in, if anybody is. Reads rights anew at every request, so that a change of them holds at once.
-    pub async fn who(&self) -> Result<Option<CurrentUser>, ConsoleError> {
-        let entry: Option<SignedIn> = self.session.get(ENTRY).await.map_err(|error| {
+    /// What the session knows, if there is one.
+    async fn signed_in(&self) -> Result<Option<SignedIn>, ConsoleError> {
+        self.session.get(ENTRY).await.map_err(|error| {
             tracing::error!(%error, "a session could not be read");
             ConsoleError::Unavailable
-        })?;
-        let Some(entry) = entry else { return Ok(None) };
+        })
+    }
+
+    /// Who is signed in, if anybody is. Reads rights anew at every request, so that a change of them holds at once.
+    pub async fn who(&self) -> Result<Option<CurrentUser>, ConsoleError> {
+        let Some(entry) = self.signed_in().await? else { return Ok(None) };
         let user = UserId(entry.user);
-        let mut tx = database::begin(&self.console.db, RlsScope::Person(user)).await?;
+        let mut tx = database::read(&self.console.db, RlsScope::Person(user)).await?;
         let standing = standing(&mut tx, user).await?;
-        tx.commit().await?;
-        Ok(standing.map(|Standing { person, org, role, principal }| CurrentUser {
+        Ok(standing.map(|standing| self.current_user(&entry, standing)))
+    }
+
+    fn current_user(&self, entry: &SignedIn, Standing { person, org, role, principal }: Standing) -> CurrentUser {
+        CurrentUser {
             actor: self.actor(principal),
-            user,
+            user: UserId(entry.user),
             email: person.email,
             name: person.name,
             session_id: entry.session,
             org,
             role,
-        }))
+        }
+    }
+
+    /// Begins a change by whoever is signed in, where they belong.
+    pub async fn begin_own(&self) -> Result<(Mutation, CurrentUser), ConsoleError> {
+        let entry = self.signed_in().await?.ok_or(ConsoleError::SignedOut)?;
+        let (console, user) = (&self.console, UserId(entry.user));
+        let actor = |principal| self.actor(principal);
+        let begun = Mutation::begin_as(&console.db, &console.server_keys.audit, user, actor, console.clock.now());
+        let (m, standing) = begun.await?.ok_or(ConsoleError::SignedOut)?;
+        Ok((m, self.current_user(&entry, standing)))
+    }
+
+    /// Begins a change by whoever is signed in, if they may do `A` where they belong. A refusal is in the audit log.
+    pub async fn begin<A: Act>(&self) -> Result<(Mutation, Permit<A>), ConsoleError> {
+        let (m, _) = self.begin_own().await?;
+        Ok(m.authorize().await??)
+    }
+
+    /// Begins a change by somebody who needs no session.
+    pub async fn begin_as(&self, principal: Principal, rls: RlsScope) -> Result<Mutation, ConsoleError> {
+        let console = &self.console;
+        let (audit_key, now) = (&console.server_keys.audit, console.clock.now());
+        Ok(Mutation::begin(&console.db, audit_key, rls, self.actor(principal), now).await?)
     }
 
     pub fn actor(&self, principal: Principal) -> Actor {
@@ -285,15 +290,11 @@ impl RequestContext {
     /// is in the audit log.
     pub async fn enter<A: Act>(self) -> Result<Authorized<A>, ConsoleError> {
         let who = self.who().await?.ok_or(ConsoleError::SignedOut)?;
-        let org = who.org.as_ref().map_or(OrgId::NONE, |org| org.id);
-        match Permit::grant(&who.actor, org) {
+        match Permit::grant(&who.actor, who.scope()) {
             Ok(permit) => Ok(Authorized { cx: self, who, permit }),
             Err(denied) => {
-                let mut tx = database::begin(&self.console.db, who.rls_scope()).await?;
-                let (key, now) = (&self.console.server_keys.audit, self.console.clock.now());
-                note_refusal(&mut tx, key, who.chain(), &who.actor, &denied, now).await?;
-                tx.commit().await?;
-                Err(ConsoleError::Forbidden { message: denied.message() })
+                self.begin::<A>().await?;
+                Err(denied.into())
             }
         }
     }
@@ -305,11 +306,6 @@ pub fn cx() -> Result<RequestContext, ConsoleError> {
         tracing::error!("a server function ran outside a request");
         ConsoleError::Unavailable
     })
-}
-
-/// [`RequestContext::enter`], for a server function.
-pub async fn enter<A: Act>() -> Result<Authorized<A>, ConsoleError> {
-    cx()?.enter().await
 }
 
 /// Every server function answers through here: its refusal gets a status, and its result is left for a browser that wants
@@ -340,7 +336,13 @@ macro_rules! faults {
         }
     )*};
 }
-faults!(sqlx::Error, HashingFailed, AttemptFailed);
+faults!(sqlx::Error, CommitError, HashingFailed, AttemptFailed);
+
+impl From<Denied> for ConsoleError {
+    fn from(denied: Denied) -> Self {
+        Self::Forbidden { message: denied.message() }
+    }
+}
 
 impl From<OrgError> for ConsoleError {
     fn from(error: OrgError) -> Self {
@@ -372,6 +374,10 @@ impl From<KeyError> for ConsoleError {
                                   if it is lost, revoke the key and create another."
                 ),
             },
+            KeyError::DuplicateName { hint } => Self::field(
+                "same_name",
+                format!("There is a key of this name already, {hint}. Choose another name, or tick this to have two."),
+            ),
             KeyError::NotFound => Self::NotFound { message: "There is no such key.".to_owned() },
             KeyError::Fields(fields) => Self::Fields {
                 fields: fields
@@ -380,6 +386,7 @@ impl From<KeyError> for ConsoleError {
                     .collect(),
             },
             error @ (KeyError::ChangedMeanwhile
+            | KeyError::StillInUse { .. }
             | KeyError::Revoked
             | KeyError::Replaced
             | KeyError::Expired

@@ -8,13 +8,16 @@ use std::{path::Path, str::FromStr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
-    ConnectOptions, PgPool, Postgres, Transaction,
+    ConnectOptions, Connection, PgPool, Postgres, Transaction,
     migrate::Migrator,
     postgres::{PgConnectOptions, PgPoolOptions},
 };
-use uuid::Uuid;
 
-use crate::{accounts::UserId, config::Config, orgs::OrgId};
+use crate::{
+    accounts::UserId,
+    config::Config,
+    orgs::{OrgId, Scope},
+};
 use embedded::{Embedded, EmbeddedError};
 
 /// The narrated migrations, compiled in.
@@ -146,18 +149,34 @@ pub async fn prepare(owner: PgConnectOptions, data_dir: &Path, given: Given) -> 
         .application_name("keydesk operator"),
     };
     MIGRATIONS.run(&mut db).await?;
-    sqlx::Connection::close(db).await?;
+    db.close().await?;
     Ok(planes)
 }
 
+/// A connection that has been idle for longer is tested before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
 /// A lazily connecting pool. Statements are logged at trace only, and never with what is bound to them.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
-    PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(
-        options
-            .log_statements(tracing::log::LevelFilter::Trace)
-            // A statement that hangs must not hold whoever asked, nor the connection.
-            .options([("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "30s")]),
-    )
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(Duration::from_secs(5))
+        // One that was in use a moment ago is not asked whether it still works: that would be a round trip for each use.
+        .test_before_acquire(false)
+        .before_acquire(|db, meta| {
+            Box::pin(async move {
+                if meta.idle_for > TRUSTED_IDLE {
+                    db.ping().await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_lazy_with(
+            options
+                .log_statements(tracing::log::LevelFilter::Trace)
+                // A statement that hangs must not hold whoever asked, nor the connection.
+                .options([("statement_timeout", "10s"), ("idle_in_transaction_session_timeout", "30s")]),
+        )
 }
 
 fn given(name: &'static str, url: Option<&SecretString>) -> Result<Option<PgConnectOptions>, DatabaseError> {
@@ -198,22 +217,36 @@ pub enum RlsScope {
     Nothing,
 }
 
-/// Begins a transaction with a reach.
+impl RlsScope {
+    /// Where what happens in it happens: whose audit log tells of it.
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Org(org) => Scope::Org(org),
+            Self::Person(_) | Self::Support | Self::Operator | Self::Nothing => Scope::Deployment,
+        }
+    }
+}
+
+impl From<Scope> for RlsScope {
+    fn from(scope: Scope) -> Self {
+        match scope {
+            Scope::Org(org) => Self::Org(org),
+            Scope::Deployment => Self::Nothing,
+        }
+    }
+}
+
+/// Begins a transaction that reads. Postgres refuses to write in it, so it is dropped when it has read enough.
+pub async fn read(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
+    store::begin(pool, "begin read only", scope).await
+}
+
+/// Begins a transaction that writes: for [`Mutation`](crate::mutation::Mutation), which alone commits it.
 pub async fn begin(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
-    let mut tx = pool.begin().await?;
-    set_rls_scope(&mut tx, scope).await?;
-    Ok(tx)
+    store::begin(pool, "begin", scope).await
 }
 
 /// Changes what the rest of a transaction may touch.
 pub async fn set_rls_scope(tx: &mut Transaction<'static, Postgres>, scope: RlsScope) -> sqlx::Result<()> {
-    let (org, user, kind) = match scope {
-        RlsScope::Org(org) => (Some(org.0), None, ""),
-        RlsScope::Person(user) => (None, Some(user.0), ""),
-        RlsScope::Support => (None, None, "support"),
-        RlsScope::Operator => (None, None, "operator"),
-        RlsScope::Nothing => (None, None, ""),
-    };
-    let text = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
-    store::set_rls_scope(tx, &text(org), &text(user), kind).await
+    store::set_rls_scope(tx, scope).await
 }

@@ -1,17 +1,38 @@
 //! SQL about the database itself.
 
-use sqlx::{AssertSqlSafe, PgConnection, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
-use super::DatabaseError;
+use super::{DatabaseError, RlsScope};
+
+/// The settings that hold a transaction to a scope, with their values: those of an organization, a person, and a reach
+/// across organizations. None of the values needs quoting.
+fn settings(scope: RlsScope) -> [(&'static str, String); 3] {
+    let (org, person, reach) = match scope {
+        RlsScope::Org(org) => (org.to_string(), String::new(), ""),
+        RlsScope::Person(user) => (String::new(), user.0.to_string(), ""),
+        RlsScope::Support => (String::new(), String::new(), "support"),
+        RlsScope::Operator => (String::new(), String::new(), "operator"),
+        RlsScope::Nothing => (String::new(), String::new(), ""),
+    };
+    [("keydesk.org", org), ("keydesk.user", person), ("keydesk.reach", reach.to_owned())]
+}
+
+/// Begins a transaction and says what it may touch, in one round trip. A fresh transaction may touch nothing.
+pub async fn begin(pool: &PgPool, begin: &str, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
+    let set = settings(scope).into_iter().filter(|(_, value)| !value.is_empty());
+    let set: String = set.map(|(name, value)| format!("; set local {name} = '{value}'")).collect();
+    pool.begin_with(AssertSqlSafe(format!("{begin}{set}"))).await
+}
 
 /// Sets what a transaction may touch, until it ends.
-pub async fn set_rls_scope(db: &mut PgConnection, org: &str, user: &str, kind: &str) -> sqlx::Result<()> {
+pub async fn set_rls_scope(db: &mut PgConnection, scope: RlsScope) -> sqlx::Result<()> {
+    let [(_, org), (_, user), (_, reach)] = settings(scope);
     sqlx::query!(
         "select set_config('keydesk.org', $1, true) as org, set_config('keydesk.user', $2, true) as person,
                 set_config('keydesk.reach', $3, true) as reach",
         org,
         user,
-        kind
+        reach
     )
     .fetch_one(db)
     .await?;

@@ -14,7 +14,7 @@ use sqlx::PgPool;
 
 use super::{KeyPlane, wire};
 use crate::{
-    audit::{self, Chain},
+    audit,
     database::{self, RlsScope},
     keys::verdict::Verdict,
     machine_http::RequestId,
@@ -52,16 +52,16 @@ pub async fn audit_chain(
 }
 
 async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {
-    let mut tx = database::begin(keys, RlsScope::Org(org)).await?;
-    audit::store::last(&mut tx, Chain::Org(org)).await
+    let mut tx = database::read(keys, RlsScope::Org(org)).await?;
+    audit::store::last(&mut tx, org.into()).await
 }
 
 /// Up to the row that was the last when the key was judged: later ones are told to whoever may still ask then. An error
 /// in the middle cuts the connection off, so that a part is not taken for the whole.
 fn lines(keys: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
     stream::try_unfold((keys, 0), move |(keys, after)| async move {
-        let mut tx = database::begin(&keys, RlsScope::Org(org)).await?;
-        let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE).await?;
+        let mut tx = database::read(&keys, RlsScope::Org(org)).await?;
+        let rows = audit::store::between(&mut tx, org.into(), after, end, PAGE).await?;
         drop(tx);
         let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
         let mut lines = String::new();

@@ -1,10 +1,16 @@
 //! Why a key could not be made or changed.
 
+use crate::usage::callers::Caller;
+
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The same form made a key before.
     #[error("this form has already created the key “{name}” ({hint})")]
     AlreadyIssued { name: String, hint: String },
+    #[error("there is a key of this name already, {hint}: choose another name, or allow the duplicate")]
+    DuplicateName { hint: String },
+    #[error("{}", still_in_use(.callers.len()))]
+    StillInUse { callers: Vec<Caller> },
     /// Absent, or another organization's: one answer.
     #[error("there is no such key")]
     NotFound,
@@ -38,6 +44,12 @@ pub enum KeyError {
     Randomness(#[from] crate::secrets::NoRandomness),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+fn still_in_use(callers: usize) -> String {
+    let (callers, are) =
+        if callers == 1 { ("1 caller".to_owned(), "is") } else { (format!("{callers} callers"), "are") };
+    format!("{callers} {are} still on the old key: wait until they have changed over, or end it by force")
 }
 
 impl KeyError {

@@ -1,5 +1,5 @@
-//! The life of a key: issue, edit, rotate, revoke one, some or all. Each is one transaction with its audit row in it, and
-//! asks for a permit.
+//! The life of a key: issue, edit, rotate, revoke one, some or all. Each is
+//! part of a [`Mutation`] with its audit row in it, and asks for a permit.
 
 mod confirm;
 mod edit;
@@ -18,14 +18,15 @@ use super::{
     error::KeyError,
     model::{KeyId, KeyName, Lifetime, Reason},
     secret::NewSecret,
-    store,
+    store::{self, Duplicate, LockedKey},
 };
 use crate::{
-    audit::{self, AuditKey, Chain, Event},
+    audit::{self, Event},
     catalog::{Catalog, Tier},
     clock,
+    mutation::Mutation,
     orgs::{
-        self, Actor, OrgId, Permit,
+        self, OrgId, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
@@ -47,11 +48,12 @@ pub struct NewKey {
     addresses: Vec<IpNet>,
     lifetime: Lifetime,
     idempotency_key: Option<Uuid>,
+    allow_duplicate_name: bool,
 }
 
 /// What somebody asks a key to be, as they typed it.
 #[derive(Default)]
-pub struct Wish {
+pub struct CreateKeyInput {
     pub name: String,
     pub environment: String,
     pub tier: String,
@@ -62,27 +64,29 @@ pub struct Wish {
     pub expires: String,
     /// Makes a second submission answer [`KeyError::AlreadyIssued`].
     pub idempotency_key: Option<Uuid>,
+    /// Otherwise a name that another key has, which is not over, is refused.
+    pub allow_duplicate_name: bool,
 }
 
 impl NewKey {
-    /// Parses a wish against the catalog. Errors: which field, and what to do, for every field that needs mending.
-    pub fn parse(wish: Wish, catalog: &Catalog) -> Result<Self, Vec<(&'static str, String)>> {
+    /// Parses an input against the catalog. Errors: which field, and what to do, for every field that needs mending.
+    pub fn parse(input: CreateKeyInput, catalog: &Catalog) -> Result<Self, Vec<(&'static str, String)>> {
         let mut errors = Vec::new();
-        let name = KeyName::parse(&wish.name).map_err(|e| errors.push(("name", e.to_owned()))).ok();
-        let environment = catalog.environment(&wish.environment);
+        let name = KeyName::parse(&input.name).map_err(|e| errors.push(("name", e.to_owned()))).ok();
+        let environment = catalog.environment(&input.environment);
         if environment.is_none() {
             let known = list(catalog.environments.iter().map(|e| &e.name));
             errors.push(("environment", format!("Choose one of: {known}.")));
         }
-        let tier = catalog.tier(&wish.tier);
+        let tier = catalog.tier(&input.tier);
         if tier.is_none() {
             errors.push(("tier", format!("Choose one of: {}.", list(catalog.tiers.iter().map(|t| &t.name)))));
         }
         let mut refuse = |field, message: &str| errors.push((field, message.to_owned()));
-        let scopes = scopes(&wish.scopes, tier, catalog).map_err(|message| refuse("scopes", &message)).ok();
-        let namespaces = namespaces(&wish.namespaces).map_err(|message| refuse("namespaces", message)).ok();
-        let addresses = addresses(&wish.addresses).map_err(|message| refuse("addresses", &message)).ok();
-        let lifetime = Lifetime::parse(&wish.expires).map_err(|message| refuse("expires", message)).ok();
+        let scopes = scopes(&input.scopes, tier, catalog).map_err(|message| refuse("scopes", &message)).ok();
+        let namespaces = namespaces(&input.namespaces).map_err(|message| refuse("namespaces", message)).ok();
+        let addresses = addresses(&input.addresses).map_err(|message| refuse("addresses", &message)).ok();
+        let lifetime = Lifetime::parse(&input.expires).map_err(|message| refuse("expires", message)).ok();
         match (name, environment, tier, scopes, namespaces, addresses, lifetime) {
             (
                 Some(name),
@@ -102,7 +106,8 @@ impl NewKey {
                 namespaces,
                 addresses,
                 lifetime,
-                idempotency_key: wish.idempotency_key,
+                idempotency_key: input.idempotency_key,
+                allow_duplicate_name: input.allow_duplicate_name,
             }),
             _ => Err(errors),
         }
@@ -173,68 +178,65 @@ pub struct Issued {
     pub secret: NewSecret,
 }
 
-/// Makes a key.
-pub async fn issue(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<IssueKey>,
-    new: &NewKey,
-    now: OffsetDateTime,
-) -> Result<Issued, KeyError> {
+/// Makes a key. Whatever speaks against it is found before anything is written.
+pub async fn issue(m: &mut Mutation, permit: &Permit<IssueKey>, new: &NewKey) -> Result<Issued, KeyError> {
+    let (org, now) = (permit.org(), m.now());
+    let name = (!new.allow_duplicate_name).then(|| new.name.as_str());
+    if new.idempotency_key.is_some() || name.is_some() {
+        match store::find_duplicate(m, org, new.idempotency_key, name, now).await? {
+            Some(Duplicate::SameRequest { name, hint }) => return Err(KeyError::AlreadyIssued { name, hint }),
+            Some(Duplicate::SameName { hint }) => return Err(KeyError::DuplicateName { hint }),
+            None => {}
+        }
+    }
     let secret = NewSecret::generate(&new.prefix)?;
     let id = KeyId(clock::id(now));
     let expires_at = end_of(new.lifetime, now);
     let namespaces = match new.inherits_namespaces {
-        true => &orgs::store::namespaces(db, permit.org()).await?,
+        true => &orgs::store::namespaces(m, org).await?,
         false => &new.namespaces,
     };
-    let inserted = store::insert(
-        db,
-        &store::NewRow {
-            id,
-            org: permit.org(),
-            environment: &new.environment,
-            tier: &new.tier,
-            name: new.name.as_str(),
-            digest: secret.digest,
-            hint: &secret.hint,
-            scopes: &new.scopes,
-            namespaces,
-            addresses: &new.addresses,
-            created_by: permit.actor().user(),
-            created_at: now,
-            expires_at,
-            idempotency_key: new.idempotency_key,
-            predecessor: None,
-        },
-    )
-    .await?;
-    if !inserted {
-        let idempotency_key = new.idempotency_key.unwrap_or_default();
-        let (name, hint) =
-            store::find_by_idempotency_key(db, permit.org(), idempotency_key).await?.ok_or(KeyError::NotFound)?;
-        return Err(KeyError::AlreadyIssued { name, hint });
-    }
-    audit::record(
-        db,
-        audit_key,
-        Chain::Org(permit.org()),
-        Event {
-            action: "key.issue",
-            subject: subject(id),
-            summary: format!("Created key “{}” ({})", new.name.as_str(), secret.hint),
-            details: json!({
-                "environment": new.environment, "tier": new.tier, "scopes": new.scopes, "namespaces": namespaces,
-                "addresses": new.addresses.iter().map(IpNet::to_string).collect::<Vec<_>>(),
-                "expires_at": expires_at.map(|at| at.unix_timestamp()),
-            }),
-            refused: false,
-            actor: permit.actor(),
-            at: now,
-        },
-    )
+    let row = store::NewKeyRow {
+        id,
+        org,
+        environment: &new.environment,
+        tier: &new.tier,
+        name: new.name.as_str(),
+        digest: secret.digest,
+        hint: &secret.hint,
+        scopes: &new.scopes,
+        namespaces,
+        addresses: &new.addresses,
+        created_by: m.actor().user(),
+        created_at: now,
+        expires_at,
+        idempotency_key: new.idempotency_key,
+        predecessor: None,
+    };
+    insert(m, &row).await?;
+    m.record(Event {
+        action: "key.issue",
+        subject: subject(id),
+        summary: format!("Created key “{}” ({})", new.name.as_str(), secret.hint),
+        details: json!({
+            "environment": new.environment, "tier": new.tier, "scopes": new.scopes, "namespaces": namespaces,
+            "addresses": new.addresses.iter().map(IpNet::to_string).collect::<Vec<_>>(),
+            "expires_at": expires_at.map(|at| at.unix_timestamp()),
+        }),
+    })
     .await?;
     Ok(Issued { id, secret })
+}
+
+/// Adds a key's row, unless the same request is adding one at this very moment.
+async fn insert(m: &mut Mutation, row: &store::NewKeyRow<'_>) -> Result<(), KeyError> {
+    if store::insert(m, row).await? {
+        return Ok(());
+    }
+    match store::find_duplicate(m, row.org, row.idempotency_key, None, row.created_at).await? {
+        Some(Duplicate::SameRequest { name, hint }) => Err(KeyError::AlreadyIssued { name, hint }),
+        _ => Err(KeyError::NotFound),
+    }
 }
 
 /// When a lifetime that begins now is over.
@@ -263,7 +265,7 @@ pub async fn history(
     limit: i64,
 ) -> sqlx::Result<Vec<audit::chain::Row>> {
     let others: Vec<String> = predecessor.map(subject).into_iter().chain([KEYS_SUBJECT.to_owned()]).collect();
-    audit::store::naming(db, Chain::Org(org), &subject(id), &others, &id.to_string(), limit).await
+    audit::store::naming(db, org.into(), &subject(id), &others, &id.to_string(), limit).await
 }
 
 /// A key that is revoked now, whether by this call or before.
@@ -274,122 +276,104 @@ pub struct RevokedKey {
 
 /// Revokes a key of one's own organization.
 pub async fn revoke(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<RevokeKey>,
     id: KeyId,
     reason: Reason,
-    now: OffsetDateTime,
 ) -> Result<RevokedKey, KeyError> {
-    revoke_in(db, audit_key, permit.actor(), permit.org(), id, reason, None, now).await
+    revoke_in(m, permit.org(), id, reason, None).await
 }
 
 /// Revokes a customer's key, from the support desk (with its ticket) or the command line.
 pub async fn revoke_any(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<RevokeAnyKey>,
     id: KeyId,
     reason: Reason,
     ticket: Option<&str>,
-    now: OffsetDateTime,
 ) -> Result<RevokedKey, KeyError> {
-    revoke_in(db, audit_key, permit.actor(), permit.org(), id, reason, ticket, now).await
+    revoke_in(m, permit.org(), id, reason, ticket).await
 }
 
-#[allow(clippy::too_many_arguments, reason = "the two doors above are what others call")]
 async fn revoke_in(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    actor: &Actor,
+    m: &mut Mutation,
     org: OrgId,
     id: KeyId,
     reason: Reason,
     ticket: Option<&str>,
-    now: OffsetDateTime,
 ) -> Result<RevokedKey, KeyError> {
-    let (name, hint, already) = store::lock(db, org, id).await?.ok_or(KeyError::NotFound)?;
+    let key = store::lock(m, org, id).await?.ok_or(KeyError::NotFound)?;
+    // Also where it is revoked already: whoever did that may still be waiting, or may have been cut off.
+    m.restricts_access();
+    let already = key.revoked_at.is_some();
     if !already {
-        end(db, audit_key, actor, org, id, &format!("“{name}” ({hint})"), reason, ticket, now).await?;
+        end(m, org, id, &key, reason, ticket).await?;
     }
-    Ok(RevokedKey { name, already })
+    Ok(RevokedKey { name: key.fields.name, already })
 }
 
 /// Revokes a key that is locked, and is not revoked yet.
-#[allow(clippy::too_many_arguments, reason = "what each of them is, is said above")]
 async fn end(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    actor: &Actor,
+    m: &mut Mutation,
     org: OrgId,
     id: KeyId,
-    called: &str,
+    key: &LockedKey,
     reason: Reason,
     ticket: Option<&str>,
-    now: OffsetDateTime,
 ) -> Result<(), KeyError> {
-    store::set_revoked(db, org, id, &actor.name(), reason, now).await?;
+    let (by, now) = (m.actor().name(), m.now());
+    store::set_revoked(m, org, id, &by, reason, now).await?;
     let because = ticket.map(|ticket| format!(", ticket {ticket}")).unwrap_or_default();
-    let event = Event {
+    m.record(Event {
         action: "key.revoke",
         subject: subject(id),
-        summary: format!("Revoked key {called}: {}{because}", reason.label().to_lowercase()),
+        summary: format!(
+            "Revoked key “{}” ({}): {}{because}",
+            key.fields.name,
+            key.hint,
+            reason.label().to_lowercase()
+        ),
         details: json!({ "reason": reason.as_str(), "ticket": ticket }),
-        refused: false,
-        actor,
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(org), event).await?;
+    })
+    .await?;
     Ok(())
 }
 
 /// Revokes some keys of one's own organization: all of these, or, where one is not there, none. Each gets its own row in
 /// the log, since each has its own history. Answers how many were not revoked before.
 pub async fn revoke_some(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<RevokeKey>,
     ids: &BTreeSet<KeyId>,
     reason: Reason,
-    now: OffsetDateTime,
 ) -> Result<usize, KeyError> {
     let org = permit.org();
     let mut hit = Vec::new();
     // Every key is locked, in one order, before the log is: two who do this at once do not wait for each other in a circle.
     for id in ids {
-        let (name, hint, already) = store::lock(db, org, *id).await?.ok_or(KeyError::NotFound)?;
-        if !already {
-            hit.push((*id, format!("“{name}” ({hint})")));
+        let key = store::lock(m, org, *id).await?.ok_or(KeyError::NotFound)?;
+        if key.revoked_at.is_none() {
+            hit.push((*id, key));
         }
     }
-    for (id, called) in &hit {
-        end(db, audit_key, permit.actor(), org, *id, called, reason, None, now).await?;
+    m.restricts_access();
+    for (id, key) in &hit {
+        end(m, org, *id, key, reason, None).await?;
     }
     Ok(hit.len())
 }
 
 /// Revokes every key of the organization. Answers how many that were.
-pub async fn revoke_all(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<RevokeAllKeys>,
-    now: OffsetDateTime,
-) -> Result<usize, KeyError> {
-    let hit = store::set_all_revoked(db, permit.org(), &permit.actor().name(), Reason::Other, now).await?;
-    audit::record(
-        db,
-        audit_key,
-        Chain::Org(permit.org()),
-        Event {
-            action: "key.revoke_all",
-            subject: KEYS_SUBJECT.to_owned(),
-            summary: format!("Revoked all keys ({})", hit.len()),
-            details: json!({ "keys": hit }),
-            refused: false,
-            actor: permit.actor(),
-            at: now,
-        },
-    )
+pub async fn revoke_all(m: &mut Mutation, permit: &Permit<RevokeAllKeys>) -> Result<usize, KeyError> {
+    let (by, now) = (m.actor().name(), m.now());
+    let hit = store::set_all_revoked(m, permit.org(), &by, Reason::Other, now).await?;
+    m.restricts_access();
+    m.record(Event {
+        action: "key.revoke_all",
+        subject: KEYS_SUBJECT.to_owned(),
+        summary: format!("Revoked all keys ({})", hit.len()),
+        details: json!({ "keys": hit }),
+    })
     .await?;
     Ok(hit.len())
 }
@@ -399,53 +383,44 @@ pub const CAPABILITIES: [&str; 2] = ["verify", "operate"];
 
 /// Makes a service key, on the command line. `Ok(None)`: the name is taken.
 pub async fn issue_service_key(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<IssueServiceKey>,
+    m: &mut Mutation,
+    _: &Permit<IssueServiceKey>,
     prefix: &str,
     name: &KeyName,
     capabilities: &[String],
-    now: OffsetDateTime,
 ) -> Result<Option<NewSecret>, KeyError> {
-    let secret = NewSecret::generate(prefix)?;
-    if !store::insert_service_key(db, name.as_str(), secret.digest, &secret.hint, capabilities, now).await? {
+    let (secret, now) = (NewSecret::generate(prefix)?, m.now());
+    if !store::insert_service_key(m, name.as_str(), secret.digest, &secret.hint, capabilities, now).await? {
         return Ok(None);
     }
-    let summary = format!("Created service key “{}” ({})", name.as_str(), secret.hint);
-    let event = Event {
+    m.record(Event {
         action: "service_key.issue",
         subject: String::new(),
-        summary,
+        summary: format!("Created service key “{}” ({})", name.as_str(), secret.hint),
         details: json!({ "capabilities": capabilities }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Deployment, event).await?;
+    })
+    .await?;
     Ok(Some(secret))
 }
 
 /// Revokes a service key by its name, which no other may have again. `Ok(false)`: there is none of that name that is not
 /// revoked.
 pub async fn revoke_service_key(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<RevokeServiceKey>,
+    m: &mut Mutation,
+    _: &Permit<RevokeServiceKey>,
     name: &KeyName,
-    now: OffsetDateTime,
 ) -> Result<bool, KeyError> {
-    if !store::set_service_key_revoked(db, name.as_str(), now).await? {
+    let now = m.now();
+    if !store::set_service_key_revoked(m, name.as_str(), now).await? {
         return Ok(false);
     }
-    let event = Event {
+    m.restricts_access();
+    m.record(Event {
         action: "service_key.revoke",
         subject: String::new(),
         summary: format!("Revoked service key “{}”", name.as_str()),
         details: json!({}),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Deployment, event).await?;
+    })
+    .await?;
     Ok(true)
 }

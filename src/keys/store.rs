@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A key to be written.
-pub struct NewRow<'a> {
+pub struct NewKeyRow<'a> {
     pub id: KeyId,
     pub org: OrgId,
     pub environment: &'a str,
@@ -309,7 +309,7 @@ pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64
 }
 
 /// Adds a key. `Ok(false)`: the same form added one before.
-pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<bool> {
+pub async fn insert(db: &mut PgConnection, key: &NewKeyRow<'_>) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by,
                                created_at, expires_at, idempotency_key, predecessor)
@@ -336,32 +336,40 @@ pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<boo
     Ok(done.rows_affected() == 1)
 }
 
-/// Name and hint of the key that a form made.
-pub async fn find_by_idempotency_key(
-    db: &mut PgConnection,
-    org: OrgId,
-    idempotency_key: Uuid,
-) -> sqlx::Result<Option<(String, String)>> {
-    let row = sqlx::query!(
-        "select name, hint from api_keys where org_id = $1 and idempotency_key = $2",
-        org.0,
-        idempotency_key
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(row.map(|row| (row.name, row.hint)))
+/// A key that speaks against making another.
+pub enum Duplicate {
+    /// The same request made it.
+    SameRequest { name: String, hint: String },
+    /// It has the same name, in whatever case, and is not over.
+    SameName { hint: String },
 }
 
-/// Locks a key and answers its name, its hint, and whether it is revoked.
-pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<(String, String, bool)>> {
+/// The key that a request made already, or else the newest that has the name (`None`: any name will do).
+pub async fn find_duplicate(
+    db: &mut PgConnection,
+    org: OrgId,
+    idempotency_key: Option<Uuid>,
+    name: Option<&str>,
+    now: OffsetDateTime,
+) -> sqlx::Result<Option<Duplicate>> {
     let row = sqlx::query!(
-        r#"select name, hint, revoked_at is not null as "revoked!" from api_keys where org_id = $1 and id = $2 for update"#,
+        r#"select name, hint, coalesce(idempotency_key = $2, false) as "same_request!" from api_keys
+           where org_id = $1
+             and (idempotency_key = $2
+                  or lower(name) = lower($3) and revoked_at is null and not overlap_ended
+                     and (overlap_ends_at is null or overlap_ends_at > $4) and (expires_at is null or expires_at > $4))
+           order by 3 desc, id desc limit 1"#,
         org.0,
-        id.0
+        idempotency_key,
+        name,
+        now
     )
     .fetch_optional(db)
     .await?;
-    Ok(row.map(|row| (row.name, row.hint, row.revoked)))
+    Ok(row.map(|row| match row.same_request {
+        true => Duplicate::SameRequest { name: row.name, hint: row.hint },
+        false => Duplicate::SameName { hint: row.hint },
+    }))
 }
 
 /// A key whose row is locked.
@@ -402,14 +410,14 @@ pub struct EditableFields {
 
 impl EditableFields {
     /// Tells whether two moments saw the same.
-    pub fn mark(&self) -> String {
+    pub fn version(&self) -> String {
         Digest::of(format!("{self:?}").as_bytes()).to_hex()
     }
 }
 
 /// Locks a key and answers all that a change of it depends on. Whoever only refers to the row (the usage that is being
 /// written) does not wait for this.
-pub async fn hold(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<LockedKey>> {
+pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<LockedKey>> {
     let row = sqlx::query!(
         r#"select name, hint, environment, tier, scopes, namespaces, ip_allowlist as "addresses: Vec<IpNet>", expires_at,
                   disabled_at, revoked_at, overlap_ends_at, overlap_ended, overlap_extended
@@ -481,26 +489,6 @@ pub async fn set_confirmed(db: &mut PgConnection, org: OrgId, id: KeyId, at: Off
     Ok(done.rows_affected() == 1)
 }
 
-/// The hint of the newest key of this name, in whatever case, that is not over.
-pub async fn find_by_name(
-    db: &mut PgConnection,
-    org: OrgId,
-    name: &str,
-    now: OffsetDateTime,
-) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!(
-        "select hint from api_keys
-         where org_id = $1 and lower(name) = lower($2) and revoked_at is null and not overlap_ended
-               and (overlap_ends_at is null or overlap_ends_at > $3) and (expires_at is null or expires_at > $3)
-         order by id desc limit 1",
-        org.0,
-        name,
-        now
-    )
-    .fetch_optional(db)
-    .await
-}
-
 /// How far an organization has come with its keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
@@ -531,18 +519,20 @@ pub async fn predecessor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::
     Ok(row.flatten().map(KeyId))
 }
 
-/// The hint of the key that replaced a key.
-pub async fn successor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!("select hint from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
-        .fetch_optional(db)
-        .await
+/// The key that replaced another.
+pub struct Successor {
+    pub id: KeyId,
+    pub hint: String,
+    /// When it replaced the other.
+    pub created_at: OffsetDateTime,
 }
 
-/// When a key was replaced.
-pub async fn rotated_at(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<OffsetDateTime>> {
-    sqlx::query_scalar!("select created_at from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
-        .fetch_optional(db)
-        .await
+pub async fn successor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<Successor>> {
+    let row =
+        sqlx::query!("select id, hint, created_at from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
+            .fetch_optional(db)
+            .await?;
+    Ok(row.map(|row| Successor { id: KeyId(row.id), hint: row.hint, created_at: row.created_at }))
 }
 
 /// When a replaced key ends, and whether it has ended whatever the clocks say.

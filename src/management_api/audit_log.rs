@@ -1,8 +1,6 @@
 //! What happened in the organization.
 
-use std::sync::Arc;
-
-use axum::{Json, extract::State};
+use axum::Json;
 use serde::Serialize;
 use serde_json::Value;
 use time::OffsetDateTime;
@@ -10,14 +8,12 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
-    Management,
     body::{Listed, Page},
     door::Authorized,
     problem::{Problem, Refusals},
 };
 use crate::{
-    audit::{self, Chain, Row},
-    database::{self, RlsScope},
+    audit::{self, Row},
     orgs::permit::ViewAudit,
     secrets,
 };
@@ -75,14 +71,11 @@ impl From<Row> for AuditRow {
     responses((status = 200, description = "Part of the log.", body = Listed<AuditRow>), Refusals)
 )]
 pub async fn list(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ViewAudit>,
+    Authorized { mut tx, permit }: Authorized<ViewAudit>,
     page: Page,
 ) -> Result<Json<Listed<AuditRow>>, Problem> {
     let before = page.after::<i64>()?;
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let rows = audit::store::page(&mut tx, Chain::Org(permit.org()), before, page.limit + 1).await?;
-    tx.commit().await?;
+    let rows = audit::store::page(&mut tx, permit.org().into(), before, page.limit + 1).await?;
     let rows = rows.into_iter().map(AuditRow::from).collect();
     Ok(Json(Listed::page(rows, page.limit, |row| row.seq.to_string())))
 }

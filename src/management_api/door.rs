@@ -1,44 +1,60 @@
 //! The door: an access token in `Authorization: Bearer`, and nothing else. Whose it is and what they may do is read anew for
 //! each request, so that a token dies with its session, and a role that changes changes at once.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
-use axum::extract::{ConnectInfo, FromRequestParts};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
 use http::{HeaderMap, StatusCode, header, request::Parts};
+use serde::de::DeserializeOwned;
+use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Management, problem::Problem};
+use super::{Management, body::Body, problem::Problem};
 use crate::{
     accounts::{self, UserId, session::Sessions},
-    audit::Chain,
     client,
     database::{self, RlsScope},
     machine_http::RequestId,
+    mutation::Mutation,
     orgs::{
-        Actor, Permit,
-        lifecycle::note_refusal,
+        Actor, OrgId, Permit, Principal,
         permit::Act,
         standing::{Standing, standing},
-        store::Org,
     },
 };
 
-/// A member whose script calls.
-pub struct Caller {
-    pub actor: Actor,
-    pub user: UserId,
-    pub org: Org,
+/// Somebody whose token is one of ours and not over. Whether its session lives, and what they may do, is in the database.
+pub struct Bearer {
+    user: UserId,
     /// The session that the token was minted from.
     pub session: Uuid,
+    address: String,
+    agent: String,
+    request_id: Uuid,
 }
 
-/// Let in, with the permit to do `A`.
-pub struct Authorized<A> {
-    pub caller: Caller,
+/// A member whose script calls.
+pub struct Caller {
+    pub user: UserId,
+    pub org: OrgId,
+}
+
+/// Let in to read, with the permit to do `A`.
+pub struct Authorized<A: Act> {
+    pub tx: Transaction<'static, Postgres>,
     pub permit: Permit<A>,
 }
 
-impl FromRequestParts<Arc<Management>> for Caller {
+/// Let in to change something: a change that has begun, with the permit to do `A`. `P` is what the path says.
+pub struct Change<A: Act, T, P = ()> {
+    pub m: Mutation,
+    pub caller: Caller,
+    pub permit: Permit<A>,
+    pub path: P,
+    pub body: Body<T>,
+}
+
+impl FromRequestParts<Arc<Management>> for Bearer {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, management: &Arc<Management>) -> Result<Self, Problem> {
@@ -51,25 +67,54 @@ impl FromRequestParts<Arc<Management>> for Caller {
             tracing::info!(%request_id, %why, "an access token was refused");
             refused()
         })?;
-        let user = claims.user();
-        let (idle_since, begun_since) = Sessions::bounds(now);
-        let mut tx = database::begin(&management.db, RlsScope::Person(user)).await?;
-        let lives = accounts::store::session_lives(&mut tx, user, claims.sid, idle_since, begun_since).await?;
-        let standing = standing(&mut tx, user).await?;
-        tx.commit().await?;
+        Ok(Self {
+            user: claims.user(),
+            session: claims.sid,
+            address: management.proxies.resolve(peer, &parts.headers).nearest().to_string(),
+            agent: client::kept_agent(client::agent(&parts.headers)),
+            request_id,
+        })
+    }
+}
+
+impl Bearer {
+    fn actor(&self, principal: Principal) -> Actor {
+        Actor { principal, address: self.address.clone(), agent: self.agent.clone(), request_id: self.request_id }
+    }
+
+    /// Who they are, if the session lives and they are a member.
+    async fn caller(
+        &self,
+        db: &mut PgConnection,
+        standing: Option<Standing>,
+        management: &Management,
+    ) -> Result<(Caller, Principal), Problem> {
+        let (idle_since, begun_since) = Sessions::bounds(management.clock.now());
+        let lives = accounts::store::session_lives(db, self.user, self.session, idle_since, begun_since).await?;
         let Some(Standing { org, principal, .. }) = standing.filter(|_| lives) else { return Err(refused()) };
         let Some(org) = org else {
             let detail =
                 "The management API is for members of an organization. Support staff work at the support desk.";
             return Err(Problem::new(StatusCode::FORBIDDEN, "not-a-member", detail));
         };
-        let actor = Actor {
-            principal,
-            address: management.proxies.resolve(peer, &parts.headers).nearest().to_string(),
-            agent: client::kept_agent(client::agent(&parts.headers)),
-            request_id,
-        };
-        Ok(Self { actor, user, org, session: claims.sid })
+        Ok((Caller { user: self.user, org: org.id }, principal))
+    }
+
+    /// Begins a change in their organization.
+    pub async fn begin_own(&self, management: &Management) -> Result<(Mutation, Caller), Problem> {
+        let (audit_key, now) = (&management.server_keys.audit, management.clock.now());
+        let actor = |principal| self.actor(principal);
+        let begun = Mutation::begin_as(&management.db, audit_key, self.user, actor, now).await?;
+        let Some((mut m, standing)) = begun else { return Err(refused()) };
+        let (caller, _) = self.caller(&mut m, Some(standing), management).await?;
+        Ok((m, caller))
+    }
+
+    /// Begins a change in their organization, if they may do `A` there. A refusal is in the audit log.
+    pub async fn begin<A: Act>(&self, management: &Management) -> Result<(Mutation, Caller, Permit<A>), Problem> {
+        let (m, caller) = self.begin_own(management).await?;
+        let (m, permit) = m.authorize().await??;
+        Ok((m, caller, permit))
     }
 }
 
@@ -78,17 +123,45 @@ impl<A: Act> FromRequestParts<Arc<Management>> for Authorized<A> {
 
     /// A refusal is in the audit log.
     async fn from_request_parts(parts: &mut Parts, management: &Arc<Management>) -> Result<Self, Problem> {
-        let caller = Caller::from_request_parts(parts, management).await?;
-        match Permit::grant(&caller.actor, caller.org.id) {
-            Ok(permit) => Ok(Self { caller, permit }),
+        let bearer = Bearer::from_request_parts(parts, management).await?;
+        let mut tx = database::read(&management.db, RlsScope::Person(bearer.user)).await?;
+        let standing = standing(&mut tx, bearer.user).await?;
+        let (caller, principal) = bearer.caller(&mut tx, standing, management).await?;
+        match Permit::grant(&bearer.actor(principal), caller.org) {
+            Ok(permit) => Ok(Self { tx, permit }),
             Err(denied) => {
-                let mut tx = database::begin(&management.db, RlsScope::Org(caller.org.id)).await?;
-                let (key, now) = (&management.server_keys.audit, management.clock.now());
-                note_refusal(&mut tx, key, Chain::Org(caller.org.id), &caller.actor, &denied, now).await?;
-                tx.commit().await?;
-                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", denied.message()))
+                drop(tx);
+                bearer.begin::<A>(management).await?;
+                Err(denied.into())
             }
         }
+    }
+}
+
+impl<A, T, P> FromRequest<Arc<Management>> for Change<A, T, P>
+where
+    A: Act,
+    T: DeserializeOwned + Send,
+    P: FromRequestParts<Arc<Management>> + Send,
+    Problem: From<P::Rejection>,
+{
+    type Rejection = Problem;
+
+    /// The body is read first, since no transaction waits for what a client sends. But what is wrong with it, or with the
+    /// path, is told to those alone who may make the change.
+    async fn from_request(request: Request, management: &Arc<Management>) -> Result<Self, Problem> {
+        let (mut parts, body) = request.into_parts();
+        let bearer = Bearer::from_request_parts(&mut parts, management).await?;
+        let path = P::from_request_parts(&mut parts, management).await.map_err(Problem::from);
+        let body = Body::from_request(Request::from_parts(parts, body), management).await;
+        let (m, caller, permit) = bearer.begin(management).await?;
+        Ok(Self { m, caller, permit, path: path?, body: body? })
+    }
+}
+
+impl From<Infallible> for Problem {
+    fn from(never: Infallible) -> Self {
+        match never {}
     }
 }
 

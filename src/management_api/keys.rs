@@ -1,6 +1,6 @@
 //! API keys: the same life of a key as in the console, as JSON.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -9,32 +9,31 @@ use axum::{
 };
 use http::{StatusCode, header};
 use serde::{Deserialize, Serialize};
-use sqlx::{PgConnection, Postgres, Transaction};
 use time::OffsetDateTime;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{
     Management,
-    body::{Body, KeyPath, Listed, Nothing, Page},
-    door::Authorized,
+    body::{KeyPath, Listed, Nothing, Page},
+    door::{Authorized, Change},
     problem::{Problem, Refusals},
     repeat,
 };
 use crate::{
     catalog::Catalog,
-    database::{self, RlsScope},
     keys::{
         error::KeyError,
-        lifecycle::{self, Changed, Edit, NewKey, Rotation, Wish},
+        lifecycle::{self, CreateKeyInput, Edit, NewKey, Rotation},
         model::{KeyId, OverlapWindow, Reason, Status},
         store,
     },
+    mutation::{CommitError, Mutation},
     orgs::{
-        OrgId, Permit,
+        OrgId,
         permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     },
-    revocation,
+    revocation::Receipt,
 };
 
 /// An API key. Its secret is told once, when it is made.
@@ -137,14 +136,13 @@ pub struct ChangedApiKey {
     #[serde(flatten)]
     key: ApiKey,
     /// Where the change holds, and how soon it did. Null for changes that take nothing away: they may take a moment.
-    #[schema(example = "Effective on 3 of 3 nodes after 41 ms.")]
-    receipt: Option<String>,
+    receipt: Option<Receipt>,
 }
 
 /// What a key is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KeyWish {
+pub struct CreateKeyRequest {
     /// 1 to 80 visible characters.
     #[schema(min_length = 1, max_length = 80)]
     name: String,
@@ -163,16 +161,19 @@ pub struct KeyWish {
     #[serde(default = "never")]
     #[schema(default = "never", pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
     expires: String,
+    /// Otherwise a name that another key has, which is not over, is refused.
+    #[serde(default)]
+    allow_duplicate_name: bool,
 }
 
 fn never() -> String {
     "never".to_owned()
 }
 
-impl KeyWish {
+impl CreateKeyRequest {
     fn parse(&self, catalog: &Catalog) -> Result<NewKey, Problem> {
         let (environment, tier) = catalog.defaults();
-        let wish = Wish {
+        let input = CreateKeyInput {
             name: self.name.clone(),
             environment: self.environment.clone().unwrap_or(environment),
             tier: self.tier.clone().unwrap_or(tier),
@@ -181,15 +182,16 @@ impl KeyWish {
             addresses: self.ip_whitelist.clone(),
             expires: self.expires.clone(),
             idempotency_key: None,
+            allow_duplicate_name: self.allow_duplicate_name,
         };
-        NewKey::parse(wish, catalog).map_err(Problem::fields)
+        NewKey::parse(input, catalog).map_err(Problem::fields)
     }
 }
 
 /// What is to change. What is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct KeyEdit {
+pub struct EditKeyRequest {
     /// 1 to 80 visible characters.
     #[schema(min_length = 1, max_length = 80)]
     name: Option<String>,
@@ -204,7 +206,7 @@ pub struct KeyEdit {
 /// How a key is to be replaced.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RotationWish {
+pub struct RotateKeyRequest {
     /// How long the old key goes on: `now` (not at all), `1h`, `24h` or `7d`.
     #[serde(default)]
     #[schema(value_type = String, default = "24h", pattern = "^(now|1h|24h|7d)$")]
@@ -228,13 +230,16 @@ pub struct RotatedApiKey {
     #[serde(with = "time::serde::rfc3339")]
     old_key_ends_at: OffsetDateTime,
     /// Where the end of the old key holds, if it has ended; null if it goes on.
-    receipt: Option<String>,
+    receipt: Option<Receipt>,
+    /// There if the old key has ended, and Keydesk could not see whether every node knows yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
 }
 
 /// Why a key is revoked.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct Revocation {
+pub struct RevokeKeyRequest {
     #[serde(default)]
     #[schema(value_type = String, example = "key_compromise", default = "no_longer_needed", pattern = "^(no_longer_needed|superseded|key_compromise|affiliation_changed|other)$")]
     reason: Reason,
@@ -244,7 +249,7 @@ pub struct Revocation {
 pub struct RevokedAll {
     /// How many that were.
     revoked: usize,
-    receipt: String,
+    receipt: Option<Receipt>,
 }
 
 /// List the keys, newest first
@@ -254,14 +259,12 @@ pub struct RevokedAll {
 )]
 pub async fn list(
     State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ViewKeys>,
+    Authorized { mut tx, permit }: Authorized<ViewKeys>,
     page: Page,
 ) -> Result<Json<Listed<ApiKey>>, Problem> {
     let before = page.after::<KeyId>()?;
     let now = management.clock.now();
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let keys = store::list_before(&mut tx, permit.org(), before, page.limit + 1).await?;
-    tx.commit().await?;
     let keys = keys.into_iter().map(|key| ApiKey::of(key, now)).collect();
     Ok(Json(Listed::page(keys, page.limit, |key| key.id.to_string())))
 }
@@ -270,7 +273,7 @@ pub async fn list(
 #[utoipa::path(
     post, path = "/api/v1/api-keys", tag = "API keys", operation_id = "createKey",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")),
-    request_body = KeyWish,
+    request_body = CreateKeyRequest,
     responses(
         (status = 201, description = "The key, shown once.", body = NewApiKey),
         (status = 200, description = "A repeat: what was made, without its secret.", body = ApiKey),
@@ -279,19 +282,16 @@ pub async fn list(
 )]
 pub async fn create(
     State(management): State<Arc<Management>>,
-    Authorized { caller, permit }: Authorized<IssueKey>,
-    body: Body<KeyWish>,
+    Change { mut m, caller, permit, body, .. }: Change<IssueKey, CreateKeyRequest>,
 ) -> Result<Response, Problem> {
     let new = body.value.parse(&management.catalog)?;
-    let now = management.clock.now();
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
+    if let Some(answer) = repeat::of(&mut m, &caller, &body).await? {
         return Ok(answer);
     }
-    let issued = lifecycle::issue(&mut tx, &management.server_keys.audit, &permit, &new, now).await?;
-    let made = read(&mut tx, permit.org(), issued.id, now).await?;
-    repeat::keep(&mut tx, &caller, &body, &made).await?;
-    tx.commit().await?;
+    let issued = lifecycle::issue(&mut m, &permit, &new).await?;
+    let made = read(&mut m, permit.org(), issued.id).await?;
+    repeat::keep(&mut m, &caller, &body, &made).await?;
+    m.commit().await?;
     let place = format!("/api/v1/api-keys/{}", issued.id);
     let answer = NewApiKey { made, key: issued.secret.reveal().to_owned() };
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(answer)).into_response())
@@ -305,58 +305,47 @@ pub async fn create(
 )]
 pub async fn one(
     State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ViewKeys>,
+    Authorized { mut tx, permit }: Authorized<ViewKeys>,
     KeyPath(id): KeyPath,
 ) -> Result<Json<ApiKey>, Problem> {
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let key = read(&mut tx, permit.org(), id, management.clock.now()).await?;
-    tx.commit().await?;
-    Ok(Json(key))
+    let key = store::find(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    Ok(Json(ApiKey::of(key, management.clock.now())))
 }
 
 /// Change a key: its name, scopes, namespaces, addresses or expiry
 #[utoipa::path(
     patch, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "editKey",
-    params(("id" = Uuid, Path, description = "The key's id.")), request_body = KeyEdit,
+    params(("id" = Uuid, Path, description = "The key's id.")), request_body = EditKeyRequest,
     responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
 )]
 pub async fn patch(
     state: State<Arc<Management>>,
-    entry: Authorized<EditKey>,
-    id: KeyPath,
-    body: Body<KeyEdit>,
+    change: Change<EditKey, EditKeyRequest, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    edit(state, entry, id, body).await
+    edit(state, change).await
 }
 
 /// Change a key, as PATCH does
 #[utoipa::path(
     put, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "putKey",
-    params(("id" = Uuid, Path, description = "The key's id.")), request_body = KeyEdit,
+    params(("id" = Uuid, Path, description = "The key's id.")), request_body = EditKeyRequest,
     responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
 )]
 pub async fn put(
     state: State<Arc<Management>>,
-    entry: Authorized<EditKey>,
-    id: KeyPath,
-    body: Body<KeyEdit>,
+    change: Change<EditKey, EditKeyRequest, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    edit(state, entry, id, body).await
+    edit(state, change).await
 }
 
 async fn edit(
     State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<EditKey>,
-    KeyPath(id): KeyPath,
-    Body { value: wish, .. }: Body<KeyEdit>,
+    Change { mut m, permit, path: KeyPath(id), body, .. }: Change<EditKey, EditKeyRequest, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    let begun = Instant::now();
-    let KeyEdit { name, scopes, namespaces, ip_whitelist, expires } = wish;
-    let wish = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires, seen: None };
-    let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let changed = lifecycle::edit(&mut tx, key, &permit, id, &wish, &management.catalog, now).await?;
-    management.settle(tx, permit.org(), id, &changed, begun, now).await
+    let EditKeyRequest { name, scopes, namespaces, ip_whitelist, expires } = body.value;
+    let edit = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires, version: None };
+    lifecycle::edit(&mut m, &permit, id, &edit, &management.catalog).await?;
+    commit(m, permit.org(), id).await
 }
 
 /// Disable a key, until it is enabled again
@@ -367,12 +356,10 @@ async fn edit(
     responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
 )]
 pub async fn disable(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<EditKey>,
-    KeyPath(id): KeyPath,
-    _: Body<Option<Nothing>>,
+    Change { mut m, permit, path: KeyPath(id), .. }: Change<EditKey, Option<Nothing>, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    switch(&management, &permit, id, false).await
+    lifecycle::disable(&mut m, &permit, id).await?;
+    commit(m, permit.org(), id).await
 }
 
 /// Enable a key that was disabled
@@ -383,28 +370,10 @@ pub async fn disable(
     responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
 )]
 pub async fn enable(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<EditKey>,
-    KeyPath(id): KeyPath,
-    _: Body<Option<Nothing>>,
+    Change { mut m, permit, path: KeyPath(id), .. }: Change<EditKey, Option<Nothing>, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    switch(&management, &permit, id, true).await
-}
-
-async fn switch(
-    management: &Management,
-    permit: &Permit<EditKey>,
-    id: KeyId,
-    on: bool,
-) -> Result<Json<ChangedApiKey>, Problem> {
-    let begun = Instant::now();
-    let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let changed = match on {
-        true => lifecycle::enable(&mut tx, key, permit, id, now).await?,
-        false => lifecycle::disable(&mut tx, key, permit, id, now).await?,
-    };
-    management.settle(tx, permit.org(), id, &changed, begun, now).await
+    lifecycle::enable(&mut m, &permit, id).await?;
+    commit(m, permit.org(), id).await
 }
 
 /// Replace a key with a successor that inherits everything
@@ -416,7 +385,7 @@ async fn switch(
         ("id" = Uuid, Path, description = "The key's id."),
         ("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")
     ),
-    request_body = Option<RotationWish>,
+    request_body = Option<RotateKeyRequest>,
     responses(
         (status = 201, description = "The successor, shown once.", body = RotatedApiKey),
         (status = 200, description = "A repeat: what was made, without its secret.", body = ApiKey),
@@ -425,35 +394,31 @@ async fn switch(
 )]
 pub async fn rotate(
     State(management): State<Arc<Management>>,
-    Authorized { caller, permit }: Authorized<RotateKey>,
-    KeyPath(id): KeyPath,
-    body: Body<Option<RotationWish>>,
+    change: Change<RotateKey, Option<RotateKeyRequest>, KeyPath>,
 ) -> Result<Response, Problem> {
-    let begun = Instant::now();
-    let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let (window, reason) =
-        body.value.as_ref().map_or_else(|| (OverlapWindow::default(), superseded()), |wish| (wish.window, wish.reason));
-    let rotation = Rotation { window, reason, idempotency_key: None };
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
+    let Change { mut m, caller, permit, path: KeyPath(id), body } = change;
+    let (overlap, reason) = body
+        .value
+        .as_ref()
+        .map_or_else(|| (OverlapWindow::default(), superseded()), |request| (request.window, request.reason));
+    let rotation = Rotation { overlap, reason, idempotency_key: None };
+    if let Some(answer) = repeat::of(&mut m, &caller, &body).await? {
         return Ok(answer);
     }
-    let rotated = lifecycle::rotate(&mut tx, key, &permit, id, &rotation, &management.catalog, now).await?;
-    let made = read(&mut tx, permit.org(), rotated.issued.id, now).await?;
-    repeat::keep(&mut tx, &caller, &body, &made).await?;
-    let revision = revocation::commit(tx).await?;
-    let receipt = match rotated.narrows {
+    let rotated = lifecycle::rotate(&mut m, &permit, id, &rotation, &management.catalog).await?;
+    let made = read(&mut m, permit.org(), rotated.issued.id).await?;
+    repeat::keep(&mut m, &caller, &body, &made).await?;
+    let (receipt, warning) = match m.commit().await {
+        Ok(receipt) => (receipt, None),
         // The successor's secret has to be told, whether or not the end of the old key could be seen to hold.
-        true => Some(match revocation::wait(&management.db, revision, begun).await {
-            Ok(receipt) => receipt.to_string(),
-            Err(error) => Problem::from(error).detail,
-        }),
-        false => None,
+        Err(error @ CommitError::Unconfirmed(_)) => (None, Some(Problem::from(error).detail)),
+        Err(error) => return Err(error.into()),
     };
     let answer = RotatedApiKey {
         new: NewApiKey { made, key: rotated.issued.secret.reveal().to_owned() },
         old_key_ends_at: rotated.overlap_ends_at,
         receipt,
+        warning,
     };
     let place = format!("/api/v1/api-keys/{}", rotated.issued.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, place)], Json(answer)).into_response())
@@ -461,25 +426,18 @@ pub async fn rotate(
 
 /// Revoke a key, for good
 ///
-/// When this response_headers, no node accepts the key any more. Revoking what is revoked already is fine.
+/// When this answers, no node accepts the key any more. Revoking what is revoked already is fine.
 #[utoipa::path(
     post, path = "/api/v1/api-keys/{id}/revoke", tag = "API keys", operation_id = "revokeKey",
-    params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<Revocation>,
+    params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<RevokeKeyRequest>,
     responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
 )]
 pub async fn revoke(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<RevokeKey>,
-    KeyPath(id): KeyPath,
-    Body { value, .. }: Body<Option<Revocation>>,
+    Change { mut m, permit, path: KeyPath(id), body, .. }: Change<RevokeKey, Option<RevokeKeyRequest>, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    let reason = value.map(|revocation| revocation.reason).unwrap_or_default();
-    let begun = Instant::now();
-    let now = management.clock.now();
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let revoked = lifecycle::revoke(&mut tx, &management.server_keys.audit, &permit, id, reason, now).await?;
-    let changed = Changed { name: revoked.name, changed: !revoked.already, narrows: true };
-    management.settle(tx, permit.org(), id, &changed, begun, now).await
+    let reason = body.value.map(|request| request.reason).unwrap_or_default();
+    lifecycle::revoke(&mut m, &permit, id, reason).await?;
+    commit(m, permit.org(), id).await
 }
 
 /// Revoke every key of the organization
@@ -489,40 +447,19 @@ pub async fn revoke(
     responses((status = 200, description = "None is left.", body = RevokedAll), Refusals)
 )]
 pub async fn revoke_all(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<RevokeAllKeys>,
-    _: Body<Option<Nothing>>,
+    Change { mut m, permit, .. }: Change<RevokeAllKeys, Option<Nothing>>,
 ) -> Result<Json<RevokedAll>, Problem> {
-    let begun = Instant::now();
-    let now = management.clock.now();
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let revoked = lifecycle::revoke_all(&mut tx, &management.server_keys.audit, &permit, now).await?;
-    Ok(Json(RevokedAll { revoked, receipt: management.hold(tx, begun).await? }))
+    let revoked = lifecycle::revoke_all(&mut m, &permit).await?;
+    Ok(Json(RevokedAll { revoked, receipt: m.commit().await? }))
 }
 
-async fn read(db: &mut PgConnection, org: OrgId, id: KeyId, now: OffsetDateTime) -> Result<ApiKey, Problem> {
-    let key = store::find(db, org, id).await?.ok_or(KeyError::NotFound)?;
-    Ok(ApiKey::of(key, now))
+async fn read(m: &mut Mutation, org: OrgId, id: KeyId) -> Result<ApiKey, Problem> {
+    let key = store::find(m, org, id).await?.ok_or(KeyError::NotFound)?;
+    Ok(ApiKey::of(key, m.now()))
 }
 
-impl Management {
-    /// Commits a change of a key and answers the key as it is now: where the change narrows, only once it holds everywhere.
-    async fn settle(
-        &self,
-        mut tx: Transaction<'static, Postgres>,
-        org: OrgId,
-        id: KeyId,
-        changed: &Changed,
-        begun: Instant,
-        now: OffsetDateTime,
-    ) -> Result<Json<ChangedApiKey>, Problem> {
-        let key = read(&mut tx, org, id, now).await?;
-        let receipt = if changed.narrows {
-            Some(self.hold(tx, begun).await?)
-        } else {
-            tx.commit().await?;
-            None
-        };
-        Ok(Json(ChangedApiKey { key, receipt }))
-    }
+/// Commits a change of a key and answers the key as it is now.
+async fn commit(mut m: Mutation, org: OrgId, id: KeyId) -> Result<Json<ChangedApiKey>, Problem> {
+    let key = read(&mut m, org, id).await?;
+    Ok(Json(ChangedApiKey { key, receipt: m.commit().await? }))
 }

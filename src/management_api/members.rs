@@ -1,6 +1,6 @@
 //! Who belongs to the organization.
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
@@ -10,17 +10,17 @@ use uuid::Uuid;
 
 use super::{
     Management,
-    body::{Body, Listed, MemberPath},
-    door::Authorized,
+    body::{Listed, MemberPath},
+    door::{Authorized, Bearer, Change},
     problem::{Problem, Refusals},
 };
 use crate::{
-    database::{self, RlsScope},
     orgs::{
         self, Role,
         lifecycle::{self, ChangedMember, OrgError},
         permit::{ManageMembers, ViewMembers},
     },
+    revocation::Receipt,
 };
 
 #[derive(Serialize, ToSchema)]
@@ -57,15 +57,14 @@ impl From<orgs::store::Member> for Member {
 pub struct ChangedRole {
     #[serde(flatten)]
     member: Member,
-    /// Where the change holds for keys that are bound to who made them. Null if the role was this one already.
-    #[schema(example = "Effective on 3 of 3 nodes after 41 ms.")]
-    receipt: Option<String>,
+    /// Where the role holds for keys that are bound to who made them.
+    receipt: Option<Receipt>,
 }
 
 /// What a member is to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct RoleWish {
+pub struct SetRoleRequest {
     #[schema(pattern = "^(owner|admin|developer|viewer)$")]
     role: String,
 }
@@ -74,7 +73,7 @@ pub struct RoleWish {
 pub struct RemovedMember {
     name: String,
     /// Where it holds for keys that are bound to who made them.
-    receipt: String,
+    receipt: Option<Receipt>,
 }
 
 /// List the members, by name
@@ -82,13 +81,8 @@ pub struct RemovedMember {
     get, path = "/api/v1/members", tag = "Members", operation_id = "listMembers",
     responses((status = 200, description = "All of them.", body = Listed<Member>), Refusals)
 )]
-pub async fn list(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ViewMembers>,
-) -> Result<Json<Listed<Member>>, Problem> {
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
+pub async fn list(Authorized { mut tx, permit }: Authorized<ViewMembers>) -> Result<Json<Listed<Member>>, Problem> {
     let members = orgs::store::members(&mut tx, permit.org()).await?;
-    tx.commit().await?;
     let data = members.into_iter().map(Member::from);
     Ok(Json(Listed { data: data.collect(), next_cursor: None }))
 }
@@ -98,25 +92,17 @@ pub async fn list(
 /// Owners are changed and made by owners only, and one is always left.
 #[utoipa::path(
     patch, path = "/api/v1/members/{id}", tag = "Members", operation_id = "setRole",
-    params(("id" = Uuid, Path, description = "The member's id.")), request_body = RoleWish,
+    params(("id" = Uuid, Path, description = "The member's id.")), request_body = SetRoleRequest,
     responses((status = 200, description = "The member as they are now.", body = ChangedRole), Refusals)
 )]
-pub async fn set_role(
-    State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ManageMembers>,
-    MemberPath(user): MemberPath,
-    Body { value: wish, .. }: Body<RoleWish>,
-) -> Result<Json<ChangedRole>, Problem> {
-    let begun = Instant::now();
-    let role = Role::member(&wish.role)
+pub async fn set_role(change: Change<ManageMembers, SetRoleRequest, MemberPath>) -> Result<Json<ChangedRole>, Problem> {
+    let Change { mut m, permit, path: MemberPath(user), body, .. } = change;
+    let role = Role::member(&body.value.role)
         .ok_or_else(|| Problem::fields(vec![("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
-    let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let ChangedMember { changed, .. } = lifecycle::set_role(&mut tx, key, &permit, user, role, now).await?;
-    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    lifecycle::set_role(&mut m, &permit, user, role).await?;
+    let members = orgs::store::members(&mut m, permit.org()).await?;
     let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;
-    let receipt = management.hold(tx, begun).await?;
-    Ok(Json(ChangedRole { member: member.into(), receipt: changed.then_some(receipt) }))
+    Ok(Json(ChangedRole { member: member.into(), receipt: m.commit().await? }))
 }
 
 /// Remove a member
@@ -130,13 +116,11 @@ pub async fn set_role(
 )]
 pub async fn remove(
     State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ManageMembers>,
-    MemberPath(user): MemberPath,
+    bearer: Bearer,
+    member: Result<MemberPath, Problem>,
 ) -> Result<Json<RemovedMember>, Problem> {
-    let begun = Instant::now();
-    let (key, now) = (&management.server_keys.audit, management.clock.now());
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let ChangedMember { name, .. } = lifecycle::remove_member(&mut tx, key, &permit, user, now).await?;
-    let receipt = management.hold(tx, begun).await?;
-    Ok(Json(RemovedMember { name, receipt }))
+    let (mut m, _, permit) = bearer.begin(&management).await?;
+    let MemberPath(user) = member?;
+    let ChangedMember { name, .. } = lifecycle::remove_member(&mut m, &permit, user).await?;
+    Ok(Json(RemovedMember { name, receipt: m.commit().await? }))
 }

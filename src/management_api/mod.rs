@@ -14,14 +14,11 @@ pub mod store;
 mod tokens;
 mod webhooks;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::PgPool;
 
-use crate::{
-    catalog::Catalog, client::TrustedProxies, clock::Clock, config::Origin, revocation, server_keys::ServerKeys,
-};
-use problem::Problem;
+use crate::{catalog::Catalog, client::TrustedProxies, clock::Clock, config::Origin, server_keys::ServerKeys};
 
 /// What the management API works with.
 pub struct Management {
@@ -32,12 +29,4 @@ pub struct Management {
     pub server_keys: Arc<ServerKeys>,
     pub origin: Origin,
     pub proxies: Arc<TrustedProxies>,
-}
-
-impl Management {
-    /// Commits a change, and says since when and where it holds.
-    async fn hold(&self, tx: Transaction<'static, Postgres>, begun: Instant) -> Result<String, Problem> {
-        let revision = revocation::commit(tx).await?;
-        Ok(revocation::wait(&self.db, revision, begun).await?.to_string())
-    }
 }

@@ -8,8 +8,12 @@ use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    accounts::access_token::MintError, keys::error::KeyError, machine_http, orgs::lifecycle::OrgError,
-    revocation::Unconfirmed, webhooks::WebhookError,
+    accounts::access_token::MintError,
+    keys::error::KeyError,
+    machine_http,
+    mutation::CommitError,
+    orgs::{Denied, lifecycle::OrgError},
+    webhooks::WebhookError,
 };
 
 /// What is wrong with one field.
@@ -144,6 +148,10 @@ impl IntoResponse for Problem {
     }
 }
 
+/// What is said of a change that is made, and was not seen to hold everywhere.
+const UNCONFIRMED: &str =
+    "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure.";
+
 /// A fault of ours: logged, and told as no more than that.
 impl From<sqlx::Error> for Problem {
     fn from(error: sqlx::Error) -> Self {
@@ -159,11 +167,21 @@ impl From<serde_json::Error> for Problem {
     }
 }
 
-impl From<Unconfirmed> for Problem {
-    fn from(error: Unconfirmed) -> Self {
-        tracing::error!(%error, "a change could not be seen to hold everywhere");
-        let detail = "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", detail)
+impl From<CommitError> for Problem {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotDone(error) => error.into(),
+            CommitError::Unconfirmed(error) => {
+                tracing::error!(%error, "a change could not be seen to hold everywhere");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", UNCONFIRMED)
+            }
+        }
+    }
+}
+
+impl From<Denied> for Problem {
+    fn from(denied: Denied) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "forbidden", denied.message())
     }
 }
 
@@ -175,7 +193,11 @@ impl From<KeyError> for Problem {
             KeyError::AlreadyIssued { name, hint } => {
                 Self::conflict(format!("The key “{name}” ({hint}) was created already."))
             }
+            KeyError::DuplicateName { hint } => Self::conflict(format!(
+                "There is a key of this name already, {hint}. Choose another name, or send allow_duplicate_name: true."
+            )),
             KeyError::ChangedMeanwhile
+            | KeyError::StillInUse { .. }
             | KeyError::Revoked
             | KeyError::Replaced
             | KeyError::Expired

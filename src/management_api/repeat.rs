@@ -7,27 +7,20 @@ use axum::{
 };
 use http::StatusCode;
 use serde::Serialize;
-use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use super::{body::Body, door::Caller, problem::Problem, store};
-use crate::secrets;
+use crate::{mutation::Mutation, secrets};
 
 /// For so long is a repeat known as one.
 pub const REMEMBERED: time::Duration = time::Duration::hours(24);
 
 /// Takes the request's key, if it has one. `Some`: what to answer, because it was done before.
-pub async fn of<T>(
-    db: &mut PgConnection,
-    caller: &Caller,
-    body: &Body<T>,
-    now: OffsetDateTime,
-) -> Result<Option<Response>, Problem> {
-    let Some(key) = &body.key else { return Ok(None) };
-    if store::take(db, caller.org.id, caller.user, key, body.request, now).await? {
+pub async fn of<T>(m: &mut Mutation, caller: &Caller, body: &Body<T>) -> Result<Option<Response>, Problem> {
+    let (Some(key), now) = (&body.key, m.now()) else { return Ok(None) };
+    if store::take(m, caller.org, caller.user, key, body.request, now).await? {
         return Ok(None);
     }
-    let (digest, answer) = store::taken(db, caller.org.id, caller.user, key).await?.unwrap_or_default();
+    let (digest, answer) = store::taken(m, caller.org, caller.user, key).await?.unwrap_or_default();
     if !secrets::same(&digest, body.request.as_bytes()) {
         let detail = "This Idempotency-Key was sent with another request before. Choose a new one for each request.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail));
@@ -36,14 +29,9 @@ pub async fn of<T>(
 }
 
 /// Keeps what a request made, without its secret, for a repeat.
-pub async fn keep<T>(
-    db: &mut PgConnection,
-    caller: &Caller,
-    body: &Body<T>,
-    made: &impl Serialize,
-) -> Result<(), Problem> {
+pub async fn keep<T>(m: &mut Mutation, caller: &Caller, body: &Body<T>, made: &impl Serialize) -> Result<(), Problem> {
     if let Some(key) = &body.key {
-        store::keep(db, caller.org.id, caller.user, key, &serde_json::to_value(made)?).await?;
+        store::keep(m, caller.org, caller.user, key, &serde_json::to_value(made)?).await?;
     }
     Ok(())
 }

@@ -11,13 +11,10 @@ use utoipa::ToSchema;
 use super::{
     Management,
     body::{Body, Nothing},
-    door::Caller,
+    door::Bearer,
     problem::{Problem, Refusals},
 };
-use crate::{
-    accounts::access_token,
-    database::{self, RlsScope},
-};
+use crate::accounts::access_token;
 
 /// SECRET: in the answer that made it, and nowhere else.
 #[derive(Serialize, ToSchema)]
@@ -42,16 +39,13 @@ pub struct Token {
 )]
 pub async fn create(
     State(management): State<Arc<Management>>,
-    caller: Caller,
-    _: Body<Option<Nothing>>,
+    bearer: Bearer,
+    body: Result<Body<Option<Nothing>>, Problem>,
 ) -> Result<(StatusCode, Json<Token>), Problem> {
-    let keys = &management.server_keys;
-    let now = management.clock.now();
-    let mut tx = database::begin(&management.db, RlsScope::Org(caller.org.id)).await?;
-    let token =
-        access_token::mint(&mut tx, &keys.audit, &keys.tokens, &management.origin, &caller.actor, caller.session, now)
-            .await?;
-    tx.commit().await?;
+    let (mut m, _) = bearer.begin_own(&management).await?;
+    body?;
+    let token = access_token::mint(&mut m, &management.server_keys.tokens, &management.origin, bearer.session).await?;
+    m.commit().await?;
     let answer = Token {
         access_token: token.reveal(),
         token_type: "Bearer",

@@ -15,13 +15,12 @@ use uuid::Uuid;
 
 use super::{
     Management,
-    body::{Body, Listed},
-    door::Authorized,
+    body::Listed,
+    door::{Authorized, Change},
     problem::{Problem, Refusals},
     repeat,
 };
 use crate::{
-    database::{self, RlsScope},
     orgs::permit::{ManageWebhooks, ViewWebhooks},
     webhooks::{self, Make, store},
 };
@@ -47,7 +46,7 @@ pub struct NewWebhookSecret {
 /// What is asked for.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct WebhookWish {
+pub struct WebhookSecretRequest {
     environment: String,
 }
 
@@ -58,9 +57,8 @@ pub struct WebhookWish {
 )]
 pub async fn list(
     State(management): State<Arc<Management>>,
-    Authorized { permit, .. }: Authorized<ViewWebhooks>,
+    Authorized { mut tx, permit }: Authorized<ViewWebhooks>,
 ) -> Result<Json<Listed<WebhookSecret>>, Problem> {
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let mut data = Vec::new();
     for environment in &management.catalog.environments {
         let current = store::current(&mut tx, permit.org(), &environment.name).await?;
@@ -70,7 +68,6 @@ pub async fn list(
             created_by,
         }));
     }
-    tx.commit().await?;
     Ok(Json(Listed { data, next_cursor: None }))
 }
 
@@ -78,7 +75,7 @@ pub async fn list(
 #[utoipa::path(
     post, path = "/api/v1/webhook-secrets", tag = "Webhook secrets", operation_id = "createWebhookSecret",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")),
-    request_body = WebhookWish,
+    request_body = WebhookSecretRequest,
     responses(
         (status = 201, description = "The secret, shown once.", body = NewWebhookSecret),
         (status = 200, description = "A repeat: what was made, without its secret.", body = WebhookSecret),
@@ -87,10 +84,9 @@ pub async fn list(
 )]
 pub async fn create(
     State(management): State<Arc<Management>>,
-    entry: Authorized<ManageWebhooks>,
-    body: Body<WebhookWish>,
+    change: Change<ManageWebhooks, WebhookSecretRequest>,
 ) -> Result<Response, Problem> {
-    make(&management, entry, body, Make::First).await
+    make(&management, change, Make::First).await
 }
 
 /// Replace an environment's secret
@@ -99,7 +95,7 @@ pub async fn create(
 #[utoipa::path(
     post, path = "/api/v1/webhook-secrets/regenerate", tag = "Webhook secrets", operation_id = "regenerateWebhookSecret",
     params(("Idempotency-Key" = Option<String>, Header, description = "Makes a repeat of this request harmless.", pattern = "^[!-~]{1,255}$")),
-    request_body = WebhookWish,
+    request_body = WebhookSecretRequest,
     responses(
         (status = 201, description = "The secret, shown once.", body = NewWebhookSecret),
         (status = 200, description = "A repeat: what was made, without its secret.", body = WebhookSecret),
@@ -108,32 +104,27 @@ pub async fn create(
 )]
 pub async fn regenerate(
     State(management): State<Arc<Management>>,
-    entry: Authorized<ManageWebhooks>,
-    body: Body<WebhookWish>,
+    change: Change<ManageWebhooks, WebhookSecretRequest>,
 ) -> Result<Response, Problem> {
-    make(&management, entry, body, Make::Replacement).await
+    make(&management, change, Make::Replacement).await
 }
 
 async fn make(
     management: &Management,
-    Authorized { caller, permit }: Authorized<ManageWebhooks>,
-    body: Body<WebhookWish>,
+    Change { mut m, caller, permit, body, .. }: Change<ManageWebhooks, WebhookSecretRequest>,
     make: Make,
 ) -> Result<Response, Problem> {
     let environment = &body.value.environment;
     if management.catalog.environment(environment).is_none() {
         return Err(Problem::fields(vec![("environment", "There is no such environment.".to_owned())]));
     }
-    let (keys, now) = (&management.server_keys, management.clock.now());
-    let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    if let Some(answer) = repeat::of(&mut tx, &caller, &body, now).await? {
+    if let Some(answer) = repeat::of(&mut m, &caller, &body).await? {
         return Ok(answer);
     }
-    let idempotency_key = Uuid::new_v4();
-    let secret =
-        webhooks::make(&mut tx, &keys.audit, &keys.sealer, &permit, make, environment, idempotency_key, now).await?;
-    let made = WebhookSecret { environment: environment.clone(), created_at: now, created_by: caller.actor.name() };
-    repeat::keep(&mut tx, &caller, &body, &made).await?;
-    tx.commit().await?;
+    let sealer = &management.server_keys.sealer;
+    let secret = webhooks::make(&mut m, &permit, sealer, make, environment, Uuid::new_v4()).await?;
+    let made = WebhookSecret { environment: environment.clone(), created_at: m.now(), created_by: m.actor().name() };
+    repeat::keep(&mut m, &caller, &body, &made).await?;
+    m.commit().await?;
     Ok((StatusCode::CREATED, Json(NewWebhookSecret { made, secret: secret.reveal().to_owned() })).into_response())
 }

@@ -12,17 +12,17 @@ use super::{Operator, error::OperatorError};
 use crate::{
     client,
     machine_http::{RequestId, credential, service},
-    orgs::{Actor, OrgId, Permit, Principal, permit::Act},
+    orgs::{Actor, Denied, Permit, Principal, Scope, permit::Act},
 };
 
 /// Who was let in.
 #[derive(Clone)]
-pub struct Caller(Actor);
+pub struct Caller(pub Actor);
 
 impl Caller {
-    /// The permit for what the caller is about to do.
-    pub fn permit<A: Act>(&self, org: OrgId) -> Result<Permit<A>, OperatorError> {
-        Ok(Permit::grant(&self.0, org)?)
+    /// The permit for what the caller is about to read.
+    pub fn permit<A: Act>(&self, scope: impl Into<Scope>) -> Result<Permit<A>, Denied> {
+        Permit::grant(&self.0, scope)
     }
 }
 

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use crate::{
     keys::{error::KeyError, store::ActiveKey},
     machine_http::Problem,
+    mutation::CommitError,
     orgs::{Denied, lifecycle::OrgError},
-    revocation::Unconfirmed,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -44,7 +44,7 @@ pub enum OperatorError {
     #[error(transparent)]
     Denied(#[from] Denied),
     #[error(transparent)]
-    Unconfirmed(#[from] Unconfirmed),
+    Commit(#[from] CommitError),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
@@ -67,12 +67,15 @@ impl OperatorError {
                 problem(StatusCode::CONFLICT, "several-keys").with("keys", keys.collect())
             }
             Self::Denied(_) => problem(StatusCode::FORBIDDEN, "forbidden"),
-            Self::Unconfirmed(error) => {
+            Self::Commit(CommitError::Unconfirmed(error)) => {
                 tracing::error!(%error, "a change could not be confirmed");
                 let detail = "It is recorded, but whether every node knows could not be seen. Ask for it again.";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", detail, id)
             }
-            Self::Database(error) | Self::Key(KeyError::Database(error)) | Self::Org(OrgError::Database(error)) => {
+            Self::Commit(CommitError::NotDone(error))
+            | Self::Database(error)
+            | Self::Key(KeyError::Database(error))
+            | Self::Org(OrgError::Database(error)) => {
                 tracing::error!(%error, "the operator API could not ask the database");
                 let detail = "Keydesk could not reach its database. Look before you try again.";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail, id)

@@ -9,22 +9,24 @@ mod tenants;
 mod usage;
 mod wire;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool};
 
 use crate::{
     catalog::Catalog,
     client::TrustedProxies,
     clock::Clock,
-    database::{self, RlsScope},
+    database::RlsScope,
+    mutation::Mutation,
     orgs::{
         Slug,
         store::{self, Org},
     },
-    revocation::{self, Receipt, memory::Memory},
+    revocation::memory::Memory,
     server_keys::ServerKeys,
 };
+use door::Caller;
 use error::OperatorError;
 
 /// What the operator API works with.
@@ -41,18 +43,23 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// The organization that a request calls a tenant.
-    async fn tenant(&self, tenant_id: &str) -> Result<Org, OperatorError> {
-        let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
-        let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
-        let mut tx = database::begin(&self.db, RlsScope::Operator).await?;
-        store::by_slug(&mut tx, &slug).await?.ok_or_else(unknown)
+    /// Begins a change by a caller, in the scope of nothing, an organization, or all of them.
+    async fn begin(&self, caller: Caller, rls: RlsScope) -> sqlx::Result<Mutation> {
+        Mutation::begin(&self.db, &self.server_keys.audit, rls, caller.0, self.clock.now()).await
     }
 
-    /// Commits, and waits until the change holds on every node: also one that widens, so that whoever was answered can rely
-    /// on it in the next request.
-    async fn settle(&self, tx: Transaction<'static, Postgres>, begun: Instant) -> Result<Receipt, OperatorError> {
-        let revision = revocation::commit(tx).await?;
-        Ok(revocation::wait(&self.db, revision, begun).await?)
+    /// Begins a change of the organization that a request calls a tenant.
+    async fn begin_in(&self, caller: Caller, tenant_id: &str) -> Result<(Mutation, Org), OperatorError> {
+        let mut m = self.begin(caller, RlsScope::Operator).await?;
+        let org = tenant(&mut m, tenant_id).await?;
+        m.set_rls_scope(RlsScope::Org(org.id)).await?;
+        Ok((m, org))
     }
+}
+
+/// The organization that a request calls a tenant. Needs the operator's reach.
+async fn tenant(db: &mut PgConnection, tenant_id: &str) -> Result<Org, OperatorError> {
+    let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
+    let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
+    store::by_slug(db, &slug).await?.ok_or_else(unknown)
 }

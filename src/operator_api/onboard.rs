@@ -1,7 +1,5 @@
 //! `/gate/onboard`: a tenant's first key, its replacement, and where its keys may go.
 
-use std::time::Instant;
-
 use axum::{
     Extension, Json,
     extract::State,
@@ -17,10 +15,9 @@ use super::{
     wire::{Asked, Body},
 };
 use crate::{
-    database::{self, RlsScope},
     keys::{
         error::KeyError,
-        lifecycle::{self, NewKey, Rotation, Wish},
+        lifecycle::{self, CreateKeyInput, NewKey, Rotation},
         model::{KeyId, OverlapWindow, Reason},
         secret::NewSecret,
         store,
@@ -67,31 +64,32 @@ pub async fn first_key(
     Body(first): Body<FirstKey>,
 ) -> Result<Response, OperatorError> {
     let catalog = &operator.catalog;
-    let org = operator.tenant(&first.tenant_id).await?;
+    let (mut m, org) = operator.begin_in(caller, &first.tenant_id).await?;
     let (environment, tier) = catalog.defaults();
-    let wish = Wish {
+    let input = CreateKeyInput {
         name: first.name.unwrap_or_else(|| "First key".to_owned()),
         environment: first.environment.unwrap_or(environment),
         tier: first.tier.unwrap_or(tier),
         scopes: first.scopes,
         namespaces: first.namespaces.clone(),
         expires: "never".to_owned(),
-        ..Wish::default()
+        // No key of the tenant's works, so a namesake that is disabled is no reason against it.
+        allow_duplicate_name: true,
+        ..CreateKeyInput::default()
     };
-    let new = NewKey::parse(wish, catalog).map_err(KeyError::Fields)?;
-    let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
+    let new = NewKey::parse(input, catalog).map_err(KeyError::Fields)?;
+    let now = m.now();
     // Of two who ask at once, one is first.
-    orgs::store::lock(&mut tx, org.id).await?;
-    if !store::list_active(&mut tx, org.id, now).await?.is_empty() {
+    orgs::store::lock(&mut m, org.id).await?;
+    if !store::list_active(&mut m, org.id, now).await?.is_empty() {
         return Err(OperatorError::HasKeys);
     }
-    let may_add = caller.permit(org.id)?;
+    let (may_add, may_issue) = (m.permit()?, m.permit()?);
     for namespace in &first.namespaces {
-        lifecycle::add_namespace(&mut tx, audit_key, &may_add, namespace, catalog, now).await?;
+        lifecycle::add_namespace(&mut m, &may_add, namespace, catalog).await?;
     }
-    let issued = lifecycle::issue(&mut tx, audit_key, &caller.permit(org.id)?, &new, now).await?;
-    tx.commit().await?;
+    let issued = lifecycle::issue(&mut m, &may_issue, &new).await?;
+    m.commit().await?;
     Ok((StatusCode::CREATED, Shown::new(&org.slug, &issued.secret)).into_response())
 }
 
@@ -114,18 +112,15 @@ pub async fn rotate_key(
     Extension(caller): Extension<Caller>,
     Body(asked): Body<RotateKey>,
 ) -> Result<Response, OperatorError> {
-    let begun = Instant::now();
-    let org = operator.tenant(&asked.tenant_id).await?;
-    let permit = caller.permit(org.id)?;
-    let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
+    let (mut m, org) = operator.begin_in(caller, &asked.tenant_id).await?;
+    let (permit, now) = (m.permit()?, m.now());
     let id = match asked.key_id {
         Some(id) => id,
-        None => only(store::list_active(&mut tx, org.id, now).await?)?,
+        None => only(store::list_active(&mut m, org.id, now).await?)?,
     };
-    let rotation = Rotation { window: OverlapWindow::Now, reason: Reason::Superseded, idempotency_key: None };
-    let rotated = lifecycle::rotate(&mut tx, audit_key, &permit, id, &rotation, &operator.catalog, now).await?;
-    operator.settle(tx, begun).await?;
+    let rotation = Rotation { overlap: OverlapWindow::Now, reason: Reason::Superseded, idempotency_key: None };
+    let rotated = lifecycle::rotate(&mut m, &permit, id, &rotation, &operator.catalog).await?;
+    m.commit_everywhere().await?;
     Ok(Shown::new(&org.slug, &rotated.issued.secret).into_response())
 }
 
@@ -163,13 +158,9 @@ pub async fn add_namespace(
     Extension(caller): Extension<Caller>,
     Body(new): Body<NewNamespace>,
 ) -> Result<Json<Namespaces>, OperatorError> {
-    let begun = Instant::now();
-    let org = operator.tenant(&new.tenant_id).await?;
-    let permit = caller.permit(org.id)?;
-    let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
-    let namespaces =
-        lifecycle::add_namespace(&mut tx, audit_key, &permit, &new.namespace, &operator.catalog, now).await?;
-    operator.settle(tx, begun).await?;
+    let (mut m, org) = operator.begin_in(caller, &new.tenant_id).await?;
+    let permit = m.permit()?;
+    let namespaces = lifecycle::add_namespace(&mut m, &permit, &new.namespace, &operator.catalog).await?;
+    m.commit_everywhere().await?;
     Ok(Json(Namespaces { tenant_id: org.slug, namespaces }))
 }

@@ -1,7 +1,5 @@
 //! `/gate/admin/tenants`: organizations, as the back office calls them.
 
-use std::time::Instant;
-
 use axum::{
     Extension, Json,
     extract::{Path, State, rejection::PathRejection},
@@ -22,7 +20,7 @@ use crate::{
     clock,
     database::{self, RlsScope},
     keys::error::KeyError,
-    orgs::{OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
+    orgs::{Deployment, OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
 
 #[derive(Serialize)]
@@ -54,11 +52,11 @@ pub async fn list(
     Extension(caller): Extension<Caller>,
     Params(page): Params<Page>,
 ) -> Result<Json<List<Tenant>>, OperatorError> {
-    caller.permit::<ViewOrgs>(OrgId::NONE)?;
+    caller.permit::<ViewOrgs>(Deployment)?;
     let limit = Limit::parse(page.limit.as_deref()).ok_or(OperatorError::Query(Page::SHAPE))?;
     let after = page.cursor.map(|text| text.parse().map(OrgId)).transpose();
     let after = after.map_err(|_| OperatorError::Query(Page::SHAPE))?;
-    let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
+    let mut tx = database::read(&operator.db, RlsScope::Operator).await?;
     let rows = store::tenants(&mut tx, after, limit.and_one()).await?;
     let tenant = |row: store::Tenant| Tenant {
         tenant_id: row.slug,
@@ -93,10 +91,10 @@ pub async fn create(
     let (Ok(slug), Ok(name)) = (slug, name) else { return Err(KeyError::Fields(errors).into()) };
     let now = operator.clock.now();
     let org = OrgId(clock::id(now));
-    let permit = caller.permit(org)?;
-    let mut tx = database::begin(&operator.db, RlsScope::Org(org)).await?;
-    lifecycle::create_org(&mut tx, &operator.server_keys.audit, &permit, &slug, &name, now).await?;
-    tx.commit().await?;
+    let mut m = operator.begin(caller, RlsScope::Org(org)).await?;
+    let permit = m.permit()?;
+    lifecycle::create_org(&mut m, &permit, &slug, &name).await?;
+    m.commit().await?;
     let tenant =
         Tenant { tenant_id: new.tenant_id, name: name.as_str().to_owned(), created_at: now, suspended: false, keys: 0 };
     Ok((StatusCode::CREATED, Json(tenant)).into_response())
@@ -108,7 +106,7 @@ pub async fn suspend(
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, OperatorError> {
-    set_suspended(&operator, &caller, tenant_id, true).await
+    set_suspended(&operator, caller, tenant_id, true).await
 }
 
 /// `POST …/resume`: the tenant's keys are good again.
@@ -117,27 +115,23 @@ pub async fn resume(
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, OperatorError> {
-    set_suspended(&operator, &caller, tenant_id, false).await
+    set_suspended(&operator, caller, tenant_id, false).await
 }
 
 async fn set_suspended(
     operator: &Operator,
-    caller: &Caller,
+    caller: Caller,
     tenant_id: Result<Path<String>, PathRejection>,
     suspended: bool,
 ) -> Result<Response, OperatorError> {
-    let begun = Instant::now();
     let tenant_id = tenant_id.map(|Path(text)| text).unwrap_or_default();
-    let org = operator.tenant(&tenant_id).await?;
-    let permit = caller.permit(org.id)?;
-    let (audit_key, now) = (&operator.server_keys.audit, operator.clock.now());
-    let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
+    let (mut m, org) = operator.begin_in(caller, &tenant_id).await?;
+    let permit = m.permit()?;
     let changed = match suspended {
-        true => lifecycle::suspend(&mut tx, audit_key, &permit, now).await?,
-        false => lifecycle::resume(&mut tx, audit_key, &permit, now).await?,
+        true => lifecycle::suspend(&mut m, &permit).await?,
+        false => lifecycle::resume(&mut m, &permit).await?,
     };
-    let receipt = operator.settle(tx, begun).await?;
-    let answer =
-        json!({ "tenant_id": org.slug, "suspended": suspended, "changed": changed, "receipt": receipt.json() });
+    let receipt = m.commit_everywhere().await?;
+    let answer = json!({ "tenant_id": org.slug, "suspended": suspended, "changed": changed, "receipt": receipt });
     Ok(Json(answer).into_response())
 }

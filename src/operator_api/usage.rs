@@ -8,12 +8,13 @@ use super::{
     Operator,
     door::Caller,
     error::OperatorError,
+    tenant,
     wire::{Asked, Limit, List, Params},
 };
 use crate::{
     database::{self, RlsScope},
     keys::model::KeyId,
-    orgs::{OrgId, permit::ViewOrgs},
+    orgs::{Deployment, OrgId, permit::ViewOrgs},
     usage::{
         RETENTION,
         store::{self, Rollup, Wanted},
@@ -52,14 +53,14 @@ pub async fn export(
     Extension(caller): Extension<Caller>,
     Params(span): Params<Span>,
 ) -> Result<Json<List<Calls>>, OperatorError> {
-    caller.permit::<ViewOrgs>(OrgId::NONE)?;
+    caller.permit::<ViewOrgs>(Deployment)?;
+    let mut tx = database::read(&operator.db, RlsScope::Operator).await?;
     let org = match &span.tenant_id {
-        Some(tenant_id) => Some(operator.tenant(tenant_id).await?.id),
+        Some(tenant_id) => Some(tenant(&mut tx, tenant_id).await?.id),
         None => None,
     };
     let now = operator.clock.now();
     let (wanted, limit) = wanted(&span, org, now).ok_or(OperatorError::Query(Span::SHAPE))?;
-    let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
     let rows = store::rollups(&mut tx, &wanted).await?;
     let calls =
         |row: Rollup| Calls { tenant_id: row.org, key_id: row.key, at: row.at, code: row.code, calls: row.calls };

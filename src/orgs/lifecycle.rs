@@ -1,20 +1,20 @@
-//! Organizations and people come to be here, and change: each with its audit row, in the caller's transaction.
+//! Organizations and people come to be here, and change: each with its audit row, in a [`Mutation`].
 
 mod members;
 
 use serde_json::json;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    Actor, Denied, OrgId, OrgName, Permit, Role, Slug,
+    Denied, OrgId, OrgName, Permit, Role, Slug,
     permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
     store,
 };
 use crate::{
     accounts::{self, Email, PersonName, UserId, store::Account},
-    audit::{self, AuditKey, Chain, Event},
+    audit::Event,
     clock,
+    mutation::Mutation,
 };
 pub use members::{ChangedMember, remove_member, set_role};
 
@@ -38,24 +38,14 @@ pub enum OrgError {
 }
 
 /// Notes that somebody was refused what their role does not allow.
-pub async fn note_refusal(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    chain: Chain,
-    actor: &Actor,
-    denied: &Denied,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    let event = Event {
+pub async fn note_refusal(m: &mut Mutation, denied: &Denied) -> sqlx::Result<()> {
+    m.record_refusal(Event {
         action: "denied",
         subject: String::new(),
         summary: format!("Refused: {} may not {}", denied.role.as_str(), denied.action.words()),
         details: json!({}),
-        refused: true,
-        actor,
-        at: now,
-    };
-    audit::record(db, audit_key, chain, event).await
+    })
+    .await
 }
 
 /// A person to be added. The hash is a PHC string.
@@ -67,132 +57,97 @@ pub struct NewPerson {
 
 /// Makes the permit's organization. Needs its reach.
 pub async fn create_org(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<CreateOrg>,
     slug: &Slug,
     name: &OrgName,
-    now: OffsetDateTime,
 ) -> Result<OrgId, OrgError> {
-    let org = permit.org();
-    if store::insert(db, org, slug, name, now).await?.is_none() {
+    let (org, now) = (permit.org(), m.now());
+    if store::insert(m, org, slug, name, now).await?.is_none() {
         return Err(OrgError::SlugTaken(slug.as_str().to_owned()));
     }
-    let event = Event {
+    m.record(Event {
         action: "org.create",
         subject: String::new(),
         summary: format!("Created the organization “{}”", name.as_str()),
         details: json!({ "slug": slug.as_str() }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(org), event).await?;
+    })
+    .await?;
     Ok(org)
 }
 
 /// Stops serving the permit's organization: every key of it is refused while that stands. Answers whether it was served
 /// before. Needs its reach.
-pub async fn suspend(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<SuspendOrg>,
-    now: OffsetDateTime,
-) -> Result<bool, OrgError> {
-    set_suspended(db, audit_key, permit, Some(now), ("org.suspend", "Suspended the organization"), now).await
+pub async fn suspend(m: &mut Mutation, permit: &Permit<SuspendOrg>) -> Result<bool, OrgError> {
+    // Also where it is suspended already: whoever did that may still be waiting.
+    m.restricts_access();
+    let since = Some(m.now());
+    set_suspended(m, permit, since, ("org.suspend", "Suspended the organization")).await
 }
 
 /// Serves the permit's organization again. Answers whether it was suspended before. Needs its reach.
-pub async fn resume(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<SuspendOrg>,
-    now: OffsetDateTime,
-) -> Result<bool, OrgError> {
-    set_suspended(db, audit_key, permit, None, ("org.resume", "Resumed the organization"), now).await
+pub async fn resume(m: &mut Mutation, permit: &Permit<SuspendOrg>) -> Result<bool, OrgError> {
+    set_suspended(m, permit, None, ("org.resume", "Resumed the organization")).await
 }
 
 async fn set_suspended(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<SuspendOrg>,
     since: Option<OffsetDateTime>,
     (action, summary): (&'static str, &str),
-    now: OffsetDateTime,
 ) -> Result<bool, OrgError> {
-    let before = store::lock(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
+    let before = store::lock(m, permit.org()).await?.ok_or(OrgError::NoOrg)?;
     if before.is_some() == since.is_some() {
         return Ok(false);
     }
-    store::set_suspended(db, permit.org(), since).await?;
-    let event = Event {
+    store::set_suspended(m, permit.org(), since).await?;
+    m.record(Event {
         action,
         subject: String::new(),
         summary: summary.to_owned(),
         details: json!({ "suspended_since": before.map(OffsetDateTime::unix_timestamp) }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+    })
+    .await?;
     Ok(true)
 }
 
 /// Adds a person to the permit's organization. Needs its reach.
 pub async fn add_member(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<AddMember>,
     person: &NewPerson,
     role: Role,
-    now: OffsetDateTime,
 ) -> Result<UserId, OrgError> {
-    let user = add_person(db, person, false, now).await?;
-    store::add_member(db, permit.org(), user, role, now).await?;
-    let event = Event {
+    let user = add_person(m, person, false).await?;
+    let now = m.now();
+    store::add_member(m, permit.org(), user, role, now).await?;
+    m.record(Event {
         action: "member.add",
-        subject: format!("user:{}", user.0),
+        subject: accounts::subject(user),
         summary: format!("Added {} ({}) as {}", person.name.as_str(), person.email.as_str(), role.as_str()),
         details: json!({ "role": role.as_str() }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+    })
+    .await?;
     Ok(user)
 }
 
 /// Adds one of the provider's support people.
-pub async fn add_staff(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<AddStaff>,
-    person: &NewPerson,
-    now: OffsetDateTime,
-) -> Result<UserId, OrgError> {
-    let user = add_person(db, person, true, now).await?;
-    let event = Event {
+pub async fn add_staff(m: &mut Mutation, _: &Permit<AddStaff>, person: &NewPerson) -> Result<UserId, OrgError> {
+    let user = add_person(m, person, true).await?;
+    m.record(Event {
         action: "staff.add",
-        subject: format!("user:{}", user.0),
+        subject: accounts::subject(user),
         summary: format!("Added {} ({}) as support staff", person.name.as_str(), person.email.as_str()),
         details: json!({}),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Deployment, event).await?;
+    })
+    .await?;
     Ok(user)
 }
 
-async fn add_person(
-    db: &mut PgConnection,
-    person: &NewPerson,
-    staff: bool,
-    now: OffsetDateTime,
-) -> Result<UserId, OrgError> {
-    let user = UserId(clock::id(now));
-    let (email, name) = (&person.email, &person.name);
-    if accounts::store::insert(db, user, email, name, &person.password_hash, staff, now).await? {
+async fn add_person(m: &mut Mutation, person: &NewPerson, staff: bool) -> Result<UserId, OrgError> {
+    let now = m.now();
+    let (user, email) = (UserId(clock::id(now)), &person.email);
+    if accounts::store::insert(m, user, email, &person.name, &person.password_hash, staff, now).await? {
         Ok(user)
     } else {
         Err(OrgError::EmailTaken(email.as_str().to_owned()))
@@ -201,47 +156,32 @@ async fn add_person(
 
 /// Sets somebody's password (a PHC string) for them, lets a shut account be tried again, and ends all their sessions.
 pub async fn set_password(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<ManagePeople>,
+    m: &mut Mutation,
+    _: &Permit<ManagePeople>,
     account: &Account,
     hash: &str,
-    now: OffsetDateTime,
 ) -> Result<(), OrgError> {
-    accounts::store::set_password(db, account.id, hash).await?;
-    manage(db, audit_key, permit, account, ("password.set", "Set the password of"), now).await
+    accounts::store::set_password(m, account.id, hash).await?;
+    manage(m, account, ("password.set", "Set the password of")).await
 }
 
-/// Shuts somebody's account and ends all their sessions. Keys they made belong to the organization and go on.
-pub async fn disable(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<ManagePeople>,
-    account: &Account,
-    now: OffsetDateTime,
-) -> Result<(), OrgError> {
-    accounts::store::disable(db, account.id, now).await?;
-    manage(db, audit_key, permit, account, ("user.disable", "Disabled"), now).await
+/// Shuts somebody's account and ends all their sessions. Keys they made belong to the organization, and go on unless the
+/// catalog binds them to who made them.
+pub async fn disable(m: &mut Mutation, _: &Permit<ManagePeople>, account: &Account) -> Result<(), OrgError> {
+    let now = m.now();
+    accounts::store::disable(m, account.id, now).await?;
+    m.restricts_access();
+    manage(m, account, ("user.disable", "Disabled")).await
 }
 
-async fn manage(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<ManagePeople>,
-    account: &Account,
-    (action, verb): (&'static str, &str),
-    now: OffsetDateTime,
-) -> Result<(), OrgError> {
-    accounts::store::end_sessions_of(db, account.id).await?;
-    let chain = if permit.org() == OrgId::NONE { Chain::Deployment } else { Chain::Org(permit.org()) };
-    let event = Event {
+async fn manage(m: &mut Mutation, account: &Account, (action, verb): (&'static str, &str)) -> Result<(), OrgError> {
+    accounts::store::end_sessions_of(m, account.id).await?;
+    m.record(Event {
         action,
-        subject: format!("user:{}", account.id.0),
+        subject: accounts::subject(account.id),
         summary: format!("{verb} {}", account.name),
         details: json!({}),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    Ok(audit::record(db, audit_key, chain, event).await?)
+    })
+    .await?;
+    Ok(())
 }

@@ -16,14 +16,55 @@ pub use role::{Action, Role};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct OrgId(pub Uuid);
 
-impl OrgId {
-    /// For what concerns no organization: staff and the deployment's own log.
-    pub const NONE: OrgId = OrgId(Uuid::nil());
-}
-
 impl std::fmt::Display for OrgId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
+    }
+}
+
+/// Where something happens: in one organization, or in the deployment as a whole. Each has an audit log of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    Org(OrgId),
+    Deployment,
+}
+
+/// The deployment as a whole, where no organization can be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deployment;
+
+impl From<OrgId> for Scope {
+    fn from(org: OrgId) -> Self {
+        Self::Org(org)
+    }
+}
+
+impl From<Deployment> for Scope {
+    fn from(_: Deployment) -> Self {
+        Self::Deployment
+    }
+}
+
+/// The error is the scope that was expected not to be.
+impl TryFrom<Scope> for OrgId {
+    type Error = Scope;
+
+    fn try_from(scope: Scope) -> Result<Self, Scope> {
+        match scope {
+            Scope::Org(org) => Ok(org),
+            Scope::Deployment => Err(scope),
+        }
+    }
+}
+
+impl TryFrom<Scope> for Deployment {
+    type Error = Scope;
+
+    fn try_from(scope: Scope) -> Result<Self, Scope> {
+        match scope {
+            Scope::Deployment => Ok(Self),
+            Scope::Org(_) => Err(scope),
+        }
     }
 }
 

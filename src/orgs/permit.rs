@@ -1,48 +1,31 @@
 //! Permission as a value. A function that changes something asks for `&Permit<ThatAction>`; there is one way to get one,
 //! and it consults the table in [`Role::may`].
 
-use std::marker::PhantomData;
-
-use super::{Action, Actor, OrgId, Principal, Role};
+use super::{Action, Actor, Deployment, OrgId, Principal, Role, Scope};
 
 /// A type for each action that something is permitted by.
 pub trait Act {
     const ACTION: Action;
+    /// Where it is done: in an organization, in the deployment, or ([`Scope`]) in either.
+    type Place: Copy + Into<Scope> + TryFrom<Scope>;
 }
 
 macro_rules! acts {
-    ($($name:ident),* $(,)?) => {$(
+    ($($place:ident: $($name:ident),*;)*) => {$($(
         #[doc = concat!("See [`Action::", stringify!($name), "`].")]
         pub enum $name {}
         impl Act for $name {
             const ACTION: Action = Action::$name;
+            type Place = $place;
         }
-    )*};
+    )*)*};
 }
 acts!(
-    ViewKeys,
-    IssueKey,
-    EditKey,
-    RotateKey,
-    RevokeKey,
-    RevokeAllKeys,
-    ViewWebhooks,
-    ManageWebhooks,
-    ViewAudit,
-    ViewMembers,
-    ManageMembers,
-    FindAnyKey,
-    RevokeAnyKey,
-    ViewNodes,
-    CreateOrg,
-    SuspendOrg,
-    ViewOrgs,
-    AddNamespace,
-    AddMember,
-    AddStaff,
-    IssueServiceKey,
-    ManagePeople,
-    RevokeServiceKey
+    OrgId: ViewKeys, IssueKey, EditKey, RotateKey, RevokeKey, RevokeAllKeys, RevokeAnyKey;
+    OrgId: ViewWebhooks, ManageWebhooks, ViewAudit, ViewMembers, ManageMembers, AddMember;
+    OrgId: CreateOrg, SuspendOrg, AddNamespace;
+    Deployment: FindAnyKey, ViewNodes, ViewOrgs, AddStaff, IssueServiceKey, RevokeServiceKey;
+    Scope: ManagePeople;
 );
 
 impl Denied {
@@ -52,11 +35,9 @@ impl Denied {
     }
 }
 
-/// Proof that `actor` may do `A` in `org`.
-pub struct Permit<A> {
-    actor: Actor,
-    org: OrgId,
-    act: PhantomData<fn() -> A>,
+/// Proof that somebody may do `A` in a place.
+pub struct Permit<A: Act> {
+    place: A::Place,
 }
 
 /// The role does not allow the action, or the organization is not theirs.
@@ -69,27 +50,25 @@ pub struct Denied {
 
 impl<A: Act> Permit<A> {
     /// The only constructor.
-    pub fn grant(actor: &Actor, org: OrgId) -> Result<Self, Denied> {
+    pub fn grant(actor: &Actor, scope: impl Into<Scope>) -> Result<Self, Denied> {
+        let scope = scope.into();
         let (role, theirs) = match &actor.principal {
-            Principal::Member { org: own, role, .. } => (*role, *own == org),
+            Principal::Member { org, role, .. } => (*role, scope == Scope::Org(*org)),
             Principal::Staff { .. } => (Role::Support, true),
             Principal::Operator => (Role::Operator, true),
             Principal::Service { .. } => (Role::Service, true),
             Principal::Anonymous => (Role::Anonymous, false),
         };
-        if theirs && role.may(A::ACTION) {
-            Ok(Self { actor: actor.clone(), org, act: PhantomData })
-        } else {
-            Err(Denied { role, action: A::ACTION })
+        match A::Place::try_from(scope) {
+            Ok(place) if theirs && role.may(A::ACTION) => Ok(Self { place }),
+            _ => Err(Denied { role, action: A::ACTION }),
         }
     }
+}
 
-    pub fn actor(&self) -> &Actor {
-        &self.actor
-    }
-
+impl<A: Act<Place = OrgId>> Permit<A> {
     pub fn org(&self) -> OrgId {
-        self.org
+        self.place
     }
 }
 

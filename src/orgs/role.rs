@@ -65,6 +65,9 @@ impl Role {
         Self::Anonymous,
     ];
 
+    /// Those that a member can have.
+    pub const MEMBERS: [Role; 4] = [Self::Owner, Self::Admin, Self::Developer, Self::Viewer];
+
     /// The table.
     pub fn may(self, action: Action) -> bool {
         use Action::*;
@@ -116,13 +119,7 @@ impl Role {
 
     /// A member's role by its stored word.
     pub fn member(word: &str) -> Option<Self> {
-        match word {
-            "owner" => Some(Self::Owner),
-            "admin" => Some(Self::Admin),
-            "developer" => Some(Self::Developer),
-            "viewer" => Some(Self::Viewer),
-            _ => None,
-        }
+        Self::MEMBERS.into_iter().find(|role| role.as_str() == word)
     }
 
     pub fn as_str(self) -> &'static str {

@@ -3,10 +3,10 @@
 use sqlx::PgConnection;
 
 use super::{
-    Principal, Role,
+    Principal, Role, Scope,
     store::{self, Org},
 };
-use crate::accounts::{self, UserId, store::Person};
+use crate::accounts::{UserId, store::Person};
 
 pub struct Standing {
     pub person: Person,
@@ -16,17 +16,28 @@ pub struct Standing {
     pub principal: Principal,
 }
 
-/// `None`: their account is shut, or they belong nowhere. Needs the person's reach.
+/// `None`: their account is shut, or they belong nowhere. Needs the person's reach; the rest of the transaction has their
+/// organization's, or none.
 pub async fn standing(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Standing>> {
-    let Some(person) = accounts::store::person(db, user).await? else { return Ok(None) };
+    let Some((person, membership)) = store::standing(db, user).await? else { return Ok(None) };
     let name = person.name.clone();
-    if person.staff {
-        let principal = Principal::Staff { user, name };
-        return Ok(Some(Standing { person, org: None, role: Role::Support, principal }));
+    Ok(match membership {
+        _ if person.staff => {
+            let principal = Principal::Staff { user, name };
+            Some(Standing { person, org: None, role: Role::Support, principal })
+        }
+        Some(membership) => {
+            let (org, role) = (membership.org, membership.role);
+            let principal = Principal::Member { user, name, org: org.id, role };
+            Some(Standing { person, org: Some(org), role, principal })
+        }
+        None => None,
+    })
+}
+
+impl Standing {
+    /// Where they act.
+    pub fn scope(&self) -> Scope {
+        self.org.as_ref().map_or(Scope::Deployment, |org| Scope::Org(org.id))
     }
-    let membership = store::memberships(db, user).await?.into_iter().next();
-    Ok(membership.map(|membership| {
-        let (org, role) = (membership.org, membership.role);
-        Standing { person, principal: Principal::Member { user, name, org: org.id, role }, org: Some(org), role }
-    }))
 }

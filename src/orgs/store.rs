@@ -4,7 +4,7 @@ use sqlx::{PgConnection, error::ErrorKind};
 use time::OffsetDateTime;
 
 use super::{OrgId, OrgName, Role, Slug};
-use crate::accounts::UserId;
+use crate::accounts::{UserId, store::Person};
 
 #[derive(Clone)]
 pub struct Org {
@@ -47,6 +47,38 @@ pub async fn memberships(db: &mut PgConnection, user: UserId) -> sqlx::Result<Ve
             Some(Membership { org: Org { id: OrgId(row.id), slug: row.slug, name: row.name }, role })
         })
         .collect())
+}
+
+/// A person who is not disabled, and their oldest membership; the rest of the transaction may touch its organization, and
+/// nobody else's. Needs the person's reach.
+pub async fn standing(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<(Person, Option<Membership>)>> {
+    // The one row is complete before the settings change that it was read under.
+    let row = sqlx::query!(
+        r#"with standing as materialized (
+               select u.id, u.name, u.email, u.staff_role is not null as staff, m.role, o.id as org, o.slug, o.name as org_name
+               from users u
+               left join lateral (select org_id, role from members where user_id = u.id and role = any ($2)
+                                  order by created_at, org_id limit 1) m on u.staff_role is null
+               left join orgs o on o.id = m.org_id
+               where u.id = $1 and u.disabled_at is null)
+           select id as "id!", name as "name!", email as "email!", staff as "staff!", role as "role?", org as "org?",
+                  slug as "slug?", org_name as "org_name?", set_config('keydesk.user', '', true) as no_person,
+                  set_config('keydesk.org', coalesce(org::text, ''), true) as org_set
+           from standing"#,
+        user.0,
+        // A role this version does not know gives no rights.
+        &Role::MEMBERS.map(|role| role.as_str().to_owned())
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(row.map(|row| {
+        let person = Person { id: UserId(row.id), name: row.name, email: row.email, staff: row.staff };
+        let membership = (|| {
+            let org = Org { id: OrgId(row.org?), slug: row.slug?, name: row.org_name? };
+            Some(Membership { org, role: Role::member(&row.role?)? })
+        })();
+        (person, membership)
+    }))
 }
 
 /// By slug, whoever's it is. Needs the operator's reach.
@@ -169,8 +201,8 @@ pub async fn tenants(db: &mut PgConnection, after: Option<OrgId>, limit: i64) ->
     let rows = sqlx::query!(
         r#"select o.id, o.slug, o.name, o.created_at, o.suspended_at,
                   (select count(*) from api_keys k where k.org_id = o.id and k.revoked_at is null) as "keys!"
-           from orgs o where o.id > $1 order by o.id limit $2"#,
-        after.unwrap_or(OrgId::NONE).0,
+           from orgs o where $1::uuid is null or o.id > $1 order by o.id limit $2"#,
+        after.map(|org| org.0) as Option<uuid::Uuid>,
         limit
     )
     .fetch_all(db)

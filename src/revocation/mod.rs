@@ -6,7 +6,7 @@
 //! 2. Each key plane is a [`node`] with a row of its own. Several times a second, and at once when a change wakes it, it
 //!    reads the changes, forgets what they touch, writes down how far it is, and may answer from [`memory`] for the next
 //!    [`LEASE`], counted from before it read.
-//! 3. Whoever narrows waits for the [`receipt`]: until every row has come so far, or until whoever has not can no longer
+//! 3. Whoever restricts access waits for the [`receipt`]: until every row has come so far, or until whoever has not can no longer
 //!    hold a [`lease`]; then that row is deleted, and its node finds out before it answers again.
 
 pub mod health;
@@ -21,7 +21,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
-pub use receipt::{Receipt, Unconfirmed, commit, wait};
+pub use receipt::{Receipt, wait};
 
 /// For so long after it began to read the changes may a node answer from memory. Everyone has to agree on it, so it is
 /// no setting.

@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use sqlx::{PgPool, Postgres, Transaction};
+use serde::Serialize;
+use sqlx::PgPool;
+use utoipa::ToSchema;
 
 use super::{RECEIPT_TIMEOUT, Revision, store};
 
@@ -10,27 +12,21 @@ use super::{RECEIPT_TIMEOUT, Revision, store};
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 const LAST_LOOK: Duration = Duration::from_millis(25);
 
-/// A change holds: on all nodes that answer, and on those cut off, which answer for no key until they have caught up.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a change that takes access away holds, and how soon: on all key planes that answer, and on those cut off, which
+/// answer for no key until they have caught up.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Receipt {
-    /// Key planes that were running.
+    /// How many key planes were running.
     pub nodes: u32,
-    /// Those of them that did not follow in time.
+    /// The names of those that did not follow in time, and answer for no key until they have.
     pub cut_off: Vec<String>,
-    /// From when the change was asked for.
-    pub took: Duration,
-}
-
-impl Receipt {
-    /// For programs.
-    pub fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "nodes": self.nodes, "cut_off": self.cut_off, "took_ms": self.took.as_millis() as u64 })
-    }
+    /// Milliseconds from when the change was asked for.
+    pub took_ms: u64,
 }
 
 impl std::fmt::Display for Receipt {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (all, ms) = (self.nodes, self.took.as_millis());
+        let (all, ms) = (self.nodes, self.took_ms);
         let followed = all.saturating_sub(u32::try_from(self.cut_off.len()).unwrap_or(u32::MAX));
         let nodes = if all == 1 { "node" } else { "nodes" };
         if all == 0 {
@@ -45,22 +41,9 @@ impl std::fmt::Display for Receipt {
     }
 }
 
-/// The change is made, but that it holds everywhere could not be seen.
-#[derive(Debug, thiserror::Error)]
-#[error("it is recorded, but whether every node knows could not be seen: {0}")]
-pub struct Unconfirmed(#[from] sqlx::Error);
-
-/// Commits, and answers the revision to wait for. Where the transaction changed nothing (the key was revoked already), it
-/// is the newest one: whoever made it so may still be waiting.
-pub async fn commit(mut tx: Transaction<'static, Postgres>) -> sqlx::Result<Revision> {
-    let revision = store::log_changes(&mut tx).await?;
-    tx.commit().await?;
-    Ok(revision)
-}
-
 /// Waits until a change holds everywhere: every node has applied it, or can hold no lease any more. Call it when the reply
 /// to COMMIT is there; `begun` is when the change was asked for.
-pub async fn wait(console: &PgPool, revision: Revision, begun: Instant) -> Result<Receipt, Unconfirmed> {
+pub async fn wait(console: &PgPool, revision: Revision, begun: Instant) -> sqlx::Result<Receipt> {
     let committed = Instant::now();
     let (mut nodes, mut look) = (0, FIRST_LOOK);
     let cut_off = loop {
@@ -75,9 +58,10 @@ pub async fn wait(console: &PgPool, revision: Revision, begun: Instant) -> Resul
         tokio::time::sleep(look).await;
         look = (look * 2).min(LAST_LOOK);
     };
-    metrics::histogram!("keydesk_receipt_seconds").record(begun.elapsed().as_secs_f64());
+    let took = begun.elapsed();
+    metrics::histogram!("keydesk_receipt_seconds").record(took.as_secs_f64());
     let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
-    Ok(Receipt { nodes, cut_off, took: begun.elapsed() })
+    Ok(Receipt { nodes, cut_off, took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX) })
 }
 
 #[cfg(test)]
@@ -88,7 +72,7 @@ mod tests {
     fn a_receipt_says_where_and_how_soon() {
         let receipt = |nodes, cut_off: &[&str]| {
             let cut_off = cut_off.iter().map(|name| (*name).to_owned()).collect();
-            Receipt { nodes, cut_off, took: Duration::from_millis(41) }.to_string()
+            Receipt { nodes, cut_off, took_ms: 41 }.to_string()
         };
         assert_eq!(receipt(3, &[]), "Effective on 3 of 3 nodes after 41 ms.");
         assert_eq!(receipt(1, &[]), "Effective on 1 of 1 node after 41 ms.");

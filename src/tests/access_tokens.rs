@@ -9,7 +9,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use keydesk::{
     accounts,
     database::RlsScope,
-    orgs::{self, Actor, OrgId, Permit, Role},
+    orgs::{self, Role, Scope},
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -310,18 +310,15 @@ async fn a_token_dies_with_its_session_at_once() {
             }
             "disabled" | "password set" => {
                 let org = world.org("acme").await;
-                let mut tx = world.begin(RlsScope::Org(org)).await;
-                let permit = Permit::grant(&Actor::operator(), org).unwrap();
-                let who = accounts::store::lock_by_email(&mut tx, &account.email).await.unwrap().unwrap();
-                let (audit, now) = (&world.server_keys.audit, world.clock.now());
+                let mut m = world.mutation(RlsScope::Org(org)).await;
+                let permit = m.permit().unwrap();
+                let who = accounts::store::lock_by_email(&mut m, &account.email).await.unwrap().unwrap();
                 if end == "disabled" {
-                    orgs::lifecycle::disable(&mut tx, audit, &permit, &who, now).await.unwrap();
+                    orgs::lifecycle::disable(&mut m, &permit, &who).await.unwrap();
                 } else {
-                    orgs::lifecycle::set_password(&mut tx, audit, &permit, &who, &who.password_hash, now)
-                        .await
-                        .unwrap();
+                    orgs::lifecycle::set_password(&mut m, &permit, &who, &who.password_hash).await.unwrap();
                 }
-                world.commit(tx).await;
+                world.commit(m).await;
             }
             "removed" => world.change(&format!("delete from members where user_id = '{}'", account.user.0)).await,
             // The session's limits, not the token's: those moments are the same for a fresh token.
@@ -401,9 +398,7 @@ async fn staff_get_no_token_and_one_of_theirs_would_not_count() {
     let token = forged_for(&world, &staff).await;
     let answer = world.nobodys_script().bearer(&token).get(KEYS).await;
     answer.is(403).says("Support staff work at the support desk.");
-    assert!(
-        world.log_of(keydesk::audit::Chain::Org(OrgId::NONE)).await.iter().all(|row| !row.contains("access_token"))
-    );
+    assert!(world.log_of(Scope::Deployment).await.iter().all(|row| !row.contains("access_token")));
 }
 
 #[tokio::test]

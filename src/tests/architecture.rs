@@ -81,6 +81,79 @@ fn sql_lives_in_stores_only() {
     }
 }
 
+/// The store functions that write, as `file: function`, with their text.
+fn writers(sources: &[(String, String)]) -> Vec<(String, String)> {
+    let stores = sources.iter().filter(|(path, _)| path.ends_with("store.rs"));
+    let functions = stores.flat_map(|(_, store)| store.split("pub async fn ").skip(1));
+    let writing =
+        functions.filter(|text| ["insert into", "update ", "delete from"].iter().any(|verb| text.contains(verb)));
+    writing.map(|text| (text.split(['(', '<']).next().unwrap().to_owned(), text.to_owned())).collect()
+}
+
+#[test]
+fn only_a_mutation_commits_what_changes_something() {
+    /// What is written without a mutation, since nobody asks for it, or nobody is to wait for it. These lists may only
+    /// shrink.
+    const TRANSACTIONS: [(&str, &str); 3] = [
+        ("database/store.rs", "begins them all; those that read are read-only to Postgres"),
+        ("server.rs", "forgets idempotency keys that are over"),
+        ("usage/store.rs", "the recorder notes calls in batches, as the key plane's role"),
+    ];
+    const STATEMENTS: [(&str, &str); 8] = [
+        ("accounts/session.rs", "sessions begin, are in use and end: their user is their proof"),
+        ("key_plane/handlers.rs", "counts calls against a quota"),
+        ("key_plane/judge.rs", "counts calls against a quota"),
+        ("revocation/node.rs", "each round of a node writes down how far it is"),
+        ("revocation/receipt.rs", "a node that did not follow loses its row"),
+        ("server.rs", "prints a set-up link, and forgets what is over"),
+        ("usage/mod.rs", "the recorder notes calls in batches"),
+        ("usage/refusals.rs", "the recorder notes refusals in batches"),
+    ];
+    /// Whoever takes a connection without a transaction.
+    const CONNECTIONS: [(&str, &str); 5] = [
+        ("accounts/session.rs", "see above"),
+        ("accounts/sign_in.rs", "reads a password's hash"),
+        ("console_plane/settings/load.rs", "reads one's sessions"),
+        ("console_plane/sign_in/act.rs", "reads whether a set-up link is live"),
+        ("server.rs", "see above"),
+    ];
+    let sources = sources();
+    let writers = writers(&sources);
+    let (mut transactions, mut statements, mut connections) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    for (path, code) in &sources {
+        let code = without_tests(code);
+        if path == "mutation.rs" {
+            continue;
+        }
+        if ["database::begin(", ".begin()", ".begin_with("].iter().any(|begin| code.contains(begin)) {
+            transactions.insert(path.as_str());
+        }
+        if ["db", "pool", "console", "keys"].iter().any(|pool| code.contains(&format!("{pool}.acquire()"))) {
+            connections.insert(path.as_str());
+        }
+        let writes = writers.iter().any(|(writer, _)| code.contains(&format!("store::{writer}(")));
+        if writes && !names(code, "Mutation") {
+            statements.insert(path.as_str());
+        }
+        if !path.contains("lifecycle") {
+            assert!(!code.contains(".restricts_access()"), "{path} decides whether to wait");
+        }
+    }
+    let listed = |list: &[(&'static str, &str)]| list.iter().map(|(path, _)| *path).collect::<BTreeSet<_>>();
+    assert_eq!(transactions, listed(&TRANSACTIONS), "who begins a transaction that writes");
+    assert_eq!(statements, listed(&STATEMENTS), "who writes without a mutation");
+    assert_eq!(connections, listed(&CONNECTIONS), "who takes a plain connection");
+    // A function that writes gets a connection from its caller, but for those of the key plane and its nodes.
+    for (path, store) in &sources {
+        if path.ends_with("store.rs") && !["usage/store.rs", "revocation/store.rs"].contains(&path.as_str()) {
+            for (writer, text) in &writers {
+                let signature = text.split('{').next().unwrap();
+                assert!(!store.contains(text.as_str()) || !signature.contains("PgPool"), "{path}: {writer}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_changes_a_key_is_called_from_the_lifecycle_only() {
     let sources = sources();

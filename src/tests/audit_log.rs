@@ -7,13 +7,13 @@ use http::Request;
 use http_body_util::BodyExt;
 use keydesk::{
     audit::{
-        self, Chain, Event, Row,
+        self, Event, Row,
         chain::{Broken, Checker},
     },
     catalog::Catalog,
     database::RlsScope,
-    keys::lifecycle::Wish,
-    orgs::Actor,
+    keys::lifecycle::CreateKeyInput,
+    orgs::Scope,
 };
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -204,19 +204,19 @@ async fn the_page_goes_back_through_a_long_log() {
 async fn a_refused_act_of_staff_is_in_the_deployments_log() {
     let world = World::new().await;
     world.support().await.get("/keys").await.is(403);
-    let log = world.log_of(Chain::Deployment).await;
+    let log = world.log_of(Scope::Deployment).await;
     assert_eq!(log.last().unwrap(), "denied: Refused: support may not see API keys");
 }
 
 /// A wish for a key of the catalog's first environment and tier.
-fn wish(world: &World, scope: &str) -> Wish {
-    Wish {
+fn wish(world: &World, scope: &str) -> CreateKeyInput {
+    CreateKeyInput {
         name: "Auditor".to_owned(),
         environment: world.catalog.environments[0].name.clone(),
         tier: world.catalog.tiers[0].name.clone(),
         scopes: vec![scope.to_owned()],
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     }
 }
 
@@ -239,21 +239,17 @@ async fn a_key_reads_its_organizations_chain_page_by_page() {
     // Longer than a page, exactly two, and more than two.
     let org = world.org("acme").await;
     for rows in [101, 200, 201] {
-        let mut tx = world.begin(RlsScope::Org(org)).await;
-        let actor = Actor::operator();
-        while audit::store::last(&mut tx, Chain::Org(org)).await.unwrap() < rows {
+        let mut m = world.mutation(RlsScope::Org(org)).await;
+        while audit::store::last(&mut m, org.into()).await.unwrap() < rows {
             let event = Event {
                 action: "test",
                 subject: String::new(),
                 summary: "A line\nbreak".to_owned(),
                 details: serde_json::json!({}),
-                refused: false,
-                actor: &actor,
-                at: world.clock.now(),
             };
-            audit::record(&mut tx, &world.server_keys.audit, Chain::Org(org), event).await.unwrap();
+            m.record(event).await.unwrap();
         }
-        tx.commit().await.unwrap();
+        m.commit().await.unwrap();
         let [bearer, header] = [
             world.program().bearer(&key.secret).get("/v1/audit/chain").await,
             world.program().with("x-api-key", &key.secret).get("/v1/audit/chain").await,
@@ -302,7 +298,7 @@ async fn a_chain_is_read_through_every_gate_and_only_where_the_catalog_offers_it
     let other = world.make("acme", wish(&world, "write")).await;
     assert_eq!(told(&ask(&other).await), (403, "INSUFFICIENT_SCOPE".to_owned()));
     assert!(ask(&other).await.header("www-authenticate").ends_with("scope=\"read\""));
-    let elsewhere = Wish { addresses: vec!["203.0.113.7".to_owned()], ..wish(&world, "read") };
+    let elsewhere = CreateKeyInput { addresses: vec!["203.0.113.7".to_owned()], ..wish(&world, "read") };
     let elsewhere = world.make("acme", elsewhere).await;
     assert_eq!(told(&ask(&elsewhere).await), (403, "IP_NOT_ALLOWED".to_owned()));
     for left in [2, 1, 0] {

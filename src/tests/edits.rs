@@ -9,7 +9,8 @@ use keydesk::{
         lifecycle::{self, Changed, Edit},
         model::KeyId,
     },
-    orgs::{self, Actor, Permit, Role, lifecycle::OrgError, permit::Act},
+    mutation::Mutation,
+    orgs::{self, Permit, Role, lifecycle::OrgError, permit::Act},
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -20,33 +21,28 @@ fn owned(texts: &[&str]) -> Option<Vec<String>> {
     Some(texts.iter().map(|text| (*text).to_owned()).collect())
 }
 
-async fn permit<A: Act>(world: &World, org: &str) -> Permit<A> {
-    world.permit(world.org(org).await, UserId(uuid::Uuid::from_u128(9)), Role::Owner)
+async fn begin<A: Act>(world: &World, org: &str) -> (Mutation, Permit<A>) {
+    let m = world.mutation_of(world.org(org).await, UserId(uuid::Uuid::from_u128(9)), Role::Owner).await;
+    let permit = m.permit().unwrap();
+    (m, permit)
 }
 
-async fn edit(world: &World, org: &str, id: KeyId, wish: Edit) -> Result<Changed, KeyError> {
-    let permit = permit(world, org).await;
-    let mut tx = world.begin(RlsScope::Org(permit.org())).await;
-    let now = world.clock.now();
-    let done = lifecycle::edit(&mut tx, &world.server_keys.audit, &permit, id, &wish, &world.catalog, now).await;
-    if done.is_ok() {
-        world.commit(tx).await;
-    }
-    done
+/// A key as a change left it, and whether the commit waited until that held everywhere.
+type Done = Result<(Changed, bool), KeyError>;
+
+async fn edit(world: &World, org: &str, id: KeyId, edit: Edit) -> Done {
+    let (mut m, permit) = begin(world, org).await;
+    let done = lifecycle::edit(&mut m, &permit, id, &edit, &world.catalog).await?;
+    Ok((done, world.commit(m).await))
 }
 
-async fn switch(world: &World, org: &str, id: KeyId, on: bool) -> Result<Changed, KeyError> {
-    let permit = permit(world, org).await;
-    let mut tx = world.begin(RlsScope::Org(permit.org())).await;
-    let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
+async fn switch(world: &World, org: &str, id: KeyId, on: bool) -> Done {
+    let (mut m, permit) = begin(world, org).await;
     let done = match on {
-        true => lifecycle::enable(&mut tx, audit_key, &permit, id, now).await,
-        false => lifecycle::disable(&mut tx, audit_key, &permit, id, now).await,
+        true => lifecycle::enable(&mut m, &permit, id).await?,
+        false => lifecycle::disable(&mut m, &permit, id).await?,
     };
-    if done.is_ok() {
-        world.commit(tx).await;
-    }
-    done
+    Ok((done, world.commit(m).await))
 }
 
 /// The details of an organization's last audit row.
@@ -77,10 +73,10 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
         namespaces: owned(&["default"]),
         addresses: owned(&["10.1.2.3/8"]),
         expires: Some("7d".to_owned()),
-        seen: None,
+        version: None,
     };
     let done = edit(&world, "acme", key.id, wish).await.unwrap();
-    assert_eq!(done, Changed { name: "Nightly".to_owned(), changed: true, narrows: true });
+    assert_eq!(done, (Changed { name: "Nightly".to_owned(), changed: true }, true));
     assert_eq!(
         world.log("acme").await.last().unwrap(),
         &format!("key.edit: Changed key “Test key” ({}): name, scopes, namespaces, addresses, expiry", key.hint)
@@ -100,7 +96,7 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
     assert_eq!(ask(json!({ "address": "10.9.9.9", "scopes": ["write"] })).await, "INSUFFICIENT_SCOPE");
     assert_eq!(ask(json!({ "address": "10.9.9.9", "scopes": ["read"], "namespace": "default" })).await, "VALID");
     // Wider again: each in its own right.
-    for (wish, narrows) in [
+    for (wish, waited) in [
         (Edit { addresses: owned(&[]), ..Edit::default() }, false),
         (Edit { namespaces: owned(&["default", "staging"]), ..Edit::default() }, false),
         (Edit { scopes: owned(&["write", "read"]), ..Edit::default() }, false),
@@ -108,7 +104,7 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
         (Edit { expires: Some("8d".to_owned()), ..Edit::default() }, true),
     ] {
         let done = edit(&world, "acme", key.id, wish).await.unwrap();
-        assert_eq!((done.changed, done.narrows), (true, narrows));
+        assert_eq!((done.0.changed, done.1), (true, waited));
     }
     assert_eq!(ask(json!({ "scopes": ["write"], "namespace": "staging" })).await, "VALID");
     world.clock.advance(Duration::days(8));
@@ -128,13 +124,13 @@ async fn what_is_so_already_is_no_change_and_no_row() {
             namespaces: owned(&["b", "a"]),
             addresses: owned(&["::1", "10.9.9.9/8"]),
             expires: Some("never".to_owned()),
-            seen: None,
+            version: None,
         },
     ] {
         let done = edit(&world, "acme", key.id, wish).await.unwrap();
-        assert_eq!(done, Changed { name: "Test key".to_owned(), changed: false, narrows: false });
+        assert_eq!(done, (Changed { name: "Test key".to_owned(), changed: false }, false));
     }
-    assert!(!switch(&world, "acme", key.id, true).await.unwrap().changed);
+    assert!(!switch(&world, "acme", key.id, true).await.unwrap().0.changed);
     assert_eq!(world.log("acme").await.len(), rows);
 }
 
@@ -150,7 +146,7 @@ async fn an_edit_is_held_to_the_rules_of_a_new_key() {
         namespaces: owned(&["a b"]),
         addresses: owned(&["10.0.0"]),
         expires: Some("0d".to_owned()),
-        seen: None,
+        version: None,
     };
     let Err(KeyError::Fields(fields)) = edit(&world, "acme", key.id, wish).await else { panic!("it was let through") };
     let named: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
@@ -167,12 +163,12 @@ async fn a_disabled_key_is_refused_and_goes_on_where_it_stopped() {
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;
     let done = switch(&world, "acme", key.id, false).await.unwrap();
-    assert_eq!(done, Changed { name: "Test key".to_owned(), changed: true, narrows: true });
+    assert_eq!(done, (Changed { name: "Test key".to_owned(), changed: true }, true));
     assert_eq!(world.verdict(&key.secret).await, "DISABLED");
     // Once more: nothing changes, but whoever asks waits as well.
-    assert_eq!(switch(&world, "acme", key.id, false).await.unwrap(), Changed { changed: false, ..done });
+    assert_eq!(switch(&world, "acme", key.id, false).await.unwrap(), (Changed { changed: false, ..done.0 }, true));
     let done = switch(&world, "acme", key.id, true).await.unwrap();
-    assert_eq!((done.changed, done.narrows), (true, false));
+    assert_eq!((done.0.changed, done.1), (true, false));
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let log = world.log("acme").await;
     let seen: Vec<&str> = log.iter().rev().take(2).rev().map(|line| line.split(" (").next().unwrap()).collect();
@@ -210,18 +206,17 @@ async fn a_suspended_organizations_keys_are_refused_until_it_is_served_again() {
     let key = world.key("acme", &["read"], "never").await;
     let theirs = world.key("other", &["read"], "never").await;
     let org = world.org("acme").await;
-    let permit = Permit::grant(&Actor::operator(), org).unwrap();
-    let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
     for (on, changed, verdict) in
         [(false, false, "VALID"), (true, true, "SUSPENDED"), (true, false, "SUSPENDED"), (false, true, "VALID")]
     {
-        let mut tx = world.begin(RlsScope::Org(org)).await;
+        let mut m = world.mutation(RlsScope::Org(org)).await;
+        let permit = m.permit().unwrap();
         let done = match on {
-            true => orgs::lifecycle::suspend(&mut tx, audit_key, &permit, now).await,
-            false => orgs::lifecycle::resume(&mut tx, audit_key, &permit, now).await,
+            true => orgs::lifecycle::suspend(&mut m, &permit).await,
+            false => orgs::lifecycle::resume(&mut m, &permit).await,
         };
         assert_eq!(done.unwrap(), changed);
-        world.commit(tx).await;
+        assert_eq!(world.commit(m).await, on);
         assert_eq!(world.verdict(&key.secret).await, verdict);
         assert_eq!(world.verdict(&theirs.secret).await, "VALID");
     }
@@ -245,14 +240,14 @@ impl Person {
     /// Gives somebody a role; `None` removes them.
     async fn puts(&self, world: &World, whom: UserId, role: Option<Role>) -> Result<bool, OrgError> {
         let org = world.org("acme").await;
-        let permit = world.permit(org, self.user, self.role);
-        let (audit_key, now) = (&world.server_keys.audit, world.clock.now());
-        let mut tx = world.begin(RlsScope::Org(org)).await;
+        let mut m = world.mutation_of(org, self.user, self.role).await;
+        let permit = m.permit().unwrap();
         let done = match role {
-            Some(role) => orgs::lifecycle::set_role(&mut tx, audit_key, &permit, whom, role, now).await,
-            None => orgs::lifecycle::remove_member(&mut tx, audit_key, &permit, whom, now).await,
+            Some(role) => orgs::lifecycle::set_role(&mut m, &permit, whom, role).await,
+            None => orgs::lifecycle::remove_member(&mut m, &permit, whom).await,
         }?;
-        world.commit(tx).await;
+        // Also where nothing was other than before.
+        assert!(world.commit(m).await);
         Ok(done.changed)
     }
 }

@@ -1,9 +1,8 @@
 //! A key's own page: what can be changed there, by whom, what is said of it, and what is not lost.
 
 use keydesk::{
-    database::{self, RlsScope},
-    keys::lifecycle::{self, Wish},
-    orgs::{Actor, Permit, Principal, Role},
+    keys::lifecycle::{self, CreateKeyInput},
+    orgs::{Actor, Principal, Role},
 };
 use time::Duration;
 
@@ -191,12 +190,11 @@ async fn what_was_done_to_many_keys_at_once_is_in_the_history_of_each_of_them() 
     let key = world.key("acme", &["read"], "never").await;
     let mut olga = world.owner_of("acme").await;
     edit(&mut olga, &key, &[("namespaces", "staging")]).await.is(200);
-    let mut tx = database::begin(&world.operator_db, RlsScope::Org(world.org("acme").await)).await.unwrap();
     let office = Actor { principal: Principal::Service { name: "office".to_owned() }, ..Actor::operator() };
-    let permit = Permit::grant(&office, world.org("acme").await).unwrap();
-    let (audit, now) = (&world.server_keys.audit, world.clock.now());
-    lifecycle::add_namespace(&mut tx, audit, &permit, "production", &world.catalog, now).await.unwrap();
-    world.commit(tx).await;
+    let mut m = world.office_mutation(office, world.org("acme").await).await;
+    let permit = m.permit().unwrap();
+    lifecycle::add_namespace(&mut m, &permit, "production", &world.catalog).await.unwrap();
+    world.commit(m).await;
     page(&mut olga, &key).await.says("Added the namespace “production”").says_not("Revoked all keys");
     olga.post("/console/fn/keys/revoke-all", &[("confirmation", "acme")]).await.is(200);
     let later = world.key("acme", &["read"], "never").await;
@@ -244,13 +242,13 @@ async fn a_key_that_nothing_has_used_is_flagged_after_a_week() {
 #[tokio::test]
 async fn a_key_whose_tier_is_gone_keeps_its_scopes_and_can_be_renamed() {
     let world = World::new().await;
-    let wish = Wish {
+    let wish = CreateKeyInput {
         name: "Test key".to_owned(),
         environment: "live".to_owned(),
         tier: "high".to_owned(),
         scopes: vec!["read".to_owned()],
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     };
     let key = world.make("acme", wish).await;
     world.change("update api_keys set tier = 'gone'").await;

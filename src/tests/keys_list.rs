@@ -3,10 +3,10 @@
 use keydesk::{
     database::RlsScope,
     keys::{
-        lifecycle::{self, NewKey, Wish},
+        lifecycle::{self, CreateKeyInput, NewKey},
         model::{KeyId, Status},
     },
-    orgs::{Permit, Principal, Role},
+    orgs::{Principal, Role},
 };
 use sqlx::AssertSqlSafe;
 use time::Duration;
@@ -14,13 +14,13 @@ use time::Duration;
 use crate::world::{Account, Browser, World};
 
 /// A key by its name; what else it is, is said in `change`.
-async fn key(world: &World, org: &str, name: &str, change: impl FnOnce(&mut Wish)) -> KeyId {
-    let mut wish = Wish {
+async fn key(world: &World, org: &str, name: &str, change: impl FnOnce(&mut CreateKeyInput)) -> KeyId {
+    let mut wish = CreateKeyInput {
         name: name.to_owned(),
         environment: "live".to_owned(),
         tier: "standard".to_owned(),
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     };
     change(&mut wish);
     // Within one millisecond, ids have no order.
@@ -139,21 +139,21 @@ async fn the_filter_by_status_agrees_with_the_status_that_is_shown() {
 /// A key made by somebody.
 async fn made_by(world: &World, org: &str, account: &Account, name: &str) {
     let org = world.org(org).await;
-    let wish = Wish {
+    let wish = CreateKeyInput {
         name: name.to_owned(),
         environment: "live".to_owned(),
         tier: "standard".to_owned(),
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     };
     let mut actor = keydesk::orgs::Actor::operator();
     actor.principal = Principal::Member { user: account.user, name: "Ada".to_owned(), org, role: Role::Owner };
     world.clock.advance(Duration::MILLISECOND);
-    let mut tx = world.begin(RlsScope::Org(org)).await;
-    let permit = Permit::grant(&actor, org).unwrap();
+    let mut m = world.mutation_by(actor, RlsScope::Org(org)).await;
+    let permit = m.permit().unwrap();
     let new = NewKey::parse(wish, &world.catalog).unwrap();
-    lifecycle::issue(&mut tx, &world.server_keys.audit, &permit, &new, world.clock.now()).await.unwrap();
-    world.commit(tx).await;
+    lifecycle::issue(&mut m, &permit, &new).await.unwrap();
+    world.commit(m).await;
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ mod keys;
 mod keys_list;
 mod management_api;
 mod members;
+mod mutations;
 mod nodes;
 mod operator_api;
 mod process;

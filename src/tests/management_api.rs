@@ -40,7 +40,7 @@ async fn a_key_lives_as_it_does_in_the_console() {
 
     // The way that HEIR documents.
     let narrowed = script.send("PUT", &path, &json!({ "ip_whitelist": ["198.51.100.7"] })).await;
-    narrowed.is(200).says("Effective on 1 of 1 node");
+    narrowed.is(200).says("\"receipt\":{\"nodes\":1,\"cut_off\":[],");
     assert_eq!(narrowed.json()["ip_whitelist"], json!(["198.51.100.7/32"]));
     assert_eq!(narrowed.json()["name"], "CI deploys", "what is left out stays");
     let open = json!({ "name": "Deploys", "namespaces": [], "expires": "never" });
@@ -48,17 +48,25 @@ async fn a_key_lives_as_it_does_in_the_console() {
     assert_eq!((open.is(200).json()["name"].as_str(), &open.json()["receipt"]), (Some("Deploys"), &Value::Null));
     world.settle().await;
     assert_eq!(world.verdict(&secret).await, "VALID");
-    script.request("POST", &format!("{path}/disable"), Body::empty()).await.is(200).says("Effective on 1 of 1 node");
+    script
+        .request("POST", &format!("{path}/disable"), Body::empty())
+        .await
+        .is(200)
+        .says("\"receipt\":{\"nodes\":1,\"cut_off\":[],");
     assert_eq!(world.verdict(&secret).await, "DISABLED");
     script.post(&format!("{path}/enable"), &json!({})).await.is(200).says("\"status\":\"active\"");
     world.settle().await;
     assert_eq!(world.verdict(&secret).await, "VALID");
     let revoked = script.post(&format!("{path}/revoke"), &json!({ "reason": "key_compromise" })).await;
-    revoked.is(200).says("Effective on 1 of 1 node");
+    revoked.is(200).says("\"receipt\":{\"nodes\":1,\"cut_off\":[],");
     assert_eq!(world.verdict(&secret).await, "REVOKED");
     assert_eq!(revoked.json()["revoked"]["reason"], "key_compromise");
     // Once more is fine; a change is not.
-    script.request("POST", &format!("{path}/revoke"), Body::empty()).await.is(200).says("Effective on");
+    script
+        .request("POST", &format!("{path}/revoke"), Body::empty())
+        .await
+        .is(200)
+        .says("\"receipt\":{\"nodes\":1,\"cut_off\":[],");
     script.send("PATCH", &path, &json!({ "name": "x" })).await.is(409);
     script.request("POST", &format!("{path}/enable"), Body::empty()).await.is(409);
     let log = world.log("acme").await;
@@ -88,7 +96,7 @@ async fn a_key_is_rotated_with_an_overlap_or_at_once() {
     let leaked = create(&script, json!({ "name": "Leaked" })).await;
     let path = format!("{KEYS}/{}/rotate", leaked["id"].as_str().unwrap());
     let wish = json!({ "window": "7d", "reason": "key_compromise" });
-    script.post(&path, &wish).await.is(201).says("Effective on 1 of 1 node");
+    script.post(&path, &wish).await.is(201).says("\"receipt\":{\"nodes\":1,\"cut_off\":[],");
     assert_eq!(verdict(&leaked).await, "ROTATED");
     script.post(&path, &json!({ "window": "30d" })).await.is(400);
 }

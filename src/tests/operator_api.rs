@@ -3,9 +3,9 @@
 use axum::body::Body;
 use keydesk::{
     catalog::Catalog,
-    database::{self, RlsScope},
-    keys::lifecycle::{self, Wish},
-    orgs::{Actor, Permit, Principal},
+    database::RlsScope,
+    keys::lifecycle::{self, CreateKeyInput},
+    orgs::{Actor, Principal},
 };
 use serde_json::{Value, json};
 use time::Duration;
@@ -131,7 +131,7 @@ async fn add_namespace_as_documented() {
     }
     // Keys to come have it too, and keys that are given their own have those.
     let later = world.make("acme-corp", wish()).await.secret;
-    let bound = world.make("acme-corp", Wish { namespaces: vec!["lab".to_owned()], ..wish() }).await.secret;
+    let bound = world.make("acme-corp", CreateKeyInput { namespaces: vec!["lab".to_owned()], ..wish() }).await.secret;
     get(&world, &later, "staging").await.is(200);
     get(&world, &bound, "lab").await.is(200);
     get(&world, &bound, "staging").await.is(403);
@@ -142,14 +142,14 @@ async fn add_namespace_as_documented() {
     assert_eq!(log.iter().filter(|line| line.contains("Added the namespace “staging”")).count(), 1, "{log:?}");
 }
 
-fn wish() -> Wish {
+fn wish() -> CreateKeyInput {
     let text = |text: &str| text.to_owned();
-    Wish {
+    CreateKeyInput {
         name: text("CI"),
         environment: text("live"),
         tier: text("standard"),
         expires: text("never"),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     }
 }
 
@@ -177,15 +177,15 @@ async fn a_key_made_while_a_namespace_is_added_has_it() {
     onboard(&back_office(&world).await, "acme-corp").await;
     let org = world.org("acme-corp").await;
     let service = Actor { principal: Principal::Service { name: "office".to_owned() }, ..Actor::operator() };
-    let mut tx = database::begin(&world.operator_db, RlsScope::Org(org)).await.unwrap();
-    let (permit, audit, now) = (Permit::grant(&service, org).unwrap(), &world.server_keys.audit, world.clock.now());
-    lifecycle::add_namespace(&mut tx, audit, &permit, "staging", &world.catalog, now).await.unwrap();
+    let mut m = world.office_mutation(service, org).await;
+    let permit = m.permit().unwrap();
+    lifecycle::add_namespace(&mut m, &permit, "staging", &world.catalog).await.unwrap();
     let made = tokio::spawn({
         let world = world.clone();
         async move { world.make("acme-corp", wish()).await.secret }
     });
     world.until_blocked().await;
-    world.commit(tx).await;
+    world.commit(m).await;
     get(&world, &made.await.unwrap(), "staging").await.is(200);
 }
 

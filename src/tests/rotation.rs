@@ -6,10 +6,11 @@ use keydesk::{
     database::{self, RlsScope},
     keys::{
         error::KeyError,
-        lifecycle::{self, Changed, Edit, Rotated, Rotation, Wish},
+        lifecycle::{self, Changed, CreateKeyInput, Edit, Rotated, Rotation},
         model::{KeyId, OverlapWindow, Reason, Status},
         store,
     },
+    mutation::Mutation,
     orgs::{OrgId, Permit, Role, permit::Act},
 };
 use time::Duration;
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use crate::world::{TestKey, World};
 
-const DAY: Rotation = Rotation { window: OverlapWindow::Day, reason: Reason::Superseded, idempotency_key: None };
+const DAY: Rotation = Rotation { overlap: OverlapWindow::Day, reason: Reason::Superseded, idempotency_key: None };
 
 /// A developer of `acme` and what they do to keys.
 #[derive(Clone)]
@@ -33,32 +34,31 @@ impl Hand {
         Self { world: world.clone(), org, user }
     }
 
-    fn permit<A: Act>(&self) -> Permit<A> {
-        self.world.permit(self.org, self.user, Role::Developer)
+    async fn begin<A: Act>(&self) -> (Mutation, Permit<A>) {
+        let m = self.world.mutation_of(self.org, self.user, Role::Developer).await;
+        let permit = m.permit().unwrap();
+        (m, permit)
     }
 
     async fn rotate(&self, id: KeyId, rotation: &Rotation) -> Result<Rotated, KeyError> {
-        let mut tx = database::begin(&self.world.db, RlsScope::Org(self.org)).await?;
-        let (audit_key, catalog, now) = (&self.world.server_keys.audit, &self.world.catalog, self.world.clock.now());
-        let rotated = lifecycle::rotate(&mut tx, audit_key, &self.permit(), id, rotation, catalog, now).await?;
-        self.world.commit(tx).await;
+        let (mut m, permit) = self.begin().await;
+        let rotated = lifecycle::rotate(&mut m, &permit, id, rotation, &self.world.catalog).await?;
+        assert_eq!(self.world.commit(m).await, rotated.ended);
         Ok(rotated)
     }
 
     async fn finish(&self, id: KeyId) -> Result<Changed, KeyError> {
-        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
-        let now = self.world.clock.now();
-        let done = lifecycle::finish_rotation(&mut tx, &self.world.server_keys.audit, &self.permit(), id, now).await?;
-        self.world.commit(tx).await;
+        let (mut m, permit) = self.begin().await;
+        let done = lifecycle::finish_rotation(&mut m, &permit, id, false).await?;
+        assert!(self.world.commit(m).await);
         Ok(done)
     }
 
     async fn extend(&self, id: KeyId) -> Result<Duration, KeyError> {
-        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
-        let now = self.world.clock.now();
-        let until = lifecycle::extend_rotation(&mut tx, &self.world.server_keys.audit, &self.permit(), id, now).await?;
-        self.world.commit(tx).await;
-        Ok(until - now)
+        let (mut m, permit) = self.begin().await;
+        let until = lifecycle::extend_rotation(&mut m, &permit, id).await?;
+        self.world.commit(m).await;
+        Ok(until - self.world.clock.now())
     }
 
     async fn listed(&self, id: KeyId) -> store::KeyDetails {
@@ -67,17 +67,15 @@ impl Hand {
     }
 
     async fn disable(&self, id: KeyId) {
-        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
-        let now = self.world.clock.now();
-        lifecycle::disable(&mut tx, &self.world.server_keys.audit, &self.permit(), id, now).await.unwrap();
-        self.world.commit(tx).await;
+        let (mut m, permit) = self.begin().await;
+        lifecycle::disable(&mut m, &permit, id).await.unwrap();
+        self.world.commit(m).await;
     }
 
     async fn revoke(&self, id: KeyId) {
-        let mut tx = self.world.begin(RlsScope::Org(self.org)).await;
-        let (audit_key, now) = (&self.world.server_keys.audit, self.world.clock.now());
-        lifecycle::revoke(&mut tx, audit_key, &self.permit(), id, Reason::Other, now).await.unwrap();
-        self.world.commit(tx).await;
+        let (mut m, permit) = self.begin().await;
+        lifecycle::revoke(&mut m, &permit, id, Reason::Other).await.unwrap();
+        self.world.commit(m).await;
     }
 }
 
@@ -86,7 +84,7 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
     let world = World::new().await;
     let hand = Hand::new(&world).await;
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    let wish = Wish {
+    let wish = CreateKeyInput {
         name: "CI".to_owned(),
         environment: "test".to_owned(),
         tier: "high".to_owned(),
@@ -94,12 +92,12 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
         namespaces: texts(&["default"]),
         addresses: texts(&["198.51.100.0/24"]),
         expires: "30d".to_owned(),
-        idempotency_key: None,
+        ..CreateKeyInput::default()
     };
     let old = world.make("acme", wish).await;
     let rotated = hand.rotate(old.id, &DAY).await.unwrap();
     assert_eq!(rotated.overlap_ends_at, world.clock.now() + Duration::hours(24));
-    assert!(!rotated.narrows);
+    assert!(!rotated.ended);
     let new = rotated.issued.secret.reveal().to_owned();
     assert!(new.starts_with("kd_test_") && new != old.secret);
     let (was, is) = (hand.listed(old.id).await, hand.listed(rotated.issued.id).await);
@@ -138,9 +136,9 @@ async fn an_old_key_ends_with_its_window_or_its_own_expiry_whichever_is_first() 
         (OverlapWindow::Week, "never", Duration::days(7), false),
     ] {
         let old = world.key("acme", &[], expires).await;
-        let rotated = hand.rotate(old.id, &Rotation { window, ..DAY }).await.unwrap();
+        let rotated = hand.rotate(old.id, &Rotation { overlap: window, ..DAY }).await.unwrap();
         assert_eq!(rotated.overlap_ends_at - world.clock.now(), ends_after, "{window:?} {expires}");
-        assert_eq!(rotated.narrows, at_once, "{window:?}");
+        assert_eq!(rotated.ended, at_once, "{window:?}");
         assert_eq!(world.verdict(&old.secret).await, if at_once { "ROTATED" } else { "VALID" });
         assert_eq!(world.verdict(rotated.issued.secret.reveal()).await, "VALID");
     }
@@ -152,9 +150,9 @@ async fn a_compromised_key_ends_at_once_whatever_window_was_asked_for_and_whatev
     let world = World::new().await;
     let hand = Hand::new(&world).await;
     let old = world.key("acme", &[], "never").await;
-    let rotation = Rotation { window: OverlapWindow::Week, reason: Reason::KeyCompromise, idempotency_key: None };
+    let rotation = Rotation { overlap: OverlapWindow::Week, reason: Reason::KeyCompromise, idempotency_key: None };
     let rotated = hand.rotate(old.id, &rotation).await.unwrap();
-    assert_eq!((rotated.overlap_ends_at, rotated.narrows), (world.clock.now(), true));
+    assert_eq!((rotated.overlap_ends_at, rotated.ended), (world.clock.now(), true));
     let refused = world.program().with("x-api-key", &old.secret).get("/v1/whoami").await;
     refused.is(401).says(&format!("replaced by the key {}", rotated.issued.id));
     // On a node whose clock is behind.
@@ -243,9 +241,8 @@ async fn what_cannot_be_rotated_says_why() {
     hand.revoke(second.id).await;
     hand.rotate(third.id, &DAY).await.unwrap();
     // A key whose time is over is not edited either.
-    let mut tx = world.begin(RlsScope::Org(hand.org)).await;
-    let (audit_key, wish, now) = (&world.server_keys.audit, Edit::default(), world.clock.now());
-    let edited = lifecycle::edit(&mut tx, audit_key, &hand.permit(), first.id, &wish, &world.catalog, now).await;
+    let (mut m, permit) = hand.begin().await;
+    let edited = lifecycle::edit(&mut m, &permit, first.id, &Edit::default(), &world.catalog).await;
     assert!(matches!(edited, Err(KeyError::Replaced)));
 }
 
@@ -255,7 +252,7 @@ async fn a_rotation_is_ended_early_or_given_more_time_once() {
     let hand = Hand::new(&world).await;
     let rotated = async |expires: &str, window| -> TestKey {
         let old = world.key("acme", &[], expires).await;
-        hand.rotate(old.id, &Rotation { window, ..DAY }).await.unwrap();
+        hand.rotate(old.id, &Rotation { overlap: window, ..DAY }).await.unwrap();
         old
     };
     let plain = world.key("acme", &[], "never").await;
@@ -264,7 +261,7 @@ async fn a_rotation_is_ended_early_or_given_more_time_once() {
     // Ended early, for every node's clock.
     let old = rotated("never", OverlapWindow::Day).await;
     let done = hand.finish(old.id).await.unwrap();
-    assert_eq!(done, Changed { name: "Test key".to_owned(), changed: true, narrows: true });
+    assert_eq!(done, Changed { name: "Test key".to_owned(), changed: true });
     world.clock.advance(-Duration::SECOND);
     assert_eq!(world.verdict(&old.secret).await, "ROTATED");
     world.clock.advance(Duration::SECOND);

@@ -2,9 +2,8 @@
 
 use keydesk::{
     accounts,
-    audit::Chain,
     database::RlsScope,
-    orgs::Role,
+    orgs::{Role, Scope},
     secrets::{self, Digest},
 };
 use time::Duration;
@@ -241,7 +240,7 @@ async fn an_outdated_hash_is_renewed_at_sign_in() {
 async fn what_was_typed_into_a_refused_sign_in_is_in_no_log() {
     let world = World::new().await;
     sign_in(&mut world.anonymous(), "my-password-by-mistake", "x").await.is(401);
-    let log = world.log_of(Chain::Deployment).await;
+    let log = world.log_of(Scope::Deployment).await;
     assert_eq!(log, ["sign_in: Refused a sign-in with an unknown address"]);
 }
 

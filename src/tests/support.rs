@@ -1,6 +1,6 @@
 //! The support desk: find a customer's key, revoke it, and nothing else.
 
-use keydesk::{audit::Chain, secrets::Digest};
+use keydesk::{orgs::Scope, secrets::Digest};
 
 use crate::world::World;
 
@@ -27,7 +27,7 @@ async fn staff_find_a_key_by_hint_by_digest_and_by_a_pasted_key_that_is_not_kept
     let vague = staff.post("/console/fn/support/find", &[("query", "kd_live")]).await;
     vague.is(422).says("with its dots");
     assert_eq!(vague.field("query"), "kd_live");
-    let log = world.log_of(Chain::Deployment).await;
+    let log = world.log_of(Scope::Deployment).await;
     assert_eq!(log.iter().filter(|line| line.starts_with("support.find: Looked for a key: 1 found")).count(), 6);
 }
 

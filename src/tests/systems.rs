@@ -3,7 +3,7 @@
 use keydesk::{
     catalog::{Catalog, PRESETS},
     console_plane::keys::snippets,
-    keys::lifecycle::Wish,
+    keys::lifecycle::CreateKeyInput,
 };
 use serde_json::{Value, json};
 
@@ -14,14 +14,14 @@ async fn deployment(preset: &str) -> World {
 }
 
 /// A wish for a key of the catalog's first environment and tier.
-fn wish(world: &World, scopes: &[&str]) -> Wish {
-    Wish {
+fn wish(world: &World, scopes: &[&str]) -> CreateKeyInput {
+    CreateKeyInput {
         name: "Test key".to_owned(),
         environment: world.catalog.environments[0].name.clone(),
         tier: world.catalog.tiers[0].name.clone(),
         scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     }
 }
 
@@ -30,7 +30,7 @@ async fn key(world: &World, org: &str, scopes: &[&str]) -> TestKey {
 }
 
 async fn key_of_tier(world: &World, tier: &str, scopes: &[&str]) -> TestKey {
-    world.make("acme", Wish { tier: tier.to_owned(), ..wish(world, scopes) }).await
+    world.make("acme", CreateKeyInput { tier: tier.to_owned(), ..wish(world, scopes) }).await
 }
 
 /// A request as a proxy describes it, with the client's headers beside.
@@ -114,7 +114,7 @@ async fn keys_begin_as_the_preset_says() {
         ("heffl", "production", "standard", "heffl_live_"),
     ] {
         let world = deployment(preset).await;
-        let wish = Wish { environment: environment.to_owned(), tier: tier.to_owned(), ..wish(&world, &[]) };
+        let wish = CreateKeyInput { environment: environment.to_owned(), tier: tier.to_owned(), ..wish(&world, &[]) };
         let made = world.make("acme", wish).await;
         assert!(made.secret.starts_with(begins) && made.secret.len() == begins.len() + 36, "{preset}: {}", made.hint);
         assert_eq!(world.verdict(&made.secret).await, "VALID");
@@ -135,7 +135,7 @@ async fn heir_keys_are_held_to_what_their_tier_allows_today() {
 #[tokio::test]
 async fn holonomix_namespaces_are_read_from_the_path_whatever_is_asked() {
     let world = deployment("holonomix").await;
-    let bound = |namespaces: &[&str]| Wish {
+    let bound = |namespaces: &[&str]| CreateKeyInput {
         namespaces: namespaces.iter().map(|name| (*name).to_owned()).collect(),
         ..wish(&world, &[])
     };

@@ -1,6 +1,6 @@
 //! One organization's rows are nothing to another: by the application's own queries, and by the database alone.
 
-use keydesk::{catalog::Catalog, database::RlsScope, keys::lifecycle::Wish};
+use keydesk::{catalog::Catalog, database::RlsScope, keys::lifecycle::CreateKeyInput};
 use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
@@ -130,13 +130,13 @@ async fn the_database_alone_keeps_organizations_apart() {
 /// HESO's catalog, whose keys read the audit log on the key plane.
 async fn heso() -> (World, String) {
     let world = World::of(Catalog::load("heso").unwrap(), "").await;
-    let wish = || Wish {
+    let wish = || CreateKeyInput {
         name: "Auditor".to_owned(),
         environment: "live".to_owned(),
         tier: "standard".to_owned(),
         scopes: vec!["audit:read".to_owned()],
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     };
     world.make("other", wish()).await;
     let key = world.make("acme", wish()).await.secret;

@@ -19,10 +19,11 @@ use keydesk::{
     database::{self, RlsScope, embedded::Embedded},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
-        lifecycle::{self, NewKey, Rotation, Wish},
+        lifecycle::{self, CreateKeyInput, NewKey, Rotation},
         model::{KeyId, KeyName, OverlapWindow, Reason},
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
+    mutation::Mutation,
+    orgs::{self, Actor, OrgId, OrgName, Role, Scope, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
     secrets::Digest,
     server::{self, Parts},
@@ -233,10 +234,11 @@ impl World {
         self.settle().await;
     }
 
-    /// Commits as a handler does, and waits until the key plane has followed.
-    pub async fn commit(&self, tx: Transaction<'static, Postgres>) {
-        revocation::commit(tx).await.unwrap();
+    /// Commits as a handler does, and waits until the key plane has followed. Answers whether the commit waited for it.
+    pub async fn commit(&self, m: Mutation) -> bool {
+        let receipt = m.commit().await.unwrap();
         self.settle().await;
+        receipt.is_some()
     }
 
     /// Waits until every node has followed every change.
@@ -264,20 +266,27 @@ impl World {
         database::begin(&self.db, scope).await.unwrap()
     }
 
+    /// Begins a change by the operator.
+    pub async fn mutation(&self, scope: RlsScope) -> Mutation {
+        self.mutation_by(Actor::operator(), scope).await
+    }
+
+    pub async fn mutation_by(&self, actor: Actor, scope: RlsScope) -> Mutation {
+        Mutation::begin(&self.db, &self.server_keys.audit, scope, actor, self.clock.now()).await.unwrap()
+    }
+
     /// The organization of a slug, made if it is new.
     pub async fn org(&self, slug: &str) -> OrgId {
         let slug = Slug::parse(slug).unwrap();
-        let mut tx = self.begin(RlsScope::Operator).await;
-        if let Some(org) = orgs::store::by_slug(&mut tx, &slug).await.unwrap() {
+        let mut m = self.mutation(RlsScope::Operator).await;
+        if let Some(org) = orgs::store::by_slug(&mut m, &slug).await.unwrap() {
             return org.id;
         }
         let org = OrgId(clock::id(self.clock.now()));
-        database::set_rls_scope(&mut tx, RlsScope::Org(org)).await.unwrap();
-        let permit = Permit::grant(&Actor::operator(), org).unwrap();
-        let name = OrgName::parse(slug.as_str()).unwrap();
-        let now = self.clock.now();
-        orgs::lifecycle::create_org(&mut tx, &self.server_keys.audit, &permit, &slug, &name, now).await.unwrap();
-        tx.commit().await.unwrap();
+        m.set_rls_scope(RlsScope::Org(org)).await.unwrap();
+        let (permit, name) = (m.permit().unwrap(), OrgName::parse(slug.as_str()).unwrap());
+        orgs::lifecycle::create_org(&mut m, &permit, &slug, &name).await.unwrap();
+        m.commit().await.unwrap();
         org
     }
 
@@ -286,23 +295,20 @@ impl World {
         let org_id = self.org(org).await;
         let email = format!("{}-{}@{org}.example", role.as_str(), Uuid::new_v4().simple());
         let person = self.new_person(&email, role.label()).await;
-        let mut tx = self.begin(RlsScope::Org(org_id)).await;
-        let permit = Permit::grant(&Actor::operator(), org_id).unwrap();
-        let now = self.clock.now();
-        let user =
-            orgs::lifecycle::add_member(&mut tx, &self.server_keys.audit, &permit, &person, role, now).await.unwrap();
-        tx.commit().await.unwrap();
+        let mut m = self.mutation(RlsScope::Org(org_id)).await;
+        let permit = m.permit().unwrap();
+        let user = orgs::lifecycle::add_member(&mut m, &permit, &person, role).await.unwrap();
+        m.commit().await.unwrap();
         Account { user, email }
     }
 
     pub async fn staff(&self) -> Account {
         let email = format!("support-{}@provider.example", Uuid::new_v4().simple());
         let person = self.new_person(&email, "Sam").await;
-        let mut tx = self.begin(RlsScope::Nothing).await;
-        let permit = Permit::grant(&Actor::operator(), OrgId::NONE).unwrap();
-        let now = self.clock.now();
-        let user = orgs::lifecycle::add_staff(&mut tx, &self.server_keys.audit, &permit, &person, now).await.unwrap();
-        tx.commit().await.unwrap();
+        let mut m = self.mutation(RlsScope::Nothing).await;
+        let permit = m.permit().unwrap();
+        let user = orgs::lifecycle::add_staff(&mut m, &permit, &person).await.unwrap();
+        m.commit().await.unwrap();
         Account { user, email }
     }
 
@@ -389,30 +395,34 @@ impl World {
     /// A key of an organization, made by the operator.
     pub async fn key(&self, org: &str, scopes: &[&str], expires: &str) -> TestKey {
         let scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
-        self.make(org, Wish { scopes, expires: expires.to_owned(), ..plain() }).await
+        self.make(org, CreateKeyInput { scopes, expires: expires.to_owned(), ..plain() }).await
     }
 
     pub async fn key_of(&self, org: &str, tier: &str, scopes: &[&str]) -> TestKey {
         let scopes = scopes.iter().map(|s| (*s).to_owned()).collect();
-        self.make(org, Wish { tier: tier.to_owned(), scopes, ..plain() }).await
+        self.make(org, CreateKeyInput { tier: tier.to_owned(), scopes, ..plain() }).await
     }
 
     /// A key that may read, from some addresses only and in some namespaces only.
     pub async fn key_from(&self, org: &str, addresses: &[&str], namespaces: &[&str]) -> TestKey {
         let owned = |texts: &[&str]| texts.iter().map(|s| (*s).to_owned()).collect();
-        let wish =
-            Wish { scopes: owned(&["read"]), addresses: owned(addresses), namespaces: owned(namespaces), ..plain() };
-        self.make(org, wish).await
+        let input = CreateKeyInput {
+            scopes: owned(&["read"]),
+            addresses: owned(addresses),
+            namespaces: owned(namespaces),
+            ..plain()
+        };
+        self.make(org, input).await
     }
 
-    pub async fn make(&self, org: &str, wish: Wish) -> TestKey {
+    pub async fn make(&self, org: &str, input: CreateKeyInput) -> TestKey {
         let org = self.org(org).await;
-        let new = NewKey::parse(wish, &self.catalog).unwrap();
-        let mut tx = self.begin(RlsScope::Org(org)).await;
-        let permit = Permit::grant(&Actor::operator(), org).unwrap();
-        let now = self.clock.now();
-        let issued = lifecycle::issue(&mut tx, &self.server_keys.audit, &permit, &new, now).await.unwrap();
-        tx.commit().await.unwrap();
+        let input = CreateKeyInput { allow_duplicate_name: true, ..input };
+        let new = NewKey::parse(input, &self.catalog).unwrap();
+        let mut m = self.mutation(RlsScope::Org(org)).await;
+        let permit = m.permit().unwrap();
+        let issued = lifecycle::issue(&mut m, &permit, &new).await.unwrap();
+        m.commit().await.unwrap();
         TestKey { id: issued.id, secret: issued.secret.reveal().to_owned(), hint: issued.secret.hint.clone() }
     }
 
@@ -420,31 +430,35 @@ impl World {
     pub async fn replaced_key(&self, org: &str) -> TestKey {
         let key = self.key(org, &["read"], "never").await;
         let org = self.org(org).await;
-        let mut tx = self.begin(RlsScope::Org(org)).await;
-        let permit = Permit::grant(&Actor::operator(), org).unwrap();
-        let rotation = Rotation { window: OverlapWindow::Day, reason: Reason::Superseded, idempotency_key: None };
-        let (audit_key, now) = (&self.server_keys.audit, self.clock.now());
-        lifecycle::rotate(&mut tx, audit_key, &permit, key.id, &rotation, &self.catalog, now).await.unwrap();
-        self.commit(tx).await;
+        let mut m = self.mutation(RlsScope::Org(org)).await;
+        let permit = m.permit().unwrap();
+        let rotation = Rotation { overlap: OverlapWindow::Day, reason: Reason::Superseded, idempotency_key: None };
+        lifecycle::rotate(&mut m, &permit, key.id, &rotation, &self.catalog).await.unwrap();
+        self.commit(m).await;
         key
     }
 
     pub async fn service_key(&self, capabilities: &[&str]) -> String {
         let capabilities: Vec<String> = capabilities.iter().map(|c| (*c).to_owned()).collect();
-        let mut tx = self.begin(RlsScope::Nothing).await;
-        let permit = Permit::grant(&Actor::operator(), OrgId::NONE).unwrap();
+        let mut m = self.mutation(RlsScope::Nothing).await;
+        let permit = m.permit().unwrap();
         let name = KeyName::parse(&format!("gateway {}", Uuid::new_v4())).unwrap();
-        let (audit, prefix, now) = (&self.server_keys.audit, &self.catalog.service_prefix, self.clock.now());
-        let secret =
-            lifecycle::issue_service_key(&mut tx, audit, &permit, prefix, &name, &capabilities, now).await.unwrap();
-        tx.commit().await.unwrap();
+        let prefix = &self.catalog.service_prefix;
+        let secret = lifecycle::issue_service_key(&mut m, &permit, prefix, &name, &capabilities).await.unwrap();
+        m.commit().await.unwrap();
         secret.unwrap().reveal().to_owned()
     }
 
-    /// What somebody of an organization may do, as a value.
-    pub fn permit<A: orgs::permit::Act>(&self, org: OrgId, user: UserId, role: Role) -> Permit<A> {
+    /// Begins a change by the back office, as its role.
+    pub async fn office_mutation(&self, actor: Actor, org: OrgId) -> Mutation {
+        let (pool, audit_key, now) = (&self.operator_db, &self.server_keys.audit, self.clock.now());
+        Mutation::begin(pool, audit_key, RlsScope::Org(org), actor, now).await.unwrap()
+    }
+
+    /// Begins a change by somebody of an organization, as a role.
+    pub async fn mutation_of(&self, org: OrgId, user: UserId, role: Role) -> Mutation {
         let principal = orgs::Principal::Member { user, name: "Ada".to_owned(), org, role };
-        Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
+        self.mutation_by(Actor { principal, ..Actor::operator() }, RlsScope::Org(org)).await
     }
 
     /// What whoami says of a key.
@@ -463,23 +477,23 @@ impl World {
     /// What an organization's audit log says, oldest first: `action: summary`.
     pub async fn log(&self, org: &str) -> Vec<String> {
         let org = self.org(org).await;
-        self.log_of(keydesk::audit::Chain::Org(org)).await
+        self.log_of(org.into()).await
     }
 
-    pub async fn log_of(&self, chain: keydesk::audit::Chain) -> Vec<String> {
+    pub async fn log_of(&self, scope: Scope) -> Vec<String> {
         let mut tx = self.begin(RlsScope::Operator).await;
-        let rows = keydesk::audit::store::whole(&mut tx, chain).await.unwrap();
+        let rows = keydesk::audit::store::whole(&mut tx, scope).await.unwrap();
         rows.into_iter().map(|row| format!("{}: {}", row.action, row.summary)).collect()
     }
 }
 
-fn plain() -> Wish {
-    Wish {
+fn plain() -> CreateKeyInput {
+    CreateKeyInput {
         name: "Test key".to_owned(),
         environment: "live".to_owned(),
         tier: "standard".to_owned(),
         expires: "never".to_owned(),
-        ..Wish::default()
+        ..CreateKeyInput::default()
     }
 }
 

@@ -6,14 +6,13 @@ pub mod store;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
-use sqlx::PgConnection;
-use time::OffsetDateTime;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::{
-    audit::{self, AuditKey, Chain, Event},
+    audit::Event,
     clock,
+    mutation::Mutation,
     orgs::{Permit, permit::ManageWebhooks},
     secrets::{self, NoRandomness},
 };
@@ -60,21 +59,18 @@ pub enum Make {
 }
 
 /// Makes an environment's secret. A replacement retires the one before in the same transaction.
-#[allow(clippy::too_many_arguments, reason = "each is one fact, and there is one caller")]
 pub async fn make(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    sealer: &Sealer,
+    m: &mut Mutation,
     permit: &Permit<ManageWebhooks>,
+    sealer: &Sealer,
     make: Make,
     environment: &str,
     idempotency_key: Uuid,
-    now: OffsetDateTime,
 ) -> Result<NewWebhookSecret, WebhookError> {
-    let org = permit.org();
+    let (org, now) = (permit.org(), m.now());
     let retired = match make {
         Make::First => false,
-        Make::Replacement => store::retire(db, org, environment, now).await?,
+        Make::Replacement => store::retire(m, org, environment, now).await?,
     };
     if make == Make::Replacement && !retired {
         return Err(WebhookError::Absent);
@@ -87,28 +83,25 @@ pub async fn make(
         environment,
         ciphertext: sealer.seal(org, id, secret.reveal())?,
         sealed_by: sealer.key_id(),
-        created_by: permit.actor().user(),
+        created_by: m.actor().user(),
         created_at: now,
         idempotency_key,
     };
     // A form sent again conflicts with itself, and of two at once the second waits here for the first. Either way the
     // caller's transaction ends without a change, the retirement above included.
-    if !store::insert(db, &row).await? {
+    if !store::insert(m, &row).await? {
         return Err(WebhookError::Exists);
     }
     let (action, words) = match make {
         Make::First => ("webhook_secret.generate", "Generated the webhook secret"),
         Make::Replacement => ("webhook_secret.regenerate", "Replaced the webhook secret"),
     };
-    let event = Event {
+    m.record(Event {
         action,
         subject: format!("webhook_secret:{id}"),
         summary: format!("{words} of {environment}"),
         details: json!({ "environment": environment }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(org), event).await?;
+    })
+    .await?;
     Ok(secret)
 }

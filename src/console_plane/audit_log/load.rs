@@ -3,7 +3,7 @@
 use time::OffsetDateTime;
 
 use crate::{
-    audit::{self, Chain, Row},
+    audit::{self, Row},
     console_plane::{
         door::Authorized,
         error::ConsoleError,
@@ -20,10 +20,9 @@ pub async fn page(entry: &Authorized<ViewAudit>, before: Option<i64>) -> Result<
     let console = &entry.cx.console;
     let org = entry.permit.org();
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
+    let mut tx = database::read(&console.db, RlsScope::Org(org)).await?;
     // One more than is shown, to know whether there are older ones.
-    let mut rows = audit::store::page(&mut tx, Chain::Org(org), before, PER_PAGE as i64 + 1).await?;
-    tx.commit().await?;
+    let mut rows = audit::store::page(&mut tx, org.into(), before, PER_PAGE as i64 + 1).await?;
     let more = rows.len() > PER_PAGE;
     rows.truncate(PER_PAGE);
     let older = rows.last().map(|row| row.seq).filter(|_| more);

@@ -11,14 +11,13 @@ use serde_json::json;
 
 use super::{load, page::AuditPage};
 use crate::{
-    audit::{self, Chain, Event},
+    audit::{self, Event},
     console_plane::{
         door::{Authorized, RequestContext},
         error::ConsoleError,
         render::{self, Place},
         shell::Section,
     },
-    database::{self, RlsScope},
     orgs::permit::ViewAudit,
 };
 
@@ -58,22 +57,16 @@ pub async fn export(cx: RequestContext) -> Response {
 }
 
 async fn lines(cx: &RequestContext) -> Result<String, ConsoleError> {
-    let Authorized { permit, .. } = cx.clone().enter::<ViewAudit>().await?;
-    let console = &cx.console;
-    let chain = Chain::Org(permit.org());
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let event = Event {
+    let (mut m, permit) = cx.begin::<ViewAudit>().await?;
+    m.record(Event {
         action: "audit.export",
         subject: String::new(),
         summary: "Downloaded the audit log".to_owned(),
         details: json!({}),
-        refused: false,
-        actor: permit.actor(),
-        at: console.clock.now(),
-    };
-    audit::record(&mut tx, &console.server_keys.audit, chain, event).await?;
-    let rows = audit::store::whole(&mut tx, chain).await?;
-    tx.commit().await?;
+    })
+    .await?;
+    let rows = audit::store::whole(&mut m, permit.org().into()).await?;
+    m.commit().await?;
     let mut lines = String::new();
     for row in rows {
         lines += &row.to_line().map_err(|error| {

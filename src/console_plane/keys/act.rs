@@ -1,22 +1,19 @@
 //! What the server functions for keys do.
 
-use std::time::Instant;
-
 use uuid::Uuid;
 
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{self, Authorized, Console},
-        error::{ConsoleError, FieldError},
+        door::{self, Console},
+        error::ConsoleError,
         keys::snippets,
         model::{Change, IssuedKey},
     },
-    database::{self, RlsScope},
     keys::{
-        lifecycle::{self, Issued, NewKey, Wish},
+        error::KeyError,
+        lifecycle::{self, CreateKeyInput, Issued, NewKey},
         model::{KeyId, Reason},
-        store,
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
 };
@@ -30,40 +27,32 @@ pub async fn issue(
     expires: String,
     same_name: bool,
 ) -> Result<IssuedKey, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<IssueKey>().await?;
+    let cx = door::cx()?;
+    let (mut m, permit) = cx.begin::<IssueKey>().await?;
     let console = &cx.console;
     let idempotency_key = Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?);
-    let new = NewKey::parse(
-        Wish { name, environment, tier, scopes, expires, idempotency_key, ..Wish::default() },
-        &console.catalog,
-    )
-    .map_err(|wrong| {
-        let fields = wrong.into_iter().map(|(field, message)| FieldError { field: field.to_owned(), message });
-        ConsoleError::Fields { fields: fields.collect() }
-    })?;
-    let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let namesake = if same_name { None } else { store::find_by_name(&mut tx, permit.org(), new.name(), now).await? };
-    // First, since a form that is sent twice is told that it made its key, and not that there is one of its name.
-    let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, now).await?;
-    if let Some(hint) = namesake {
-        let message =
-            format!("There is a key of this name already, {hint}. Choose another name, or tick this to have two.");
-        return Err(ConsoleError::field("same_name", message));
-    }
-    tx.commit().await?;
+    let input = CreateKeyInput {
+        name,
+        environment,
+        tier,
+        scopes,
+        expires,
+        idempotency_key,
+        allow_duplicate_name: same_name,
+        ..CreateKeyInput::default()
+    };
+    let new = NewKey::parse(input, &console.catalog).map_err(KeyError::Fields)?;
+    let issued = lifecycle::issue(&mut m, &permit, &new).await?;
+    m.commit().await?;
     Ok(shown_once(console, &issued, new.name(), new.environment(), None))
 }
 
 pub async fn confirm(key_id: String, ending: String) -> Result<Change, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<IssueKey>().await?;
-    let console = &cx.console;
+    let (mut m, permit) = door::cx()?.begin::<IssueKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let (key, now) = (&console.server_keys.audit, console.clock.now());
-    let name = lifecycle::confirm(&mut tx, key, &permit, id, ending.trim(), now).await?;
-    tx.commit().await?;
-    Ok(Change { text: format!("Noted that “{name}” is stored."), receipt: None })
+    let name = lifecycle::confirm(&mut m, &permit, id, ending.trim()).await?;
+    let receipt = door::receipt(m.commit().await)?;
+    Ok(Change { text: format!("Noted that “{name}” is stored."), receipt })
 }
 
 /// A key just made, as it is shown to whoever made it.
@@ -90,15 +79,11 @@ pub fn shown_once(
 }
 
 pub async fn revoke(key_id: String, reason: String) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RevokeKey>().await?;
-    let console = &cx.console;
+    let (mut m, permit) = door::cx()?.begin::<RevokeKey>().await?;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let revoked =
-        lifecycle::revoke(&mut tx, &console.server_keys.audit, &permit, id, reason, console.clock.now()).await?;
-    console.settle(tx, true, said_of(&revoked), begun).await
+    let revoked = lifecycle::revoke(&mut m, &permit, id, reason).await?;
+    Ok(Change { text: said_of(&revoked), receipt: door::receipt(m.commit().await)? })
 }
 
 /// What is said of a key that is revoked now.
@@ -111,16 +96,15 @@ pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
 }
 
 pub async fn revoke_all(confirmation: String) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, who, permit } = door::enter::<RevokeAllKeys>().await?;
-    let console = &cx.console;
+    let (m, who) = door::cx()?.begin_own().await?;
+    let (mut m, permit) = m.authorize::<RevokeAllKeys>().await??;
     let name = who.org.map(|org| org.name).unwrap_or_default();
     if confirmation.trim() != name {
         return Err(ConsoleError::field("confirmation", format!("Type the organization's name, {name}, exactly.")));
     }
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let count = lifecycle::revoke_all(&mut tx, &console.server_keys.audit, &permit, console.clock.now()).await?;
-    console.settle(tx, true, how_many(count, "There was no key left to revoke."), begun).await
+    let count = lifecycle::revoke_all(&mut m, &permit).await?;
+    let text = how_many(count, "There was no key left to revoke.");
+    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
 }
 
 /// What is said of keys that are revoked now.
@@ -133,7 +117,7 @@ pub fn how_many(count: usize, none: &str) -> String {
 }
 
 pub fn no_such_key() -> ConsoleError {
-    crate::keys::error::KeyError::NotFound.into()
+    KeyError::NotFound.into()
 }
 
 pub fn stale_form() -> ConsoleError {

@@ -1,17 +1,10 @@
 //! Roles change and memberships end. Keys may be bound to who made them, so that either waits until it holds everywhere.
 
-use std::time::Instant;
-
 use uuid::Uuid;
 
 use crate::{
     accounts::UserId,
-    console_plane::{
-        door::{self, Authorized},
-        error::ConsoleError,
-        model::Change,
-    },
-    database::{self, RlsScope},
+    console_plane::{door, error::ConsoleError, model::Change},
     orgs::{
         Role,
         lifecycle::{self, ChangedMember, OrgError},
@@ -20,30 +13,23 @@ use crate::{
 };
 
 pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<ManageMembers>().await?;
+    let (mut m, permit) = door::cx()?.begin::<ManageMembers>().await?;
     let role =
         Role::member(&role).ok_or_else(|| ConsoleError::field("role", "Choose one of the roles in the list."))?;
-    let (key, now) = (&cx.console.server_keys.audit, cx.console.clock.now());
-    let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
-    let ChangedMember { name, changed } =
-        lifecycle::set_role(&mut tx, key, &permit, user(&user_id)?, role, now).await?;
+    let ChangedMember { name, changed } = lifecycle::set_role(&mut m, &permit, user(&user_id)?, role).await?;
     let role = role.label().to_lowercase();
     let text = if changed {
         format!("The role of {name} is {role} now.")
     } else {
         format!("The role of {name} is {role} already.")
     };
-    cx.console.settle(tx, changed, text, begun).await
+    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
 }
 
 pub async fn remove(user_id: String) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<ManageMembers>().await?;
-    let (key, now) = (&cx.console.server_keys.audit, cx.console.clock.now());
-    let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
-    let ChangedMember { name, changed } = lifecycle::remove_member(&mut tx, key, &permit, user(&user_id)?, now).await?;
-    cx.console.settle(tx, changed, format!("{name} is no longer a member."), begun).await
+    let (mut m, permit) = door::cx()?.begin::<ManageMembers>().await?;
+    let ChangedMember { name, .. } = lifecycle::remove_member(&mut m, &permit, user(&user_id)?).await?;
+    Ok(Change { text: format!("{name} is no longer a member."), receipt: door::receipt(m.commit().await)? })
 }
 
 /// What is no id is nobody's.

@@ -20,10 +20,9 @@ use crate::{
 pub async fn page(entry: &Authorized<ViewNodes>) -> Result<NodesPageModel, ConsoleError> {
     let console = &entry.cx.console;
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Support).await?;
+    let mut tx = database::read(&console.db, RlsScope::Support).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;
     let refusals = last_refusals(&mut tx, SHOWN).await?;
-    tx.commit().await?;
     Ok(NodesPageModel {
         newest_revision: newest.0,
         nodes: nodes.into_iter().map(|node| line(node, newest, now)).collect(),

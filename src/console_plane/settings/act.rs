@@ -4,97 +4,50 @@ use http::header;
 use leptos::prelude::use_context;
 use leptos_axum::ResponseOptions;
 use secrecy::SecretString;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::{
-    accounts::{
-        access_token,
-        password::NewPassword,
-        sign_in::{Attempt, attempt},
-        store,
-    },
-    audit::{self, Event},
+    accounts::{access_token, lifecycle, password::NewPassword, sign_in},
     console_plane::{
         appearance::Appearance,
-        door::{self, CurrentUser, GoTo, RequestContext},
+        door::{self, GoTo},
         error::ConsoleError,
         model::IssuedAccessToken,
     },
-    database,
 };
 
-async fn enter() -> Result<(RequestContext, CurrentUser), ConsoleError> {
-    let cx = door::cx()?;
-    let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
-    Ok((cx, who))
-}
-
-fn event<'a>(
-    cx: &RequestContext,
-    who: &'a CurrentUser,
-    action: &'static str,
-    summary: &str,
-    details: Value,
-) -> Event<'a> {
-    Event {
-        action,
-        subject: format!("user:{}", who.user.0),
-        summary: summary.to_owned(),
-        details,
-        refused: false,
-        actor: &who.actor,
-        at: cx.console.clock.now(),
-    }
-}
-
 pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
-    let (cx, who) = enter().await?;
-    // One that is over already, or somebody else's, is as gone as one just ended.
+    let (mut m, _) = door::cx()?.begin_own().await?;
+    // What is no id is nobody's.
     if let Ok(id) = session_id.parse::<Uuid>() {
-        let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
-        if store::end_session_of(&mut tx, who.user, id).await? {
-            let event = event(&cx, &who, "session.end", "Ended one of their sessions", json!({ "session": id }));
-            audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
-        }
-        tx.commit().await?;
+        lifecycle::end_session(&mut m, id).await?;
+        m.commit().await?;
     }
     Ok(GoTo("/settings?done=session".to_owned()))
 }
 
 pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
-    let (cx, who) = enter().await?;
-    let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
-    let count = store::end_sessions_of(&mut tx, who.user).await?;
-    let event = event(&cx, &who, "session.end_all", "Signed out everywhere", json!({ "sessions": count }));
-    audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
-    tx.commit().await?;
+    let cx = door::cx()?;
+    let (mut m, _) = cx.begin_own().await?;
+    lifecycle::end_all_sessions(&mut m).await?;
+    m.commit().await?;
     cx.end_session().await?;
     Ok(GoTo("/sign-in?done=signed-out-everywhere".to_owned()))
 }
 
 pub async fn change_password(current: SecretString, new: SecretString) -> Result<GoTo, ConsoleError> {
-    let (cx, who) = enter().await?;
+    let cx = door::cx()?;
+    let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
     let console = &cx.console;
     let org = who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default();
     let about = [who.name.as_str(), who.email.as_str(), who.email.split('@').next().unwrap_or_default(), org.as_str()];
     let password = NewPassword::parse(&new, &about).map_err(|message| ConsoleError::field("new", message))?;
     let hash = console.hasher.hash(password).await?;
-    let now = console.clock.now();
-    let (mut tx, outcome) = attempt(&console.db, &console.hasher, &who.email, &current, now).await?;
-    database::set_rls_scope(&mut tx, who.rls_scope()).await?;
-    let accepted = matches!(outcome, Attempt::Accepted(_));
-    let event = if accepted {
-        store::set_password(&mut tx, who.user, &hash).await?;
-        store::end_sessions_of(&mut tx, who.user).await?;
-        event(&cx, &who, "password.change", "Changed their password", json!({}))
-    } else {
-        let refused =
-            event(&cx, &who, "password.change", "Refused a change of password: the current one was wrong", json!({}));
-        Event { refused: true, ..refused }
-    };
-    audit::record(&mut tx, &console.server_keys.audit, who.chain(), event).await?;
-    tx.commit().await?;
+    let checked = sign_in::check(&console.db, &console.hasher, &who.email, &current).await?;
+    let (mut m, who) = cx.begin_own().await?;
+    let attempt = sign_in::attempt(&mut m, &who.email, checked).await?;
+    let accepted = lifecycle::change_password(&mut m, &attempt, &hash).await?;
+    m.commit().await?;
     if !accepted {
         let message = "This is not your current password, or there were too many attempts: wait a few minutes then.";
         return Err(ConsoleError::field("current", message));
@@ -104,7 +57,8 @@ pub async fn change_password(current: SecretString, new: SecretString) -> Result
 }
 
 pub async fn set_look(theme: String, density: String) -> Result<GoTo, ConsoleError> {
-    let (cx, _) = enter().await?;
+    let cx = door::cx()?;
+    cx.who().await?.ok_or(ConsoleError::SignedOut)?;
     let look =
         Appearance::parse(&theme, &density).map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
     if let Some(options) = use_context::<ResponseOptions>() {
@@ -114,14 +68,11 @@ pub async fn set_look(theme: String, density: String) -> Result<GoTo, ConsoleErr
 }
 
 pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {
-    let (cx, who) = enter().await?;
+    let cx = door::cx()?;
+    let (mut m, who) = cx.begin_own().await?;
     let console = &cx.console;
-    let keys = &console.server_keys;
-    let mut tx = database::begin(&console.db, who.rls_scope()).await?;
-    let (now, session) = (console.clock.now(), who.session_id);
-    let token =
-        access_token::mint(&mut tx, &keys.audit, &keys.tokens, &console.origin, &who.actor, session, now).await?;
-    tx.commit().await?;
+    let token = access_token::mint(&mut m, &console.server_keys.tokens, &console.origin, who.session_id).await?;
+    m.commit().await?;
     let token = token.reveal();
     let curl = format!("curl -H 'Authorization: Bearer {token}' {}/api/v1/api-keys", console.origin);
     Ok(IssuedAccessToken { token, curl })

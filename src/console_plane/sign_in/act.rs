@@ -1,44 +1,39 @@
 //! What signing in, signing out and setting up do.
 
 use secrecy::SecretString;
-use serde_json::json;
-use sqlx::{Postgres, Transaction};
 
 use crate::{
     accounts::{
-        self, Email, PersonName, UserId,
+        self, Email, PersonName, UserId, lifecycle,
         password::NewPassword,
-        sign_in::{Attempt, attempt},
-        store::Account,
+        sign_in::{self, Attempt},
     },
-    audit::{self, Chain, Event},
     clock,
     console_plane::{
         door::{self, GoTo, RequestContext},
         error::{ConsoleError, FieldError},
     },
-    database::{self, RlsScope},
-    orgs::{self, OrgId, OrgName, Permit, Principal, Role, lifecycle::NewPerson},
+    database::RlsScope,
+    orgs::{self, OrgId, OrgName, Principal, Role, lifecycle::NewPerson},
     secrets::Digest,
 };
 
 pub async fn sign_in(email: String, password: SecretString, next: String) -> Result<GoTo, ConsoleError> {
     let cx = door::cx()?;
     let console = &cx.console;
-    let now = console.clock.now();
-    let (mut tx, outcome) = attempt(&console.db, &console.hasher, email.trim(), &password, now).await?;
-    let (account, accepted) = match outcome {
-        Attempt::Accepted(account) => (Some(account), true),
-        Attempt::Refused(account) => (account, false),
-    };
-    let home = note(&mut tx, &cx, account.as_ref(), accepted).await?;
-    tx.commit().await?;
-    match account {
-        Some(account) if accepted => {
+    let email = email.trim();
+    let checked = sign_in::check(&console.db, &console.hasher, email, &password).await?;
+    let mut m = cx.begin_as(Principal::Anonymous, RlsScope::Nothing).await?;
+    let attempt = sign_in::attempt(&mut m, email, checked).await?;
+    lifecycle::sign_in(&mut m, &attempt).await?;
+    let home = if matches!(m.actor().principal, Principal::Member { .. }) { "/keys" } else { "/support" };
+    m.commit().await?;
+    match attempt {
+        Attempt::Accepted(account) => {
             cx.begin_session(account.id).await?;
             Ok(GoTo(safe_path(&next).unwrap_or(home).to_owned()))
         }
-        _ => Err(ConsoleError::Refused {
+        Attempt::Refused(_) => Err(ConsoleError::Refused {
             message:
                 "Email or password is wrong, or there were too many attempts. Check both; after several failures, \
                       wait a few minutes."
@@ -47,70 +42,15 @@ pub async fn sign_in(email: String, password: SecretString, next: String) -> Res
     }
 }
 
-/// Writes the audit row of an attempt, and answers the page the person starts on.
-async fn note(
-    tx: &mut Transaction<'static, Postgres>,
-    cx: &RequestContext,
-    account: Option<&Account>,
-    accepted: bool,
-) -> Result<&'static str, ConsoleError> {
-    let membership = match account {
-        Some(account) => {
-            database::set_rls_scope(tx, RlsScope::Person(account.id)).await?;
-            orgs::store::memberships(tx, account.id).await?.into_iter().next()
-        }
-        None => None,
-    };
-    let (chain, reach) = match &membership {
-        Some(membership) => (Chain::Org(membership.org.id), RlsScope::Org(membership.org.id)),
-        None => (Chain::Deployment, RlsScope::Nothing),
-    };
-    database::set_rls_scope(tx, reach).await?;
-    let principal = match (account, &membership) {
-        // What was typed is not repeated: people type passwords into the wrong field.
-        _ if !accepted => Principal::Anonymous,
-        (Some(account), Some(membership)) => Principal::Member {
-            user: account.id,
-            name: account.name.clone(),
-            org: membership.org.id,
-            role: membership.role,
-        },
-        (Some(account), None) => Principal::Staff { user: account.id, name: account.name.clone() },
-        (None, _) => Principal::Anonymous,
-    };
-    let (action, summary) = match account {
-        Some(_) if accepted => ("sign_in", "Signed in".to_owned()),
-        Some(account) => ("sign_in", format!("Refused a sign-in as {}", account.name)),
-        None => ("sign_in", "Refused a sign-in with an unknown address".to_owned()),
-    };
-    let event = Event {
-        action,
-        subject: account.map(|account| format!("user:{}", account.id.0)).unwrap_or_default(),
-        summary,
-        details: json!({}),
-        refused: !accepted,
-        actor: &cx.actor(principal),
-        at: cx.console.clock.now(),
-    };
-    audit::record(tx, &cx.console.server_keys.audit, chain, event).await?;
-    Ok(if membership.is_some() { "/keys" } else { "/support" })
-}
-
 pub async fn sign_out() -> Result<GoTo, ConsoleError> {
     let cx = door::cx()?;
-    if let Some(who) = cx.who().await? {
-        let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
-        let event = Event {
-            action: "sign_out",
-            subject: format!("user:{}", who.user.0),
-            summary: "Signed out".to_owned(),
-            details: json!({}),
-            refused: false,
-            actor: &who.actor,
-            at: cx.console.clock.now(),
-        };
-        audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
-        tx.commit().await?;
+    match cx.begin_own().await {
+        Ok((mut m, _)) => {
+            lifecycle::sign_out(&mut m).await?;
+            m.commit().await?;
+        }
+        Err(ConsoleError::SignedOut) => {}
+        Err(error) => return Err(error),
     }
     cx.end_session().await?;
     Ok(GoTo("/sign-in?done=signed-out".to_owned()))
@@ -156,25 +96,17 @@ async fn found(
     org_name: &OrgName,
     person: &NewPerson,
 ) -> Result<UserId, ConsoleError> {
-    let console = &cx.console;
-    let (now, audit_key) = (console.clock.now(), &console.server_keys.audit);
-    let org = OrgId(clock::id(now));
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
-    if !accounts::store::use_setup_link(&mut tx, digest, now).await? {
+    let org = OrgId(clock::id(cx.console.clock.now()));
+    // Whoever holds the link has it from the operator.
+    let mut m = cx.begin_as(Principal::Operator, RlsScope::Org(org)).await?;
+    let now = m.now();
+    if !accounts::store::use_setup_link(&mut m, digest, now).await? {
         return Err(dead_link());
     }
-    // Whoever holds the link has it from the operator.
-    let actor = cx.actor(Principal::Operator);
-    let grant = |error| {
-        tracing::error!(%error, "the set-up was not permitted");
-        ConsoleError::Unavailable
-    };
-    let slug = org_name.slug();
-    orgs::lifecycle::create_org(&mut tx, audit_key, &Permit::grant(&actor, org).map_err(grant)?, &slug, org_name, now)
-        .await?;
-    let may_add = Permit::grant(&actor, org).map_err(grant)?;
-    let user = orgs::lifecycle::add_member(&mut tx, audit_key, &may_add, person, Role::Owner, now).await?;
-    tx.commit().await?;
+    let (may_create, may_add) = (m.permit()?, m.permit()?);
+    orgs::lifecycle::create_org(&mut m, &may_create, &org_name.slug(), org_name).await?;
+    let user = orgs::lifecycle::add_member(&mut m, &may_add, person, Role::Owner).await?;
+    m.commit().await?;
     Ok(user)
 }
 

@@ -1,29 +1,24 @@
 //! What support staff do.
 
-use std::time::Instant;
-
 use serde_json::json;
 
 use super::{load::found_key, page::WRONG};
 use crate::{
-    audit::{self, Chain, Event},
+    audit::Event,
     console_plane::{
-        door::{self, Authorized, Found},
+        door::{self, Found},
         error::ConsoleError,
         keys::act::{no_such_key, said_of},
         model::Change,
     },
-    database::{self, RlsScope},
+    database::RlsScope,
     keys::{
         lifecycle,
         model::{KeyId, Reason, is_invisible},
         secret::Presented,
         store,
     },
-    orgs::{
-        Permit,
-        permit::{FindAnyKey, RevokeAnyKey},
-    },
+    orgs::permit::FindAnyKey,
     secrets::Digest,
 };
 
@@ -50,38 +45,32 @@ impl Query {
 
 /// `hashed`: what was pasted is here as its digest.
 pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<FindAnyKey>().await?;
-    let console = &cx.console;
-    let now = console.clock.now();
+    let (mut m, _) = door::cx()?.begin::<FindAnyKey>().await?;
     let query = Query::parse(&query).map_err(|message| ConsoleError::field("query", message))?;
-    let mut tx = database::begin(&console.db, RlsScope::Support).await?;
+    m.set_rls_scope(RlsScope::Support).await?;
     let (shown, keys, pasted) = match query {
         Query::Hint(hint) => {
-            let keys = store::find_by_hint(&mut tx, &hint).await?;
+            let keys = store::find_by_hint(&mut m, &hint).await?;
             (hint, keys, false)
         }
         Query::Digest { digest, pasted } => {
-            (digest.to_hex(), store::find_by_digest(&mut tx, digest).await?.into_iter().collect(), pasted || hashed)
+            (digest.to_hex(), store::find_by_digest(&mut m, digest).await?.into_iter().collect(), pasted || hashed)
         }
     };
-    let event = Event {
+    m.record(Event {
         action: "support.find",
         subject: String::new(),
         summary: format!("Looked for a key: {} found", keys.len()),
         details: json!({ "keys": keys.iter().map(|key| key.id).collect::<Vec<_>>(), "pasted": pasted }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(&mut tx, &console.server_keys.audit, Chain::Deployment, event).await?;
-    tx.commit().await?;
+    })
+    .await?;
+    let now = m.now();
+    m.commit().await?;
     Ok(Found { query: shown, keys: keys.into_iter().map(|key| found_key(key, now)).collect(), pasted })
 }
 
 pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, who, .. } = door::enter::<RevokeAnyKey>().await?;
-    let console = &cx.console;
+    let (mut m, _) = door::cx()?.begin::<FindAnyKey>().await?;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ticket = ticket.trim();
     if ticket.is_empty() || ticket.chars().count() > 80 || ticket.chars().any(is_invisible) {
@@ -91,15 +80,13 @@ pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Ch
         ));
     }
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, RlsScope::Support).await?;
-    let key = store::find_by_id(&mut tx, id).await?.ok_or_else(no_such_key)?;
+    m.set_rls_scope(RlsScope::Support).await?;
+    let key = store::find_by_id(&mut m, id).await?.ok_or_else(no_such_key)?;
     // From here on, the key's organization is all that can be touched.
-    database::set_rls_scope(&mut tx, RlsScope::Org(key.org)).await?;
-    let permit: Permit<RevokeAnyKey> = Permit::grant(&who.actor, key.org).map_err(|_| no_such_key())?;
-    let now = console.clock.now();
-    let revoked =
-        lifecycle::revoke_any(&mut tx, &console.server_keys.audit, &permit, id, reason, Some(ticket), now).await?;
-    console.settle(tx, true, said_of(&revoked), begun).await
+    m.set_rls_scope(RlsScope::Org(key.org)).await?;
+    let permit = m.permit()?;
+    let revoked = lifecycle::revoke_any(&mut m, &permit, id, reason, Some(ticket)).await?;
+    Ok(Change { text: said_of(&revoked), receipt: door::receipt(m.commit().await)? })
 }
 
 #[cfg(test)]

@@ -58,8 +58,7 @@ pub async fn page(entry: &Authorized<FindAnyKey>, desk: Desk) -> Result<SupportP
 /// A key by its id, whoever's it is.
 async fn key(entry: &Authorized<FindAnyKey>, id: &str) -> Result<Option<KeyDetails>, ConsoleError> {
     let Ok(id) = id.parse::<KeyId>() else { return Ok(None) };
-    let mut tx = database::begin(&entry.cx.console.db, RlsScope::Support).await?;
+    let mut tx = database::read(&entry.cx.console.db, RlsScope::Support).await?;
     let key = store::find_by_id(&mut tx, id).await?;
-    tx.commit().await?;
     Ok(key)
 }

@@ -3,12 +3,7 @@
 use uuid::Uuid;
 
 use crate::{
-    console_plane::{
-        door::{self, Authorized},
-        error::ConsoleError,
-        model::IssuedWebhookSecret,
-    },
-    database::{self, RlsScope},
+    console_plane::{door, error::ConsoleError, model::IssuedWebhookSecret},
     orgs::permit::ManageWebhooks,
     webhooks::{self, Make},
 };
@@ -22,7 +17,8 @@ pub async fn regenerate(idempotency_key: String, environment: String) -> Result<
 }
 
 async fn make(make: Make, idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<ManageWebhooks>().await?;
+    let cx = door::cx()?;
+    let (mut m, permit) = cx.begin::<ManageWebhooks>().await?;
     let console = &cx.console;
     let idempotency_key: Uuid = idempotency_key
         .parse()
@@ -30,12 +26,9 @@ async fn make(make: Make, idempotency_key: String, environment: String) -> Resul
     if console.catalog.environment(&environment).is_none() {
         return Err(ConsoleError::field("environment", "There is no such environment."));
     }
-    let keys = &console.server_keys;
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let now = console.clock.now();
-    let secret =
-        webhooks::make(&mut tx, &keys.audit, &keys.sealer, &permit, make, &environment, idempotency_key, now).await?;
-    tx.commit().await?;
+    let sealer = &console.server_keys.sealer;
+    let secret = webhooks::make(&mut m, &permit, sealer, make, &environment, idempotency_key).await?;
+    m.commit().await?;
     let secret = secret.reveal().to_owned();
     let env_line = format!("{}_WEBHOOK_SECRET={secret}", console.catalog.snippets.env_prefix);
     Ok(IssuedWebhookSecret { environment, secret, env_line })

@@ -26,9 +26,8 @@ pub async fn page(
         .or(environments.first())
         .map(|known| known.name.clone())
         .unwrap_or_default();
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
+    let mut tx = database::read(&console.db, RlsScope::Org(org)).await?;
     let current = store::current(&mut tx, org, &environment).await?;
-    tx.commit().await?;
     let may_manage = entry.who.role.may(Action::ManageWebhooks);
     let panel = match panel {
         // Nothing to replace, or not theirs to replace.

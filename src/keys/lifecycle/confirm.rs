@@ -1,13 +1,12 @@
 //! Whoever has stored a key says so.
 
 use serde_json::json;
-use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use super::subject;
 use crate::{
-    audit::{self, AuditKey, Chain, Event},
+    audit::Event,
     keys::{error::KeyError, model::KeyId, store},
+    mutation::Mutation,
     orgs::{Permit, permit::IssueKey},
 };
 
@@ -17,33 +16,29 @@ pub const ENDING: usize = 4;
 /// Notes that a key is stored, on the word of somebody who can say how it ends. Answers its name; said twice, it changes
 /// nothing.
 pub async fn confirm(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<IssueKey>,
     id: KeyId,
-    ending: &str,
-    now: OffsetDateTime,
+    last_four: &str,
 ) -> Result<String, KeyError> {
-    let (name, hint, revoked) = store::lock(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if revoked {
+    let key = store::lock(m, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    if key.revoked_at.is_some() {
         return Err(KeyError::Revoked);
     }
-    if ending.chars().count() != ENDING || !hint.ends_with(ending) {
+    if last_four.chars().count() != ENDING || !key.hint.ends_with(last_four) {
         let message =
             "The key does not end like that. Look at it where you stored it, and type its last four characters.";
         return Err(KeyError::Fields(vec![("ending", message.to_owned())]));
     }
-    if store::set_confirmed(db, permit.org(), id, now).await? {
-        let event = Event {
+    let (name, now) = (key.fields.name, m.now());
+    if store::set_confirmed(m, permit.org(), id, now).await? {
+        m.record(Event {
             action: "key.confirm",
             subject: subject(id),
-            summary: format!("Confirmed that key “{name}” ({hint}) is stored"),
+            summary: format!("Confirmed that key “{name}” ({}) is stored", key.hint),
             details: json!({}),
-            refused: false,
-            actor: permit.actor(),
-            at: now,
-        };
-        audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+        })
+        .await?;
     }
     Ok(name)
 }

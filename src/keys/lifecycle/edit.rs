@@ -2,22 +2,22 @@
 
 use ipnet::IpNet;
 use serde_json::{Map, Value, json};
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{addresses, end_of, namespaces, scopes, subject};
 use crate::{
-    audit::{self, AuditKey, Chain, Event},
+    audit::Event,
     catalog::Catalog,
     keys::{
         error::KeyError,
         model::{KeyId, KeyName, Lifetime},
         store::{self, EditableFields, LockedKey},
     },
+    mutation::Mutation,
     orgs::{Permit, permit::EditKey},
 };
 
-/// What somebody asks a key to become, as they typed it, by the rules of [`super::Wish`]. `None` leaves a part as it is.
+/// What somebody asks a key to become, as they typed it, by the rules of [`super::CreateKeyInput`]. `None` leaves a part as it is.
 #[derive(Default)]
 pub struct Edit {
     pub name: Option<String>,
@@ -26,8 +26,8 @@ pub struct Edit {
     pub addresses: Option<Vec<String>>,
     /// Counted from now, as at [`super::issue`].
     pub expires: Option<String>,
-    /// The [`EditableFields::mark`] of the key that was looked at: another one is not changed.
-    pub seen: Option<String>,
+    /// The [`EditableFields::version`] of the key that was looked at: another one is not changed.
+    pub version: Option<String>,
 }
 
 /// A key as a change left it.
@@ -36,109 +36,85 @@ pub struct Changed {
     pub name: String,
     /// Whether anything is other than before.
     pub changed: bool,
-    /// Whether the key may now do less than before, in any respect: then the change is to hold everywhere before anybody
-    /// is told that it was made.
-    pub narrows: bool,
 }
 
 /// Changes a key. Asking for what is so already changes nothing, and leaves no trace in the audit log.
 pub async fn edit(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<EditKey>,
     id: KeyId,
-    wish: &Edit,
+    edit: &Edit,
     catalog: &Catalog,
-    now: OffsetDateTime,
 ) -> Result<Changed, KeyError> {
-    let key = editable(db, permit, id, now).await?;
+    let key = editable(m, permit, id).await?;
     let before = &key.fields;
-    let meanwhile = wish.seen.as_ref().is_some_and(|seen| *seen != before.mark());
-    let after = parse(wish, &key, catalog, now).map_err(KeyError::Fields)?;
+    let meanwhile = edit.version.as_ref().is_some_and(|version| *version != before.version());
+    let after = parse(edit, &key, catalog, m.now()).map_err(KeyError::Fields)?;
     let Some(difference) = Difference::between(before, &after) else {
-        // Changed to just this meanwhile, perhaps by the same form, whose answer got lost: that may have narrowed it.
-        return Ok(Changed { name: after.name, changed: false, narrows: meanwhile });
+        // Changed to just this meanwhile, perhaps by the same form, whose answer got lost: that may have restricted it.
+        if meanwhile {
+            m.restricts_access();
+        }
+        return Ok(Changed { name: after.name, changed: false });
     };
     if meanwhile {
         return Err(KeyError::ChangedMeanwhile);
     }
-    store::set_fields(db, permit.org(), id, &after).await?;
-    let event = Event {
+    store::set_fields(m, permit.org(), id, &after).await?;
+    if restricts(before, &after, catalog) {
+        m.restricts_access();
+    }
+    m.record(Event {
         action: "key.edit",
         subject: subject(id),
         summary: format!("Changed key “{}” ({}): {}", before.name, key.hint, difference.fields.join(", ")),
         details: json!({ "before": difference.before, "after": difference.after }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
-    let narrows = narrows(before, &after, catalog);
-    Ok(Changed { name: after.name, changed: true, narrows })
+    })
+    .await?;
+    Ok(Changed { name: after.name, changed: true })
 }
 
 /// Stops a key until it is enabled again.
-pub async fn disable(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<EditKey>,
-    id: KeyId,
-    now: OffsetDateTime,
-) -> Result<Changed, KeyError> {
-    set_disabled(db, audit_key, permit, id, Some(now), ("key.disable", "Disabled"), now).await
+pub async fn disable(m: &mut Mutation, permit: &Permit<EditKey>, id: KeyId) -> Result<Changed, KeyError> {
+    // Whoever disables what is disabled already is told so only once that holds everywhere, too.
+    m.restricts_access();
+    let since = Some(m.now());
+    set_disabled(m, permit, id, since, ("key.disable", "Disabled")).await
 }
 
 /// Lets a disabled key go on.
-pub async fn enable(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<EditKey>,
-    id: KeyId,
-    now: OffsetDateTime,
-) -> Result<Changed, KeyError> {
-    set_disabled(db, audit_key, permit, id, None, ("key.enable", "Enabled"), now).await
+pub async fn enable(m: &mut Mutation, permit: &Permit<EditKey>, id: KeyId) -> Result<Changed, KeyError> {
+    set_disabled(m, permit, id, None, ("key.enable", "Enabled")).await
 }
 
 async fn set_disabled(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<EditKey>,
     id: KeyId,
     since: Option<OffsetDateTime>,
     (action, verb): (&'static str, &str),
-    now: OffsetDateTime,
 ) -> Result<Changed, KeyError> {
-    let LockedKey { hint, fields: EditableFields { name, .. }, disabled_at, .. } =
-        editable(db, permit, id, now).await?;
+    let LockedKey { hint, fields: EditableFields { name, .. }, disabled_at, .. } = editable(m, permit, id).await?;
     let changed = disabled_at.is_some() != since.is_some();
     if changed {
-        store::set_disabled(db, permit.org(), id, since).await?;
-        let event = Event {
+        store::set_disabled(m, permit.org(), id, since).await?;
+        m.record(Event {
             action,
             subject: subject(id),
             summary: format!("{verb} key “{name}” ({hint})"),
             details: json!({ "disabled_since": disabled_at.map(OffsetDateTime::unix_timestamp) }),
-            refused: false,
-            actor: permit.actor(),
-            at: now,
-        };
-        audit::record(db, audit_key, Chain::Org(permit.org()), event).await?;
+        })
+        .await?;
     }
-    // Whoever disables what is disabled already is told so only once that holds everywhere, too.
-    Ok(Changed { name, changed, narrows: since.is_some() })
+    Ok(Changed { name, changed })
 }
 
 /// Locks a key that can still be changed.
-async fn editable(
-    db: &mut PgConnection,
-    permit: &Permit<EditKey>,
-    id: KeyId,
-    now: OffsetDateTime,
-) -> Result<LockedKey, KeyError> {
-    let key = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+async fn editable(m: &mut Mutation, permit: &Permit<EditKey>, id: KeyId) -> Result<LockedKey, KeyError> {
+    let key = store::lock(m, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
     if key.revoked_at.is_some() {
         Err(KeyError::Revoked)
-    } else if key.is_overlap_over(now) {
+    } else if key.is_overlap_over(m.now()) {
         Err(KeyError::Replaced)
     } else {
         Ok(key)
@@ -147,20 +123,20 @@ async fn editable(
 
 /// The fields as they are to be. Errors: which field, and what to do, for every field that needs mending.
 fn parse(
-    wish: &Edit,
+    edit: &Edit,
     key: &LockedKey,
     catalog: &Catalog,
     now: OffsetDateTime,
 ) -> Result<EditableFields, Vec<(&'static str, String)>> {
     let mut errors = Vec::new();
     let mut after = key.fields.clone();
-    if let Some(name) = &wish.name {
+    if let Some(name) = &edit.name {
         match KeyName::parse(name) {
             Ok(name) => name.as_str().clone_into(&mut after.name),
             Err(message) => errors.push(("name", message.to_owned())),
         }
     }
-    if let Some(wished) = &wish.scopes {
+    if let Some(wished) = &edit.scopes {
         let parsed = match catalog.tier(&key.tier) {
             None => Err(format!("The key's tier, {}, is not in the catalog any more. Create a new key.", key.tier)),
             tier => scopes(wished, tier, catalog),
@@ -170,19 +146,19 @@ fn parse(
             Err(message) => errors.push(("scopes", message)),
         }
     }
-    if let Some(wished) = &wish.namespaces {
+    if let Some(wished) = &edit.namespaces {
         match namespaces(wished) {
             Ok(namespaces) => put(&mut after.namespaces, namespaces),
             Err(message) => errors.push(("namespaces", message.to_owned())),
         }
     }
-    if let Some(wished) = &wish.addresses {
+    if let Some(wished) = &edit.addresses {
         match addresses(wished) {
             Ok(addresses) => put(&mut after.addresses, addresses),
             Err(message) => errors.push(("addresses", message)),
         }
     }
-    if let Some(expires) = &wish.expires {
+    if let Some(expires) = &edit.expires {
         match Lifetime::parse(expires) {
             Ok(lifetime) => after.expires_at = end_of(lifetime, now),
             Err(message) => errors.push(("expires", message.to_owned())),
@@ -233,7 +209,7 @@ impl Difference {
 
 /// Whether a key may do less after a change, in any respect. Where that is hard to tell, yes: waiting for no reason costs
 /// a moment, not waiting for a reason lets somebody in.
-fn narrows(before: &EditableFields, after: &EditableFields, catalog: &Catalog) -> bool {
+fn restricts(before: &EditableFields, after: &EditableFields, catalog: &Catalog) -> bool {
     let lost = |had: &[String], has: &[String]| had.iter().any(|one| !has.contains(one));
     let scopes = lost(&before.scopes, &after.scopes);
     // None of them may mean all of them.
@@ -274,9 +250,9 @@ mod tests {
     }
 
     #[test]
-    fn what_narrows() {
+    fn what_restricts() {
         let mut catalog = Catalog::load("default").unwrap();
-        // before, after, narrows where no namespace means all, narrows where it means none
+        // before, after, restricts where no namespace means all, restricts where it means none
         for (before, after, open, required) in [
             (fields("read", "", "", None), fields("read", "", "", None), false, false),
             (fields("read write", "", "", None), fields("read", "", "", None), true, true),
@@ -301,7 +277,7 @@ mod tests {
         ] {
             for (namespaces_required, expected) in [(false, open), (true, required)] {
                 catalog.namespaces_required = namespaces_required;
-                assert_eq!(narrows(&before, &after, &catalog), expected, "{before:?} → {after:?}");
+                assert_eq!(restricts(&before, &after, &catalog), expected, "{before:?} → {after:?}");
             }
         }
     }

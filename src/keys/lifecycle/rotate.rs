@@ -2,28 +2,32 @@
 //! holds it has time to change over.
 
 use serde_json::json;
-use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Changed, Issued, subject};
+use super::{Changed, Issued, insert, subject};
 use crate::{
-    audit::{self, AuditKey, Chain, Event},
+    audit::Event,
     catalog::Catalog,
     clock,
     keys::{
         error::KeyError,
         model::{KeyId, OverlapWindow, Reason},
         secret::NewSecret,
-        store::{self, LockedKey},
+        store::{self, Duplicate, LockedKey},
     },
+    mutation::Mutation,
     orgs::{Permit, permit::RotateKey},
+    usage::{
+        self,
+        callers::{BEFORE, Progress},
+    },
 };
 
 /// How a key is to be replaced.
 pub struct Rotation {
     /// How long the old key goes on; not at all where the reason is that somebody else has it.
-    pub window: OverlapWindow,
+    pub overlap: OverlapWindow,
     pub reason: Reason,
     /// Makes a second submission answer [`KeyError::AlreadyIssued`].
     pub idempotency_key: Option<Uuid>,
@@ -35,8 +39,8 @@ pub struct Rotated {
     pub issued: Issued,
     /// When the old key ends.
     pub overlap_ends_at: OffsetDateTime,
-    /// Whether the old key has ended already: then that is to hold everywhere before anybody is told.
-    pub narrows: bool,
+    /// Whether the old key has ended already.
+    pub ended: bool,
 }
 
 /// Replaces a key. The successor inherits everything: name, environment, tier, scopes, namespaces, addresses, expiry; but
@@ -46,133 +50,144 @@ pub struct Rotated {
 /// A key has one successor at most, and may not be rotated while the one it replaced itself still works: of a name there
 /// are two good keys at a time, not a chain of them.
 pub async fn rotate(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<RotateKey>,
     id: KeyId,
     rotation: &Rotation,
     catalog: &Catalog,
-    now: OffsetDateTime,
 ) -> Result<Rotated, KeyError> {
-    let org = permit.org();
+    let (org, now) = (permit.org(), m.now());
     // Older rows first, as everybody locks them; key until the end, so that its time is not extended meanwhile.
-    let predecessor = match store::predecessor(db, org, id).await? {
-        Some(predecessor) => store::hold(db, org, predecessor).await?,
+    let predecessor = match store::predecessor(m, org, id).await? {
+        Some(predecessor) => store::lock(m, org, predecessor).await?,
         None => None,
     };
-    let key = store::hold(db, org, id).await?.ok_or(KeyError::NotFound)?;
-    if let Some(idempotency_key) = rotation.idempotency_key
-        && let Some((name, hint)) = store::find_by_idempotency_key(db, org, idempotency_key).await?
+    let key = store::lock(m, org, id).await?.ok_or(KeyError::NotFound)?;
+    if rotation.idempotency_key.is_some()
+        && let Some(Duplicate::SameRequest { name, hint }) =
+            store::find_duplicate(m, org, rotation.idempotency_key, None, now).await?
     {
         return Err(KeyError::AlreadyIssued { name, hint });
     }
     rotatable(&key, predecessor.as_ref(), now)?;
-    if let Some(hint) = store::successor(db, org, id).await? {
-        return Err(KeyError::HasSuccessor { hint });
+    if let Some(successor) = store::successor(m, org, id).await? {
+        return Err(KeyError::HasSuccessor { hint: successor.hint });
     }
     let (Some(environment), Some(tier)) = (catalog.environment(&key.environment), catalog.tier(&key.tier)) else {
         return Err(KeyError::NotInCatalog);
     };
     let secret = NewSecret::generate(catalog.prefix(environment, tier))?;
     let successor = KeyId(clock::id(now));
-    let inserted = store::insert(
-        db,
-        &store::NewRow {
-            id: successor,
-            org,
-            environment: &key.environment,
-            tier: &key.tier,
-            name: &key.fields.name,
-            digest: secret.digest,
-            hint: &secret.hint,
-            scopes: &key.fields.scopes,
-            namespaces: &key.fields.namespaces,
-            addresses: &key.fields.addresses,
-            created_by: permit.actor().user(),
-            created_at: now,
-            expires_at: key.fields.expires_at,
-            idempotency_key: rotation.idempotency_key,
-            predecessor: Some(id),
-        },
-    )
-    .await?;
-    if !inserted {
-        // The same form made another key at this very moment.
-        let (name, hint) = store::find_by_idempotency_key(db, org, rotation.idempotency_key.unwrap_or_default())
-            .await?
-            .ok_or(KeyError::NotFound)?;
-        return Err(KeyError::AlreadyIssued { name, hint });
-    }
-    let window = if rotation.reason == Reason::KeyCompromise { OverlapWindow::Now } else { rotation.window };
-    let overlap_ends_at = earlier(now + window.length(), key.fields.expires_at);
-    let at_once = window == OverlapWindow::Now;
-    store::set_overlap(db, org, id, overlap_ends_at, at_once, false).await?;
-    let ends = if at_once {
+    let row = store::NewKeyRow {
+        id: successor,
+        org,
+        environment: &key.environment,
+        tier: &key.tier,
+        name: &key.fields.name,
+        digest: secret.digest,
+        hint: &secret.hint,
+        scopes: &key.fields.scopes,
+        namespaces: &key.fields.namespaces,
+        addresses: &key.fields.addresses,
+        created_by: m.actor().user(),
+        created_at: now,
+        expires_at: key.fields.expires_at,
+        idempotency_key: rotation.idempotency_key,
+        predecessor: Some(id),
+    };
+    insert(m, &row).await?;
+    let overlap = if rotation.reason == Reason::KeyCompromise { OverlapWindow::Now } else { rotation.overlap };
+    let overlap_ends_at = earlier(now + overlap.length(), key.fields.expires_at);
+    let ended = overlap == OverlapWindow::Now;
+    store::set_overlap(m, org, id, overlap_ends_at, ended, false).await?;
+    let ends = if ended {
+        m.restricts_access();
         "the old key ended at once".to_owned()
     } else {
-        format!("the old key goes on for {}", window.label())
+        format!("the old key goes on for {}", overlap.label())
     };
-    let event = Event {
+    m.record(Event {
         action: "key.rotate",
         subject: subject(id),
         summary: format!("Rotated key “{}” ({}) to {}: {ends}", key.fields.name, key.hint, secret.hint),
         details: json!({
-            "successor": successor, "overlap_ends_at": overlap_ends_at.unix_timestamp(), "window": window.as_str(),
+            "successor": successor, "overlap_ends_at": overlap_ends_at.unix_timestamp(), "window": overlap.as_str(),
             "reason": rotation.reason.as_str(),
         }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(org), event).await?;
-    Ok(Rotated { issued: Issued { id: successor, secret }, overlap_ends_at, narrows: at_once })
+    })
+    .await?;
+    Ok(Rotated { issued: Issued { id: successor, secret }, overlap_ends_at, ended })
 }
 
-/// Ends an old key before its time.
+/// Ends an old key before its time. Callers who are still on it are a reason not to, unless it is to be by force.
 pub async fn finish_rotation(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<RotateKey>,
     id: KeyId,
-    now: OffsetDateTime,
+    force: bool,
 ) -> Result<Changed, KeyError> {
-    let (key, overlap_ends_at) = replaced(db, permit, id).await?;
+    let (org, now) = (permit.org(), m.now());
+    let (key, overlap_ends_at) = replaced(m, permit, id).await?;
     // Also where the clock has ended it: that hangs on no clock any more.
     let changed = !key.overlap_ended;
     if changed {
-        store::set_overlap(db, permit.org(), id, overlap_ends_at.min(now), true, key.overlap_extended).await?;
-        let summary = format!("Ended the replaced key “{}” ({})", key.fields.name, key.hint);
-        note(db, audit_key, permit, id, ("key.rotate_finish", summary), overlap_ends_at, overlap_ends_at.min(now), now)
-            .await?;
+        if !force && let Some(successor) = store::successor(m, org, id).await? {
+            let rotated_at = successor.created_at;
+            let mut callers = usage::store::callers(m, org, (id, successor.id), rotated_at - BEFORE).await?;
+            callers.retain(|caller| caller.progress(rotated_at) == Progress::Still);
+            if !callers.is_empty() {
+                return Err(KeyError::StillInUse { callers });
+            }
+        }
+        let ends_at = overlap_ends_at.min(now);
+        store::set_overlap(m, org, id, ends_at, true, key.overlap_extended).await?;
+        m.record(Event {
+            action: "key.rotate_finish",
+            subject: subject(id),
+            summary: format!("Ended the replaced key “{}” ({})", key.fields.name, key.hint),
+            details: moved(overlap_ends_at, ends_at),
+        })
+        .await?;
     }
-    Ok(Changed { name: key.fields.name, changed, narrows: true })
+    m.restricts_access();
+    Ok(Changed { name: key.fields.name, changed })
 }
 
 /// Gives whoever holds an old key as much time again as the rotation gave them; once, and never beyond the key's own
 /// expiry. Answers when it ends now.
 pub async fn extend_rotation(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<RotateKey>,
     id: KeyId,
-    now: OffsetDateTime,
 ) -> Result<OffsetDateTime, KeyError> {
-    let (key, overlap_ends_at) = replaced(db, permit, id).await?;
-    if key.is_overlap_over(now) {
+    let (key, overlap_ends_at) = replaced(m, permit, id).await?;
+    if key.is_overlap_over(m.now()) {
         return Err(KeyError::Replaced);
     }
     if key.overlap_extended {
         return Err(KeyError::Extended);
     }
-    let rotated_at = store::rotated_at(db, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
+    let rotated_at = store::successor(m, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?.created_at;
     let until = earlier(overlap_ends_at + (overlap_ends_at - rotated_at), key.fields.expires_at);
     if until <= overlap_ends_at {
         return Err(KeyError::EndsByItself);
     }
-    store::set_overlap(db, permit.org(), id, until, false, true).await?;
-    let summary = format!("Gave the replaced key “{}” ({}) more time", key.fields.name, key.hint);
-    note(db, audit_key, permit, id, ("key.rotate_extend", summary), overlap_ends_at, until, now).await?;
+    store::set_overlap(m, permit.org(), id, until, false, true).await?;
+    m.record(Event {
+        action: "key.rotate_extend",
+        subject: subject(id),
+        summary: format!("Gave the replaced key “{}” ({}) more time", key.fields.name, key.hint),
+        details: moved(overlap_ends_at, until),
+    })
+    .await?;
     Ok(until)
+}
+
+/// What the audit log says of an end that was moved.
+fn moved(before: OffsetDateTime, after: OffsetDateTime) -> serde_json::Value {
+    json!({
+        "before": { "overlap_ends_at": before.unix_timestamp() }, "after": { "overlap_ends_at": after.unix_timestamp() },
+    })
 }
 
 /// Whether a key may be replaced now.
@@ -196,11 +211,11 @@ fn rotatable(key: &LockedKey, predecessor: Option<&LockedKey>, now: OffsetDateTi
 
 /// Locks a key that has been replaced and not revoked, and answers when it ends.
 async fn replaced(
-    db: &mut PgConnection,
+    m: &mut Mutation,
     permit: &Permit<RotateKey>,
     id: KeyId,
 ) -> Result<(LockedKey, OffsetDateTime), KeyError> {
-    let key = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
+    let key = store::lock(m, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
     if key.revoked_at.is_some() {
         return Err(KeyError::Revoked);
     }
@@ -210,29 +225,4 @@ async fn replaced(
 
 fn earlier(at: OffsetDateTime, expiry: Option<OffsetDateTime>) -> OffsetDateTime {
     expiry.map_or(at, |expiry| expiry.min(at))
-}
-
-#[allow(clippy::too_many_arguments, reason = "the two functions above are what others call")]
-async fn note(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<RotateKey>,
-    id: KeyId,
-    (action, summary): (&'static str, String),
-    before: OffsetDateTime,
-    after: OffsetDateTime,
-    now: OffsetDateTime,
-) -> sqlx::Result<()> {
-    let event = Event {
-        action,
-        subject: subject(id),
-        summary,
-        details: json!({
-            "before": { "overlap_ends_at": before.unix_timestamp() }, "after": { "overlap_ends_at": after.unix_timestamp() },
-        }),
-        refused: false,
-        actor: permit.actor(),
-        at: now,
-    };
-    audit::record(db, audit_key, Chain::Org(permit.org()), event).await
 }

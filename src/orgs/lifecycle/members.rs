@@ -1,13 +1,12 @@
 //! Members are removed and get other roles. An organization always keeps an owner, and owners are touched by owners only.
 
 use serde_json::{Value, json};
-use sqlx::PgConnection;
-use time::OffsetDateTime;
 
 use super::OrgError;
 use crate::{
-    accounts::UserId,
-    audit::{self, AuditKey, Chain, Event},
+    accounts::{self, UserId},
+    audit::Event,
+    mutation::Mutation,
     orgs::{
         Permit, Role,
         permit::ManageMembers,
@@ -26,36 +25,36 @@ pub struct ChangedMember {
 /// Ends somebody's membership. Their sessions show them this organization no more; keys they made stay the
 /// organization's, and go on unless the catalog binds them to who made them.
 pub async fn remove_member(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<ManageMembers>,
     user: UserId,
-    now: OffsetDateTime,
 ) -> Result<ChangedMember, OrgError> {
-    let member = member(db, permit, user, None).await?;
-    store::remove_member(db, permit.org(), user).await?;
+    let member = member(m, permit, user, None).await?;
+    store::remove_member(m, permit.org(), user).await?;
+    m.restricts_access();
     let (summary, details) =
         (format!("Removed {} ({})", member.name, member.email), json!({ "role": member.role.as_str() }));
-    note(db, audit_key, permit, user, "member.remove", summary, details, now).await?;
+    note(m, user, "member.remove", summary, details).await?;
     Ok(ChangedMember { name: member.name, changed: true })
 }
 
 /// Gives a member another role.
 pub async fn set_role(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
+    m: &mut Mutation,
     permit: &Permit<ManageMembers>,
     user: UserId,
     role: Role,
-    now: OffsetDateTime,
 ) -> Result<ChangedMember, OrgError> {
-    let member = member(db, permit, user, Some(role)).await?;
+    let member = member(m, permit, user, Some(role)).await?;
+    // Keys may be bound to who made them. Also where the role is this one already: perhaps the answer to the same request
+    // got lost, and nobody saw that it holds.
+    m.restricts_access();
     let changed = member.role != role;
     if changed {
-        store::set_role(db, permit.org(), user, role).await?;
+        store::set_role(m, permit.org(), user, role).await?;
         let summary = format!("Made {} ({}) {}", member.name, member.email, role.as_str());
         let details = json!({ "before": member.role.as_str(), "after": role.as_str() });
-        note(db, audit_key, permit, user, "member.role", summary, details, now).await?;
+        note(m, user, "member.role", summary, details).await?;
     }
     Ok(ChangedMember { name: member.name, changed })
 }
@@ -63,15 +62,15 @@ pub async fn set_role(
 /// The member who is to have another role (`None`: none), if the permit's actor may do that to them. The organization is
 /// locked: two who demote each other come one after the other, and who acts is judged by what they are now.
 async fn member(
-    db: &mut PgConnection,
+    m: &mut Mutation,
     permit: &Permit<ManageMembers>,
     user: UserId,
     to: Option<Role>,
 ) -> Result<Member, OrgError> {
-    store::lock(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
-    let members = store::members(db, permit.org()).await?;
+    store::lock(m, permit.org()).await?.ok_or(OrgError::NoOrg)?;
+    let members = store::members(m, permit.org()).await?;
     let is_owner = |user: UserId| members.iter().any(|member| member.user == user && member.role == Role::Owner);
-    if (is_owner(user) || to == Some(Role::Owner)) && !permit.actor().user().is_some_and(is_owner) {
+    if (is_owner(user) || to == Some(Role::Owner)) && !m.actor().user().is_some_and(is_owner) {
         return Err(OrgError::OwnersOnly);
     }
     let stays = |member: &Member| member.user != user && member.role == Role::Owner && !member.disabled;
@@ -81,18 +80,12 @@ async fn member(
     members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)
 }
 
-#[allow(clippy::too_many_arguments, reason = "the two functions above are what others call")]
 async fn note(
-    db: &mut PgConnection,
-    audit_key: &AuditKey,
-    permit: &Permit<ManageMembers>,
+    m: &mut Mutation,
     user: UserId,
     action: &'static str,
     summary: String,
     details: Value,
-    now: OffsetDateTime,
 ) -> sqlx::Result<()> {
-    let subject = format!("user:{}", user.0);
-    let event = Event { action, subject, summary, details, refused: false, actor: permit.actor(), at: now };
-    audit::record(db, audit_key, Chain::Org(permit.org()), event).await
+    m.record(Event { action, subject: accounts::subject(user), summary, details }).await
 }

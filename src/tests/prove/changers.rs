@@ -10,13 +10,14 @@ use std::{
 use keydesk::{
     accounts::UserId,
     clock::Clock,
-    database::{self, RlsScope},
+    database::RlsScope,
     keys::{
         lifecycle::{self, Edit},
         model::Reason,
     },
-    orgs::{self, Actor, Permit, Principal, Role},
-    revocation::{self, Receipt},
+    mutation::Mutation,
+    orgs::{self, Actor, Principal, Role},
+    revocation::Receipt,
     secrets::Digest,
 };
 use uuid::Uuid;
@@ -113,46 +114,48 @@ pub async fn attempt(run: &Run, wish: &Wish, line: usize, by_command: bool) -> b
 
 /// As a handler does it. No receipt for what opens.
 async fn make(fleet: &Fleet, wish: &Wish, line: usize) -> Result<Option<Receipt>, Box<dyn Error + Send + Sync>> {
-    let (begun, now) = (Instant::now(), Clock::System.now());
     let (console, audit, org) = (&fleet.consoles[line], &fleet.server_keys.audit, fleet.orgs[wish.org].id);
     let id = wish.key.map(|key| fleet.keys[key].id);
-    let (operator, mut owner) = (Actor::operator(), Actor::operator());
-    owner.principal = Principal::Member { user: UserId(Uuid::nil()), name: "Ada".to_owned(), org, role: Role::Owner };
-    let mut tx = database::begin(console, RlsScope::Org(org)).await?;
-    let db = &mut tx;
+    let mut actor = Actor::operator();
+    if wish.gate != Gate::Suspended {
+        let (user, name) = (UserId(Uuid::nil()), "Ada".to_owned());
+        actor.principal = Principal::Member { user, name, org, role: Role::Owner };
+    }
+    let mut m = Mutation::begin(console, audit, RlsScope::Org(org), actor, Clock::System.now()).await?;
     match (wish.gate, id, wish.closes) {
         (Gate::Revoked, Some(id), _) => {
-            lifecycle::revoke(db, audit, &Permit::grant(&owner, org)?, id, Reason::Other, now).await?;
+            let permit = m.permit()?;
+            lifecycle::revoke(&mut m, &permit, id, Reason::Other).await?;
         }
         (Gate::Revoked, None, _) => {
-            lifecycle::revoke_all(db, audit, &Permit::grant(&owner, org)?, now).await?;
+            let permit = m.permit()?;
+            lifecycle::revoke_all(&mut m, &permit).await?;
         }
         (Gate::Disabled, Some(id), true) => {
-            lifecycle::disable(db, audit, &Permit::grant(&owner, org)?, id, now).await?;
+            let permit = m.permit()?;
+            lifecycle::disable(&mut m, &permit, id).await?;
         }
         (Gate::Disabled, Some(id), false) => {
-            lifecycle::enable(db, audit, &Permit::grant(&owner, org)?, id, now).await?;
+            let permit = m.permit()?;
+            lifecycle::enable(&mut m, &permit, id).await?;
         }
         (Gate::Scope, Some(id), closes) => {
             let scopes = if closes { vec!["read"] } else { vec!["read", SCOPE] };
             let scopes = Some(scopes.into_iter().map(str::to_owned).collect());
-            let edit = Edit { scopes, ..Edit::default() };
-            lifecycle::edit(db, audit, &Permit::grant(&owner, org)?, id, &edit, &fleet.catalog, now).await?;
+            let permit = m.permit()?;
+            lifecycle::edit(&mut m, &permit, id, &Edit { scopes, ..Edit::default() }, &fleet.catalog).await?;
         }
         (Gate::Suspended, _, true) => {
-            orgs::lifecycle::suspend(db, audit, &Permit::grant(&operator, org)?, now).await?;
+            let permit = m.permit()?;
+            orgs::lifecycle::suspend(&mut m, &permit).await?;
         }
         (Gate::Suspended, _, false) => {
-            orgs::lifecycle::resume(db, audit, &Permit::grant(&operator, org)?, now).await?;
+            let permit = m.permit()?;
+            orgs::lifecycle::resume(&mut m, &permit).await?;
         }
         (Gate::Disabled | Gate::Scope, None, _) => unreachable!("of single keys only"),
     }
-    if !wish.closes {
-        tx.commit().await?;
-        return Ok(None);
-    }
-    let revision = revocation::commit(tx).await?;
-    Ok(Some(revocation::wait(console, revision, begun).await?))
+    Ok(m.commit().await?)
 }
 
 /// As an operator does it, by a node's line.
@@ -178,5 +181,5 @@ async fn command(fleet: &Fleet, wish: &Wish, line: usize) -> Result<Option<Recei
     let receipt = &said["receipt"];
     let cut_off = receipt["cut_off"].as_array().into_iter().flatten().map(|name| name.to_string()).collect();
     let nodes = receipt["nodes"].as_u64().unwrap_or(0) as u32;
-    Ok(receipt.is_object().then(|| Receipt { nodes, cut_off, took: begun.elapsed() }))
+    Ok(receipt.is_object().then(|| Receipt { nodes, cut_off, took_ms: begun.elapsed().as_millis() as u64 }))
 }

@@ -13,10 +13,11 @@ use keydesk::{
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
     keys::{
-        lifecycle::{self, NewKey, Wish},
+        lifecycle::{self, CreateKeyInput, NewKey},
         model::{KeyId, KeyName},
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    mutation::Mutation,
+    orgs::{self, Actor, OrgId, OrgName, Slug},
     server_keys::ServerKeys,
 };
 use nix::{sys::signal::Signal, unistd::Pid};
@@ -95,37 +96,39 @@ impl Fleet {
     }
 
     async fn fill(&mut self, sizes: &[usize]) {
-        let (operator, now, audit) = (Actor::operator(), Clock::System.now(), &self.server_keys.audit);
+        let (now, audit) = (Clock::System.now(), &self.server_keys.audit);
         let console = &self.consoles[0];
+        let begin = async |rls| Mutation::begin(console, audit, rls, Actor::operator(), now).await.unwrap();
         for (number, size) in sizes.iter().enumerate() {
             let (id, slug) = (OrgId(clock::id(now)), format!("org-{number}"));
-            let mut tx = database::begin(console, RlsScope::Org(id)).await.unwrap();
-            let (permit, parsed) = (Permit::grant(&operator, id).unwrap(), Slug::parse(&slug).unwrap());
+            let mut m = begin(RlsScope::Org(id)).await;
+            let (permit, parsed) = (m.permit().unwrap(), Slug::parse(&slug).unwrap());
             let name = OrgName::parse(&slug).unwrap();
-            orgs::lifecycle::create_org(&mut tx, audit, &permit, &parsed, &name, now).await.unwrap();
+            orgs::lifecycle::create_org(&mut m, &permit, &parsed, &name).await.unwrap();
             let first = self.keys.len();
             for _ in 0..*size {
-                let wish = Wish {
+                let wish = CreateKeyInput {
                     name: "Test".to_owned(),
                     environment: "live".to_owned(),
                     tier: "unlimited".to_owned(),
                     scopes: vec!["read".to_owned(), SCOPE.to_owned()],
                     expires: "never".to_owned(),
-                    ..Wish::default()
+                    allow_duplicate_name: true,
+                    ..CreateKeyInput::default()
                 };
                 let new = NewKey::parse(wish, &self.catalog).unwrap();
-                let permit = Permit::grant(&operator, id).unwrap();
-                let issued = lifecycle::issue(&mut tx, audit, &permit, &new, now).await.unwrap();
+                let permit = m.permit().unwrap();
+                let issued = lifecycle::issue(&mut m, &permit, &new).await.unwrap();
                 self.keys.push(Key { id: issued.id, org: number, secret: issued.secret.reveal().to_owned() });
             }
-            tx.commit().await.unwrap();
+            m.commit().await.unwrap();
             self.orgs.push(Org { id, slug, keys: first..self.keys.len() });
         }
-        let mut tx = database::begin(console, RlsScope::Nothing).await.unwrap();
-        let (permit, name) = (Permit::grant(&operator, OrgId::NONE).unwrap(), KeyName::parse("gateway").unwrap());
+        let mut m = begin(RlsScope::Nothing).await;
+        let (permit, name) = (m.permit().unwrap(), KeyName::parse("gateway").unwrap());
         let (prefix, may) = (&self.catalog.service_prefix, ["verify".to_owned()]);
-        let secret = lifecycle::issue_service_key(&mut tx, audit, &permit, prefix, &name, &may, now).await.unwrap();
-        tx.commit().await.unwrap();
+        let secret = lifecycle::issue_service_key(&mut m, &permit, prefix, &name, &may).await.unwrap();
+        m.commit().await.unwrap();
         secret.unwrap().reveal().clone_into(&mut self.service);
     }
 

@@ -1,10 +1,10 @@
 //! What revokes the keys that were chosen.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use crate::{
     console_plane::{
-        door::{self, Authorized},
+        door,
         error::ConsoleError,
         keys::{
             act::{how_many, no_such_key},
@@ -12,7 +12,6 @@ use crate::{
         },
         model::Change,
     },
-    database::{self, RlsScope},
     keys::{
         lifecycle,
         model::{KeyId, Reason},
@@ -21,9 +20,7 @@ use crate::{
 };
 
 pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RevokeKey>().await?;
-    let console = &cx.console;
+    let (mut m, permit) = door::cx()?.begin::<RevokeKey>().await?;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ids = key_ids.iter().map(|id| id.parse::<KeyId>()).collect::<Result<BTreeSet<_>, _>>();
     let ids = ids.map_err(|_| no_such_key())?;
@@ -31,8 +28,7 @@ pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change,
         let message = format!("Choose the keys to revoke: at least one, and at most {MOST_AT_ONCE} at once.");
         return Err(ConsoleError::field("", message));
     }
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let now = console.clock.now();
-    let count = lifecycle::revoke_some(&mut tx, &console.server_keys.audit, &permit, &ids, reason, now).await?;
-    console.settle(tx, true, how_many(count, "These keys were revoked already."), begun).await
+    let count = lifecycle::revoke_some(&mut m, &permit, &ids, reason).await?;
+    let text = how_many(count, "These keys were revoked already.");
+    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
 }

@@ -4,9 +4,8 @@ use serde_json::json;
 
 use super::view::ListView;
 use crate::{
-    audit::{self, Chain, Event},
+    audit::Event,
     console_plane::{door::Authorized, error::ConsoleError, keys::load::key_row, model::KeyRow},
-    database::{self, RlsScope},
     keys::{list, store},
     orgs::permit::ViewKeys,
 };
@@ -36,31 +35,26 @@ const HEAD: [&str; 17] = [
 /// Every key that the view's filters let through, in its order. That it was taken is in the audit log.
 /// `None`: they are more than [`MOST`].
 pub async fn file(entry: &Authorized<ViewKeys>, view: &ListView) -> Result<Option<String>, ConsoleError> {
-    let console = &entry.cx.console;
-    let org = entry.permit.org();
-    let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
-    let ids = list::store::page(&mut tx, org, &view.filter, view.order, now, 0, i64::from(MOST) + 1).await?;
+    let (mut m, permit) = entry.cx.begin::<ViewKeys>().await?;
+    let (org, now) = (permit.org(), m.now());
+    let ids = list::store::page(&mut m, org, &view.filter, view.order, now, 0, i64::from(MOST) + 1).await?;
     if ids.len() > MOST as usize {
         return Ok(None);
     }
     let mut file = line(HEAD.map(str::to_owned));
     for some in ids.chunks(1000) {
-        for key in store::find_many(&mut tx, org, some).await? {
+        for key in store::find_many(&mut m, org, some).await? {
             file += &row(key_row(key, now));
         }
     }
-    let event = Event {
+    m.record(Event {
         action: "key.export",
         subject: String::new(),
         summary: format!("Downloaded the list of keys ({})", ids.len()),
         details: json!({ "query": view.query() }),
-        refused: false,
-        actor: entry.permit.actor(),
-        at: now,
-    };
-    audit::record(&mut tx, &console.server_keys.audit, Chain::Org(org), event).await?;
-    tx.commit().await?;
+    })
+    .await?;
+    m.commit().await?;
     Ok(Some(file))
 }
 

@@ -85,7 +85,7 @@ pub async fn list(
     let console = &entry.cx.console;
     let org = entry.permit.org();
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
+    let mut tx = database::read(&console.db, RlsScope::Org(org)).await?;
     let (total, revocable) = store::counts(&mut tx, org).await?;
     let creators = creators(list::store::creators(&mut tx, org).await?);
     // Somebody who never made a key here is nobody to ask for.
@@ -114,7 +114,6 @@ pub async fn list(
         Ask::Show(panel) => panel,
         _ => KeysPanel::Closed,
     };
-    tx.commit().await?;
     Ok(KeysPageModel {
         org_name: entry.who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default(),
         view,
@@ -187,7 +186,7 @@ pub async fn preview(
     let console = &entry.cx.console;
     let org = entry.permit.org();
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
+    let mut tx = database::read(&console.db, RlsScope::Org(org)).await?;
     let ids: Vec<KeyId> = match chosen {
         Chosen::These(ids) => ids.into_iter().collect(),
         Chosen::Page => looked_at(&mut tx, org, &view, 0, now).await?.0,
@@ -202,7 +201,6 @@ pub async fn preview(
     }
     let rows = store::find_many(&mut tx, org, &ids).await?;
     let calls = usage::store::calls_since(&mut tx, org, &ids, now - Duration::DAY).await?;
-    tx.commit().await?;
     let mut keys: Vec<(KeyRow, i64)> = rows
         .into_iter()
         .filter(|row| row.revoked.is_none())

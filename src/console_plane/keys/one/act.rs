@@ -1,17 +1,9 @@
 //! What the server functions on a key's own page do.
 
-use std::time::Instant;
-
 use sqlx::PgConnection;
 
 use crate::{
-    console_plane::{
-        door::{self, Authorized},
-        error::ConsoleError,
-        keys::act::no_such_key,
-        model::Change,
-    },
-    database::{self, RlsScope},
+    console_plane::{door, error::ConsoleError, keys::act::no_such_key, model::Change},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
@@ -36,22 +28,19 @@ pub struct Typed {
 }
 
 pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<EditKey>().await?;
-    let console = &cx.console;
+    let cx = door::cx()?;
+    let (mut m, permit) = cx.begin::<EditKey>().await?;
     let id: KeyId = typed.key_id.parse().map_err(|_| no_such_key())?;
-    let wish = Edit {
+    let edit = Edit {
         name: Some(typed.name),
         scopes: typed.scopes,
         namespaces: Some(entries(&typed.namespaces)),
         addresses: Some(entries(&typed.addresses)),
         expires: (!typed.expires.is_empty()).then_some(typed.expires),
-        seen: (!typed.overwrite).then_some(typed.seen),
+        version: (!typed.overwrite).then_some(typed.seen),
     };
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let (key, now) = (&console.server_keys.audit, console.clock.now());
-    let changed = match lifecycle::edit(&mut tx, key, &permit, id, &wish, &console.catalog, now).await {
-        Err(KeyError::ChangedMeanwhile) => return Err(changed_meanwhile(&mut tx, permit.org(), id).await?),
+    let changed = match lifecycle::edit(&mut m, &permit, id, &edit, &cx.console.catalog).await {
+        Err(KeyError::ChangedMeanwhile) => return Err(changed_meanwhile(&mut m, permit.org(), id).await?),
         changed => changed?,
     };
     let text = if changed.changed {
@@ -59,7 +48,7 @@ pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
     } else {
         format!("“{}” is like this already: there was nothing to change.", changed.name)
     };
-    console.settle(tx, changed.narrows, text, begun).await
+    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
 }
 
 /// What somebody typed into a list: one entry on each line, or with commas or spaces between them.
@@ -80,15 +69,11 @@ async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Resu
 }
 
 pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<EditKey>().await?;
-    let console = &cx.console;
+    let (mut m, permit) = door::cx()?.begin::<EditKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let (key, now) = (&console.server_keys.audit, console.clock.now());
-    let Changed { name, changed, narrows } = match on {
-        true => lifecycle::enable(&mut tx, key, &permit, id, now).await?,
-        false => lifecycle::disable(&mut tx, key, &permit, id, now).await?,
+    let Changed { name, changed } = match on {
+        true => lifecycle::enable(&mut m, &permit, id).await?,
+        false => lifecycle::disable(&mut m, &permit, id).await?,
     };
     let text = match (on, changed) {
         (true, true) => format!("Enabled “{name}”."),
@@ -96,7 +81,7 @@ pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
         (false, true) => format!("Disabled “{name}”: it is refused until somebody enables it."),
         (false, false) => format!("“{name}” was disabled already."),
     };
-    console.settle(tx, narrows, text, begun).await
+    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
 }
 
 #[cfg(test)]

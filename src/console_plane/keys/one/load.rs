@@ -46,7 +46,7 @@ pub async fn page(
     let console = &entry.cx.console;
     let (org, role) = (entry.permit.org(), entry.who.role);
     let now = console.clock.now();
-    let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
+    let mut tx = database::read(&console.db, RlsScope::Org(org)).await?;
     let Some(listed) = store::find(&mut tx, org, id).await? else { return Ok(None) };
     let history = if role.may(Action::ViewAudit) {
         let rows = lifecycle::history(&mut tx, org, id, listed.predecessor, HISTORY).await?;
@@ -59,7 +59,6 @@ pub async fn page(
     let rotation = rotation(&mut tx, &listed, &panel, may_rotate, now).await?;
     let usage = figures::usage(&mut tx, org, id, looks.span, now).await?;
     let refused = explain::refused(&mut tx, org, id, looks.request.as_deref(), now).await?;
-    tx.commit().await?;
     // Of a name there are two good keys at a time, not a chain of them.
     let pair_lives = rotation.as_ref().is_some_and(|rotation| rotation.lives);
     let rotatable = may_rotate && status == Status::Active && listed.successor.is_none() && !pair_lives;
@@ -143,7 +142,7 @@ fn edit_form(key: &KeyDetails, catalog: &Catalog, panel: &Panel, address: String
 fn as_it_is(key: &KeyDetails) -> FormState {
     let lines = |texts: &mut dyn Iterator<Item = String>| texts.collect::<Vec<_>>().join("\n");
     let mut values = vec![
-        ("seen".to_owned(), key.fields().mark()),
+        ("seen".to_owned(), key.fields().version()),
         ("name".to_owned(), key.name.clone()),
         ("namespaces".to_owned(), lines(&mut key.namespaces.iter().cloned())),
         ("addresses".to_owned(), lines(&mut key.addresses.iter().map(|net| bare(&net.to_string())))),

@@ -1,7 +1,5 @@
 //! What the server functions that replace a key do, and how far its callers have changed over.
 
-use std::time::Instant;
-
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -9,12 +7,11 @@ use uuid::Uuid;
 use super::{rotation::callers_words, view::CallerRow};
 use crate::{
     console_plane::{
-        door::{self, Authorized},
+        door,
         error::ConsoleError,
         keys::act::{no_such_key, shown_once, stale_form},
         model::{Change, IssuedKey, When},
     },
-    database::{self, RlsScope},
     keys::{
         error::KeyError,
         lifecycle::{self, Rotation},
@@ -22,10 +19,9 @@ use crate::{
         store,
     },
     orgs::{OrgId, permit::RotateKey},
-    revocation,
     usage::{
         self,
-        callers::{BEFORE, Progress},
+        callers::{BEFORE, Caller, Progress},
     },
 };
 
@@ -35,60 +31,45 @@ pub async fn rotate(
     window: String,
     why: String,
 ) -> Result<IssuedKey, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
-    let console = &cx.console;
+    let cx = door::cx()?;
+    let (mut m, permit) = cx.begin::<RotateKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let rotation = Rotation {
-        window: OverlapWindow::parse(&window).map_err(|message| ConsoleError::field("window", message))?,
+        overlap: OverlapWindow::parse(&window).map_err(|message| ConsoleError::field("window", message))?,
         reason: Reason::parse(&why).map_err(|message| ConsoleError::field("why", message))?,
         idempotency_key: Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?),
     };
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let (audit_key, now) = (&console.server_keys.audit, console.clock.now());
-    let rotated = lifecycle::rotate(&mut tx, audit_key, &permit, id, &rotation, &console.catalog, now).await?;
-    let new = store::find(&mut tx, permit.org(), rotated.issued.id).await?.ok_or(KeyError::NotFound)?;
-    let revision = revocation::commit(tx).await?;
-    let old_key = if rotated.narrows {
-        format!("The old key has ended. {}", console.receipt(revision, begun).await)
-    } else {
-        let until = When::at(rotated.overlap_ends_at, now);
-        format!("The old key goes on until {}, {}. Change over until then.", until.exact, until.relative)
+    let rotated = lifecycle::rotate(&mut m, &permit, id, &rotation, &cx.console.catalog).await?;
+    let new = store::find(&mut m, permit.org(), rotated.issued.id).await?.ok_or(KeyError::NotFound)?;
+    let until = When::at(rotated.overlap_ends_at, m.now());
+    let old_key = match door::receipt(m.commit().await)? {
+        Some(receipt) => format!("The old key has ended. {receipt}"),
+        None => format!("The old key goes on until {}, {}. Change over until then.", until.exact, until.relative),
     };
-    Ok(shown_once(console, &rotated.issued, &new.name, &new.environment, Some(old_key)))
+    Ok(shown_once(&cx.console, &rotated.issued, &new.name, &new.environment, Some(old_key)))
 }
 
 pub async fn extend(key_id: String) -> Result<Change, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
-    let console = &cx.console;
+    let (mut m, permit) = door::cx()?.begin::<RotateKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let now = console.clock.now();
-    let until = lifecycle::extend_rotation(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
-    tx.commit().await?;
-    Ok(Change { text: format!("The old key goes on until {}.", When::at(until, now).exact), receipt: None })
+    let until = When::at(lifecycle::extend_rotation(&mut m, &permit, id).await?, m.now());
+    let receipt = door::receipt(m.commit().await)?;
+    Ok(Change { text: format!("The old key goes on until {}.", until.exact), receipt })
 }
 
 pub async fn finish(key_id: String, cutting: bool) -> Result<Change, ConsoleError> {
-    let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
-    let console = &cx.console;
+    let (mut m, permit) = door::cx()?.begin::<RotateKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let now = console.clock.now();
-    let changed = lifecycle::finish_rotation(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
-    let old = store::find(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if let (true, false, Some(new)) = (changed.changed, cutting, old.successor) {
-        let rotated_at = store::rotated_at(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
-        let callers = callers(&mut tx, permit.org(), (id, new), rotated_at, now).await?;
-        let still: Vec<CallerRow> = callers.into_iter().filter(|caller| caller.progress == Progress::Still).collect();
-        if !still.is_empty() {
-            let message = format!("{} Tick this box to cut them off.", callers_words(&still));
+    let changed = match lifecycle::finish_rotation(&mut m, &permit, id, cutting).await {
+        Err(KeyError::StillInUse { callers }) => {
+            let still = callers.into_iter().map(|caller| caller_row(caller, Progress::Still, m.now()));
+            let message = format!("{} Tick this box to cut them off.", callers_words(&still.collect::<Vec<_>>()));
             return Err(ConsoleError::field("cutting", message));
         }
-    }
+        changed => changed?,
+    };
     let text = if changed.changed { "The old key has ended." } else { "The old key had ended already." };
-    console.settle(tx, changed.narrows, text.to_owned(), begun).await
+    Ok(Change { text: text.to_owned(), receipt: door::receipt(m.commit().await)? })
 }
 
 /// Who called with a key or its successor, in the order of how much it matters.
@@ -102,14 +83,21 @@ pub async fn callers(
     let callers = usage::store::callers(db, org, pair, rotated_at - BEFORE).await?;
     let mut rows: Vec<CallerRow> = callers
         .into_iter()
-        .map(|caller| CallerRow {
-            progress: caller.progress(rotated_at),
-            address: caller.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string()),
-            agent: caller.agent,
-            old: caller.old.map(|at| When::at(at, now)),
-            new: caller.new.map(|at| When::at(at, now)),
+        .map(|caller| {
+            let progress = caller.progress(rotated_at);
+            caller_row(caller, progress, now)
         })
         .collect();
     rows.sort_by_key(|row| row.progress);
     Ok(rows)
+}
+
+fn caller_row(caller: Caller, progress: Progress, now: OffsetDateTime) -> CallerRow {
+    CallerRow {
+        progress,
+        address: caller.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string()),
+        agent: caller.agent,
+        old: caller.old.map(|at| When::at(at, now)),
+        new: caller.new.map(|at| When::at(at, now)),
+    }
 }

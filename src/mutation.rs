@@ -1,0 +1,180 @@
+//! A change of the database, as one value: what it may touch, who makes it, when, and whether it takes access away.
+//!
+//! Functions of the domains called `lifecycle` take one, and say of themselves whether they restrict access. A plane or a
+//! command begins one and commits it, and decides nothing: [`Mutation::commit`] waits where it has to. Nothing else commits
+//! a change (`src/tests/architecture.rs`).
+
+use std::{
+    ops::{Deref, DerefMut},
+    time::Instant,
+};
+
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use time::OffsetDateTime;
+
+use crate::{
+    accounts::UserId,
+    audit::{self, AuditKey, Event},
+    database::{self, RlsScope},
+    orgs::{
+        Actor, Denied, Permit, Principal, Scope,
+        lifecycle::note_refusal,
+        permit::Act,
+        standing::{Standing, standing},
+    },
+    revocation::{self, Receipt},
+};
+
+/// A change that has begun. Dropped, it has never been.
+pub struct Mutation {
+    tx: Transaction<'static, Postgres>,
+    /// Where the receipt is waited for.
+    pool: PgPool,
+    audit_key: AuditKey,
+    actor: Actor,
+    scope: Scope,
+    now: OffsetDateTime,
+    begun: Instant,
+    restricts_access: bool,
+}
+
+/// Why a change could not be committed, or not be seen to hold.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// Nothing has changed. (If only the reply to COMMIT was lost, a repeat finds out.)
+    #[error("the change was not made: {0}")]
+    NotDone(#[source] sqlx::Error),
+    /// The change is made. Whether every node knows of it could not be seen, so a repeat waits for it again.
+    #[error("it is recorded, but whether every node knows could not be seen: {0}")]
+    Unconfirmed(#[source] sqlx::Error),
+}
+
+impl Mutation {
+    /// Begins a change by `actor`, who is known without asking the database.
+    pub async fn begin(
+        pool: &PgPool,
+        audit_key: &AuditKey,
+        rls: RlsScope,
+        actor: Actor,
+        now: OffsetDateTime,
+    ) -> sqlx::Result<Self> {
+        let begun = Instant::now();
+        let tx = database::begin(pool, rls).await?;
+        let (pool, audit_key, scope) = (pool.clone(), audit_key.clone(), rls.scope());
+        Ok(Self { tx, pool, audit_key, actor, scope, now, begun, restricts_access: false })
+    }
+
+    /// Begins a change by a person, in their organization. What they may do is read in the same transaction. `None`: their
+    /// account is shut, or they belong nowhere.
+    pub async fn begin_as(
+        pool: &PgPool,
+        audit_key: &AuditKey,
+        user: UserId,
+        actor: impl FnOnce(Principal) -> Actor,
+        now: OffsetDateTime,
+    ) -> sqlx::Result<Option<(Self, Standing)>> {
+        let anonymous = actor(Principal::Anonymous);
+        let mut begun = Self::begin(pool, audit_key, RlsScope::Person(user), anonymous, now).await?;
+        let Some(standing) = standing(&mut begun, user).await? else { return Ok(None) };
+        begun.actor.principal = standing.principal.clone();
+        begun.scope = standing.scope();
+        Ok(Some((begun, standing)))
+    }
+
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// The moment that the whole change happens at.
+    pub fn now(&self) -> OffsetDateTime {
+        self.now
+    }
+
+    /// From here on somebody else acts, in the same request: whoever has just proved who they are.
+    pub fn set_principal(&mut self, principal: Principal) {
+        self.actor.principal = principal;
+    }
+
+    /// From here on somebody else acts, at another moment: where a history is written in one go.
+    pub fn set_scene(&mut self, actor: Actor, now: OffsetDateTime) {
+        (self.actor, self.now) = (actor, now);
+    }
+
+    /// From here on the rows of `rls` can be touched, and no others.
+    pub async fn set_rls_scope(&mut self, rls: RlsScope) -> sqlx::Result<()> {
+        database::set_rls_scope(&mut self.tx, rls).await?;
+        self.scope = rls.scope();
+        Ok(())
+    }
+
+    /// The permit to do `A` where this change happens, for whoever makes it.
+    pub fn permit<A: Act>(&self) -> Result<Permit<A>, Denied> {
+        Permit::grant(&self.actor, self.scope)
+    }
+
+    /// [`Self::permit`] for somebody who has to be told no: a refusal is recorded in the audit log, and ends the change.
+    pub async fn authorize<A: Act>(mut self) -> Result<Result<(Self, Permit<A>), Denied>, CommitError> {
+        match self.permit() {
+            Ok(permit) => Ok(Ok((self, permit))),
+            Err(denied) => {
+                note_refusal(&mut self, &denied).await.map_err(CommitError::NotDone)?;
+                self.commit().await?;
+                Ok(Err(denied))
+            }
+        }
+    }
+
+    /// Adds to the audit log what happened.
+    pub async fn record(&mut self, event: Event) -> sqlx::Result<()> {
+        self.append(event, false).await
+    }
+
+    /// Adds to the audit log what was attempted and refused.
+    pub async fn record_refusal(&mut self, event: Event) -> sqlx::Result<()> {
+        self.append(event, true).await
+    }
+
+    async fn append(&mut self, event: Event, refused: bool) -> sqlx::Result<()> {
+        let row = event.into_row(self.scope, &self.actor, self.now, refused);
+        audit::append(&mut self.tx, &self.audit_key, row).await
+    }
+
+    /// Somebody or something may do less from here on, or may already and nobody was told: whoever asked for the change is
+    /// answered when it holds everywhere. For functions called `lifecycle` alone.
+    pub fn restricts_access(&mut self) {
+        self.restricts_access = true;
+    }
+
+    /// Commits. A change that restricts access is waited for until it holds everywhere, which its receipt proves. One that
+    /// gives access is not: nobody is let in wrongly meanwhile, and every node follows within a second.
+    pub async fn commit(self) -> Result<Option<Receipt>, CommitError> {
+        if self.restricts_access {
+            return self.commit_everywhere().await.map(Some);
+        }
+        self.tx.commit().await.map_err(CommitError::NotDone)?;
+        Ok(None)
+    }
+
+    /// Commits, and waits until the change holds everywhere whatever it does: for programs that rely on it in their next
+    /// request.
+    pub async fn commit_everywhere(mut self) -> Result<Receipt, CommitError> {
+        let revision = revocation::store::log_changes(&mut self.tx).await.map_err(CommitError::NotDone)?;
+        self.tx.commit().await.map_err(CommitError::NotDone)?;
+        revocation::wait(&self.pool, revision, self.begun).await.map_err(CommitError::Unconfirmed)
+    }
+}
+
+/// What the statements of a `store` are asked on.
+impl Deref for Mutation {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for Mutation {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.tx
+    }
+}
