@@ -24,7 +24,7 @@ create table users (
 );
 
 -- One e-mail address is one account, whatever its capitals.
-create unique index users_email_once on users (lower(email));
+create unique index users_email_unique on users (lower(email));
 
 create table orgs (
     id            uuid        primary key,
@@ -36,7 +36,7 @@ create table orgs (
     -- The namespaces that the organization is bound to. Where the catalog binds every key to namespaces, a new key gets
     -- these unless it is given its own.
     namespaces    text[]      not null default '{}',
-    constraint orgs_slug_once unique (slug),
+    constraint orgs_slug_unique unique (slug),
     constraint orgs_slug_form check (slug ~ '^[a-z0-9]([a-z0-9-]{0,46}[a-z0-9])?$')
 );
 
@@ -60,7 +60,7 @@ create table sessions (
     last_seen_at  timestamptz not null,
     agent         text        not null,
     address       inet,
-    constraint sessions_digest_once unique (digest),
+    constraint sessions_digest_unique unique (digest),
     constraint sessions_digest_form check (octet_length(digest) = 32)
 );
 create index sessions_by_user on sessions (user_id);

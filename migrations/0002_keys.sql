@@ -47,14 +47,14 @@ create table api_keys (
     -- The overlap was extended, which is possible once.
     overlap_extended  boolean     not null default false,
 
-    constraint api_keys_digest_once unique (digest),
+    constraint api_keys_digest_unique unique (digest),
     constraint api_keys_digest_form check (octet_length(digest) = 32),
-    constraint api_keys_idempotency_key_once unique (org_id, idempotency_key),
+    constraint api_keys_idempotency_key_unique unique (org_id, idempotency_key),
     -- This is also how a key's successor is found.
-    constraint api_keys_successor_once unique (predecessor),
-    constraint api_keys_revoked_whole check (
+    constraint api_keys_successor_unique unique (predecessor),
+    constraint api_keys_revoked_complete check (
         (revoked_at is null) = (revoked_by is null) and (revoked_at is null) = (revoked_reason is null)),
-    constraint api_keys_overlap_whole check (overlap_ends_at is not null or not (overlap_ended or overlap_extended))
+    constraint api_keys_overlap_complete check (overlap_ends_at is not null or not (overlap_ended or overlap_extended))
 );
 
 -- Lists of keys are filtered, sorted and paged in the database, however many keys there are. An organization's keys lie
@@ -94,8 +94,8 @@ create table service_keys (
     capabilities  text[]      not null,
     created_at    timestamptz not null,
     revoked_at    timestamptz,
-    constraint service_keys_name_once unique (name),
-    constraint service_keys_digest_once unique (digest),
+    constraint service_keys_name_unique unique (name),
+    constraint service_keys_digest_unique unique (digest),
     constraint service_keys_digest_form check (octet_length(digest) = 32),
     constraint service_keys_capabilities_known check (capabilities <@ array['verify', 'operate'])
 );

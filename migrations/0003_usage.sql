@@ -6,7 +6,7 @@ create table key_quotas (
     month   date    not null,
     used    bigint  not null,
     primary key (key_id, month),
-    constraint key_quotas_month_begins check (extract(day from month) = 1)
+    constraint key_quotas_month_form check (extract(day from month) = 1)
 );
 
 -- Calls, rolled up by key, minute, client address, agent family, asking service and verdict. Written in batches.

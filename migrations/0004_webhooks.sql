@@ -14,7 +14,7 @@ create table webhook_secrets (
     retired_at       timestamptz,
     -- The request that made the secret. A request sent twice makes one secret.
     idempotency_key  uuid        not null,
-    constraint webhook_secrets_form_once unique (org_id, idempotency_key),
-    constraint webhook_secrets_dead_or_sealed check ((retired_at is null) = (ciphertext is not null))
+    constraint webhook_secrets_idempotency_key_unique unique (org_id, idempotency_key),
+    constraint webhook_secrets_retired_or_sealed check ((retired_at is null) = (ciphertext is not null))
 );
-create unique index webhook_secrets_one_live on webhook_secrets (org_id, environment) where retired_at is null;
+create unique index webhook_secrets_one_active on webhook_secrets (org_id, environment) where retired_at is null;

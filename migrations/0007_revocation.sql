@@ -32,7 +32,7 @@ insert into key_changes (revision, token, kind, id)
 -- Deferred triggers write the log, at COMMIT. So no change can be forgotten, whoever makes it and however, and the
 -- counter's lock is the last one taken. All that a transaction changes gets one revision. Every other transaction waits
 -- for its end before it gets the next, so revisions become visible in order.
-create function note_key_change() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+create function log_key_change() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     mine   bigint := nullif(current_setting('keydesk.revision', true), '')::bigint;
     what   text   := tg_argv[0];
@@ -61,23 +61,23 @@ begin
     return null;
 end $$;
 
-create constraint trigger note_new_key after insert or delete on api_keys
-    deferrable initially deferred for each row execute function note_key_change('key');
-create constraint trigger note_changed_key after update on api_keys
-    deferrable initially deferred for each row when (old is distinct from new) execute function note_key_change('key');
-create constraint trigger note_changed_org after update on orgs
+create constraint trigger log_new_key after insert or delete on api_keys
+    deferrable initially deferred for each row execute function log_key_change('key');
+create constraint trigger log_changed_key after update on api_keys
+    deferrable initially deferred for each row when (old is distinct from new) execute function log_key_change('key');
+create constraint trigger log_changed_org after update on orgs
     deferrable initially deferred for each row
     when (old.slug is distinct from new.slug or old.suspended_at is distinct from new.suspended_at)
-    execute function note_key_change('org');
-create constraint trigger note_changed_person after update on users
+    execute function log_key_change('org');
+create constraint trigger log_changed_person after update on users
     deferrable initially deferred for each row when (old.disabled_at is distinct from new.disabled_at)
-    execute function note_key_change('person');
-create constraint trigger note_changed_member after insert or update or delete on members
-    deferrable initially deferred for each row execute function note_key_change('person');
-create constraint trigger note_new_service_key after insert or delete on service_keys
-    deferrable initially deferred for each row execute function note_key_change('service');
-create constraint trigger note_changed_service_key after update on service_keys
-    deferrable initially deferred for each row when (old is distinct from new) execute function note_key_change('service');
+    execute function log_key_change('person');
+create constraint trigger log_changed_member after insert or update or delete on members
+    deferrable initially deferred for each row execute function log_key_change('person');
+create constraint trigger log_new_service_key after insert or delete on service_keys
+    deferrable initially deferred for each row execute function log_key_change('service');
+create constraint trigger log_changed_service_key after update on service_keys
+    deferrable initially deferred for each row when (old is distinct from new) execute function log_key_change('service');
 
 -- The key planes that answer from memory. A row is a registration. Its id is fresh and stored nowhere else, and a node
 -- that finds its own row gone drops everything it remembers. Only the node itself ever updates its row; others may only
