@@ -336,7 +336,7 @@ fn planes_run_apart_on_one_data_folder_and_the_last_to_stop_stops_postgres() {
     assert!(!folder.0.join("postgres/postmaster.pid").exists());
 }
 
-/// What a form of the console response_headers, and the cookie it sets.
+/// What a form of the console answers, and the cookie it sets.
 fn post(console: &str, name: &str, form: &str, cookie: &str) -> (String, String) {
     use std::io::Read;
     let mut stream = std::net::TcpStream::connect(console.replace("http://localhost", "127.0.0.1")).unwrap();

@@ -25,7 +25,7 @@ async fn demo(catalog: &str, keys: u32) -> (TestDatabase, Folder) {
     (database, folder)
 }
 
-/// What a query response_headers, a line for each row.
+/// What a query answers, a line for each row.
 async fn lines(database: &TestDatabase, sql: &str) -> Vec<String> {
     let mut db = PgConnection::connect_with(&database.all_seeing).await.unwrap();
     sqlx::query_scalar(AssertSqlSafe(sql.to_owned())).fetch_all(&mut db).await.unwrap()

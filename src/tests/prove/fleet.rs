@@ -50,7 +50,7 @@ pub struct Fleet {
     pub catalog: Catalog,
     pub lines: Vec<Line>,
     nodes: Vec<Mutex<Option<Child>>>,
-    /// Where each node response_headers; it changes when the node is started anew.
+    /// Where each node answers; it changes when the node is started anew.
     pub addresses: Vec<watch::Sender<String>>,
     /// The console's pools: a direct one, and one by each node's line.
     pub consoles: Vec<PgPool>,
