@@ -16,6 +16,7 @@ use crate::{
     accounts::UserId,
     audit::{self, AuditKey, Event},
     database::{self, RlsScope},
+    error_kind::{DomainError, ErrorKind},
     orgs::{
         Actor, Denied, Permit, Principal, Scope,
         lifecycle::note_refusal,
@@ -47,6 +48,25 @@ pub enum CommitError {
     /// The change is made. Whether every node knows of it could not be seen, so a repeat waits for it again.
     #[error("it is recorded, but whether every node knows could not be seen: {0}")]
     Unconfirmed(#[source] sqlx::Error),
+}
+
+impl DomainError for CommitError {
+    fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            Self::NotDone(_) => ErrorKind::Unavailable,
+            Self::Unconfirmed(_) => ErrorKind::Unconfirmed,
+        }
+    }
+
+    fn sentence(&self) -> String {
+        match self {
+            Self::NotDone(_) => "The change was not made. Try again in a moment.",
+            Self::Unconfirmed(_) => {
+                "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure."
+            }
+        }
+        .to_owned()
+    }
 }
 
 impl Mutation {

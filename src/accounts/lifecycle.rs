@@ -13,6 +13,7 @@ use crate::{
     database::RlsScope,
     mutation::Mutation,
     orgs::{self, Principal},
+    secrets::Digest,
 };
 
 /// Notes how an attempt to sign in ended, in the log of the organization whose member it was, or in the deployment's. Who
@@ -54,6 +55,12 @@ pub async fn enter_scope_of(m: &mut Mutation, account: &Account) -> sqlx::Result
     };
     m.set_rls_scope(rls).await?;
     Ok(principal)
+}
+
+/// Uses up a set-up link. Answers whether it was the live one.
+pub async fn use_setup_link(m: &mut Mutation, link: Digest) -> sqlx::Result<bool> {
+    let now = m.now();
+    store::use_setup_link(m, link, now).await
 }
 
 pub async fn sign_out(m: &mut Mutation) -> sqlx::Result<()> {

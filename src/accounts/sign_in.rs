@@ -8,7 +8,7 @@ use super::{
     password::{Hasher, HashingFailed},
     store::{self, Account},
 };
-use crate::mutation::Mutation;
+use crate::{error_kind::DomainError, mutation::Mutation};
 
 /// An account's recent failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub enum AttemptFailed {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
+
+impl DomainError for AttemptFailed {}
 
 /// What a password proved.
 pub enum Attempt {

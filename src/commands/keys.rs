@@ -8,7 +8,6 @@ use super::{CommandContext, CommandError, Effect, no_org, say, say_json, slug};
 use crate::{
     database::RlsScope,
     keys::{
-        error::KeyError,
         lifecycle::{self, CAPABILITIES, CreateKeyInput, NewKey},
         model::{KeyName, Reason},
         store::{self, Candidate},
@@ -184,12 +183,7 @@ async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError>
     })?;
     let (mut m, _) = cx.begin_in(&create.org).await?;
     let permit = m.permit()?;
-    let issued = lifecycle::issue(&mut m, &permit, &new).await.map_err(|error| match error {
-        KeyError::DuplicateName { hint } => CommandError::said(format!(
-            "there is a key of this name already, {hint}: choose another name, or pass --allow-duplicate-name"
-        )),
-        error => error.into(),
-    })?;
+    let issued = lifecycle::issue(&mut m, &permit, &new).await?;
     m.commit().await?;
     say(&[issued.secret.reveal()])
 }

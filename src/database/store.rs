@@ -14,13 +14,13 @@ fn settings(scope: RlsScope) -> [(&'static str, String); 3] {
         RlsScope::Operator => (String::new(), String::new(), "operator"),
         RlsScope::Nothing => (String::new(), String::new(), ""),
     };
-    [("keydesk.org", org), ("keydesk.user", person), ("keydesk.reach", reach.to_owned())]
+    [("org", org), ("user", person), ("reach", reach.to_owned())]
 }
 
 /// Begins a transaction and says what it may touch, in one round trip. A fresh transaction may touch nothing.
 pub async fn begin(pool: &PgPool, begin: &str, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
     let set = settings(scope).into_iter().filter(|(_, value)| !value.is_empty());
-    let set: String = set.map(|(name, value)| format!("; set local {name} = '{value}'")).collect();
+    let set: String = set.map(|(name, value)| format!("; set local keydesk.\"{name}\" = '{value}'")).collect();
     pool.begin_with(AssertSqlSafe(format!("{begin}{set}"))).await
 }
 

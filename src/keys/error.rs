@@ -1,13 +1,19 @@
 //! Why a key could not be made or changed.
 
-use crate::usage::callers::Caller;
+use crate::{
+    error_kind::{DomainError, ErrorKind},
+    usage::callers::Caller,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The same form made a key before.
-    #[error("this form has already created the key “{name}” ({hint})")]
+    #[error(
+        "this form has already created the key “{name}” ({hint}), whose secret is not shown again: if it is lost, revoke the \
+         key and create another"
+    )]
     AlreadyIssued { name: String, hint: String },
-    #[error("there is a key of this name already, {hint}: choose another name, or allow the duplicate")]
+    #[error("there is a key of this name already, {hint}: choose another name, or set allow_duplicate_name")]
     DuplicateName { hint: String },
     #[error("{}", still_in_use(.callers.len()))]
     StillInUse { callers: Vec<Caller> },
@@ -49,15 +55,29 @@ pub enum KeyError {
 fn still_in_use(callers: usize) -> String {
     let (callers, are) =
         if callers == 1 { ("1 caller".to_owned(), "is") } else { (format!("{callers} callers"), "are") };
-    format!("{callers} {are} still on the old key: wait until they have changed over, or end it by force")
+    format!("{callers} {are} still on the old key: wait until they have changed over, or end it with force")
 }
 
-impl KeyError {
-    /// For people: with a capital and a full stop.
-    pub fn sentence(&self) -> String {
-        let text = self.to_string();
-        let mut rest = text.chars();
-        let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-        format!("{first}{}.", rest.as_str())
+impl DomainError for KeyError {
+    fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            Self::NotFound => ErrorKind::NotFound,
+            Self::Fields(fields) => ErrorKind::Invalid(fields),
+            Self::AlreadyIssued { .. }
+            | Self::DuplicateName { .. }
+            | Self::StillInUse { .. }
+            | Self::ChangedMeanwhile
+            | Self::Revoked
+            | Self::Replaced
+            | Self::Expired
+            | Self::Disabled
+            | Self::HasSuccessor { .. }
+            | Self::PredecessorLives
+            | Self::NotInCatalog
+            | Self::NotReplaced
+            | Self::Extended
+            | Self::EndsByItself => ErrorKind::Conflict,
+            Self::Randomness(_) | Self::Database(_) => ErrorKind::Unavailable,
+        }
     }
 }

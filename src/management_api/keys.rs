@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
+    error_kind::DomainError,
     keys::{
         error::KeyError,
         lifecycle::{self, CreateKeyInput, Edit, NewKey, Rotation},
@@ -184,7 +185,7 @@ impl CreateKeyRequest {
             idempotency_key: None,
             allow_duplicate_name: self.allow_duplicate_name,
         };
-        NewKey::parse(input, catalog).map_err(Problem::fields)
+        NewKey::parse(input, catalog).map_err(|fields| KeyError::Fields(fields).into())
     }
 }
 
@@ -411,7 +412,7 @@ pub async fn rotate(
     let (receipt, warning) = match m.commit().await {
         Ok(receipt) => (receipt, None),
         // The successor's secret has to be told, whether or not the end of the old key could be seen to hold.
-        Err(error @ CommitError::Unconfirmed(_)) => (None, Some(Problem::from(error).detail)),
+        Err(error @ CommitError::Unconfirmed(_)) => (None, Some(error.sentence())),
         Err(error) => return Err(error.into()),
     };
     let answer = RotatedApiKey {

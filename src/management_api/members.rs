@@ -98,7 +98,7 @@ pub async fn list(Authorized { mut tx, permit }: Authorized<ViewMembers>) -> Res
 pub async fn set_role(change: Change<ManageMembers, SetRoleRequest, MemberPath>) -> Result<Json<ChangedRole>, Problem> {
     let Change { mut m, permit, path: MemberPath(user), body, .. } = change;
     let role = Role::member(&body.value.role)
-        .ok_or_else(|| Problem::fields(vec![("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
+        .ok_or_else(|| Problem::fields(&[("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
     lifecycle::set_role(&mut m, &permit, user, role).await?;
     let members = orgs::store::members(&mut m, permit.org()).await?;
     let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;

@@ -116,7 +116,7 @@ async fn make(
 ) -> Result<Response, Problem> {
     let environment = &body.value.environment;
     if management.catalog.environment(environment).is_none() {
-        return Err(Problem::fields(vec![("environment", "There is no such environment.".to_owned())]));
+        return Err(Problem::fields(&[("environment", "There is no such environment.".to_owned())]));
     }
     if let Some(answer) = repeat::of(&mut m, &caller, &body).await? {
         return Ok(answer);

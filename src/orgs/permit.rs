@@ -2,6 +2,7 @@
 //! and it consults the table in [`Role::may`].
 
 use super::{Action, Actor, Deployment, OrgId, Principal, Role, Scope};
+use crate::error_kind::{DomainError, ErrorKind};
 
 /// A type for each action that something is permitted by.
 pub trait Act {
@@ -28,13 +29,6 @@ acts!(
     Scope: ManagePeople;
 );
 
-impl Denied {
-    /// For whoever was refused.
-    pub fn message(&self) -> String {
-        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
-    }
-}
-
 /// Proof that somebody may do `A` in a place.
 pub struct Permit<A: Act> {
     place: A::Place,
@@ -46,6 +40,17 @@ pub struct Permit<A: Act> {
 pub struct Denied {
     pub role: Role,
     pub action: Action,
+}
+
+impl DomainError for Denied {
+    fn kind(&self) -> ErrorKind<'_> {
+        ErrorKind::Forbidden
+    }
+
+    /// Speaks to whoever was refused.
+    fn sentence(&self) -> String {
+        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
+    }
 }
 
 impl<A: Act> Permit<A> {

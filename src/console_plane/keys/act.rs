@@ -42,7 +42,13 @@ pub async fn issue(
         ..CreateKeyInput::default()
     };
     let new = NewKey::parse(input, &console.catalog).map_err(KeyError::Fields)?;
-    let issued = lifecycle::issue(&mut m, &permit, &new).await?;
+    let issued = lifecycle::issue(&mut m, &permit, &new).await.map_err(|error| match error {
+        KeyError::DuplicateName { hint } => ConsoleError::field(
+            "same_name",
+            format!("There is a key of this name already, {hint}. Choose another name, or tick this to have two."),
+        ),
+        error => error.into(),
+    })?;
     m.commit().await?;
     Ok(shown_once(console, &issued, new.name(), new.environment(), None))
 }

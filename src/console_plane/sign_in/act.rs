@@ -14,7 +14,11 @@ use crate::{
         error::{ConsoleError, FieldError},
     },
     database::RlsScope,
-    orgs::{self, OrgId, OrgName, Principal, Role, lifecycle::NewPerson},
+    error_kind::DomainError,
+    orgs::{
+        self, OrgId, OrgName, Principal, Role,
+        lifecycle::{NewPerson, OrgError},
+    },
     secrets::Digest,
 };
 
@@ -99,15 +103,25 @@ async fn found(
     let org = OrgId(clock::id(cx.console.clock.now()));
     // Whoever holds the link has it from the operator.
     let mut m = cx.begin_as(Principal::Operator, RlsScope::Org(org)).await?;
-    let now = m.now();
-    if !accounts::store::use_setup_link(&mut m, digest, now).await? {
+    if !lifecycle::use_setup_link(&mut m, digest).await? {
         return Err(dead_link());
     }
     let (may_create, may_add) = (m.permit()?, m.permit()?);
-    orgs::lifecycle::create_org(&mut m, &may_create, &org_name.slug(), org_name).await?;
-    let user = orgs::lifecycle::add_member(&mut m, &may_add, person, Role::Owner).await?;
+    let slug = org_name.slug();
+    orgs::lifecycle::create_org(&mut m, &may_create, &slug, org_name).await.map_err(beside_its_field)?;
+    let added = orgs::lifecycle::add_member(&mut m, &may_add, person, Role::Owner).await;
+    let user = added.map_err(beside_its_field)?;
     m.commit().await?;
     Ok(user)
+}
+
+/// What is taken is told beside the field that it was typed into.
+fn beside_its_field(error: OrgError) -> ConsoleError {
+    match error {
+        OrgError::SlugTaken(_) => ConsoleError::field("organization", error.sentence()),
+        OrgError::EmailTaken(_) => ConsoleError::field("email", error.sentence()),
+        error => error.into(),
+    }
 }
 
 /// Whether a set-up link's token is the live one.
