@@ -49,6 +49,16 @@ pub mod audit;
 #[cfg(feature = "ssr")]
 pub mod catalog;
 
+/// Ids of people, organizations and keys.
+pub mod ids;
+
+/// The rules for what people type as a name.
+pub mod text;
+
+/// Who acts, in which role.
+#[cfg(feature = "ssr")]
+pub mod actor;
+
 /// How Postgres is reached: embedded or given, with a role for each plane.
 #[cfg(feature = "ssr")]
 pub mod database;

@@ -19,16 +19,13 @@ use axum::{Json, Router, body::Bytes, routing::get};
 use bench::{Bench, Key, Running};
 use http::{HeaderMap, header};
 use keydesk::{
+    actor::Actor,
     clock::Clock,
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     key_plane::metrics,
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason},
-        store,
-        verdict::Record,
-    },
-    orgs::{Actor, OrgId, Permit},
+    keys::{lifecycle, model::Reason, store, verdict::Record},
+    orgs::Permit,
     revocation,
     secrets::Digest,
 };
@@ -281,11 +278,11 @@ async fn receipts(bench: &Bench) {
 }
 
 fn all_of(org: OrgId) -> Permit<keydesk::orgs::permit::RevokeAllKeys> {
-    let principal = keydesk::orgs::Principal::Member {
-        user: keydesk::accounts::UserId(uuid::Uuid::nil()),
+    let principal = keydesk::actor::Principal::Member {
+        user: keydesk::ids::UserId(uuid::Uuid::nil()),
         name: "Bench".to_owned(),
         org,
-        role: keydesk::orgs::Role::Owner,
+        role: keydesk::actor::Role::Owner,
     };
     Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
 }

@@ -12,11 +12,11 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::UserId;
 use crate::{
+    actor::{Actor, Principal},
     audit::{self, AuditKey, Chain, Event},
     config::Origin,
-    orgs::{Actor, Principal},
+    ids::UserId,
     secrets::{self, Digest},
 };
 

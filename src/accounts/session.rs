@@ -12,8 +12,12 @@ use tower_sessions::{
 };
 use uuid::Uuid;
 
-use super::{UserId, store};
-use crate::{clock, clock::Clock, secrets::Digest};
+use super::store;
+use crate::{
+    clock::{self, Clock},
+    ids::UserId,
+    secrets::Digest,
+};
 
 pub const IDLE: Duration = Duration::hours(1);
 pub const ABSOLUTE: Duration = Duration::hours(12);

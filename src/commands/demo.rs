@@ -15,18 +15,20 @@ use uuid::Uuid;
 
 use super::{CommandError, Desk, say, say_json};
 use crate::{
-    accounts::{self, Email, PersonName, UserId, access_token, password::NewPassword},
+    accounts::{self, Email, PersonName, access_token, password::NewPassword},
+    actor::{Actor, Principal, Role},
     audit::{self, Chain, Event},
     clock,
     config::Origin,
     database::RlsScope,
+    ids::{KeyId, OrgId, UserId},
     keys::{
         self,
         lifecycle::{self, Edit, Issued, NewKey, Rotation, Wish},
-        model::{KeyId, Lifetime, Reason},
+        model::{Lifetime, Reason},
         verdict::Code,
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Principal, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Permit, Slug, lifecycle::NewPerson},
     secrets::{self, Digest},
     usage::{Agent, Recorder, Use, refusals::Refusals},
     webhooks::{self, Make},

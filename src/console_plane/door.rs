@@ -22,21 +22,22 @@ use super::{
 };
 use crate::{
     accounts::{
-        UserId,
         access_token::MintError,
         password::{Hasher, HashingFailed},
         session::{ENTRY, SignedIn},
         sign_in::AttemptFailed,
     },
+    actor::{Actor, Principal, Role},
     audit::Chain,
     catalog::Catalog,
     client::{self, TrustedProxies},
     clock::Clock,
     config::Origin,
     database::{self, RlsScope},
+    ids::{OrgId, UserId},
     keys::error::KeyError,
     orgs::{
-        Actor, OrgId, Permit, Principal, Role,
+        Permit,
         lifecycle::{OrgError, note_refusal},
         permit::Act,
         standing::{Standing, standing},

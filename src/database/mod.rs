@@ -14,7 +14,10 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{accounts::UserId, config::Config, orgs::OrgId};
+use crate::{
+    config::Config,
+    ids::{OrgId, UserId},
+};
 use embedded::{Embedded, EmbeddedError};
 
 /// The narrated migrations, compiled in.

@@ -9,13 +9,15 @@ use uuid::Uuid;
 
 use super::{Management, problem::Problem};
 use crate::{
-    accounts::{self, UserId, session::Sessions},
+    accounts::{self, session::Sessions},
+    actor::Actor,
     audit::Chain,
     client,
     database::{self, RlsScope},
+    ids::UserId,
     machine_http::RequestId,
     orgs::{
-        Actor, Permit,
+        Permit,
         lifecycle::note_refusal,
         permit::Act,
         standing::{Standing, standing},

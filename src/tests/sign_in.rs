@@ -2,9 +2,9 @@
 
 use keydesk::{
     accounts,
+    actor::Role,
     audit::Chain,
     database::RlsScope,
-    orgs::Role,
     secrets::{self, Digest},
 };
 use time::Duration;

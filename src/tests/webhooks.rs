@@ -1,6 +1,6 @@
 //! Webhook secrets: shown once, sealed at rest, replaced whole.
 
-use keydesk::orgs::OrgId;
+use keydesk::ids::OrgId;
 use uuid::Uuid;
 
 use crate::world::{Answer, Browser, World};

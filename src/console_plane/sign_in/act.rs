@@ -6,11 +6,12 @@ use sqlx::{Postgres, Transaction};
 
 use crate::{
     accounts::{
-        self, Email, PersonName, UserId,
+        self, Email, PersonName,
         password::NewPassword,
         sign_in::{Attempt, attempt},
         store::Account,
     },
+    actor::{Principal, Role},
     audit::{self, Chain, Event},
     clock,
     console_plane::{
@@ -18,7 +19,8 @@ use crate::{
         error::{ConsoleError, FieldError},
     },
     database::{self, RlsScope},
-    orgs::{self, OrgId, OrgName, Permit, Principal, Role, lifecycle::NewPerson},
+    ids::{OrgId, UserId},
+    orgs::{self, OrgName, Permit, lifecycle::NewPerson},
     secrets::Digest,
 };
 
