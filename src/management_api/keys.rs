@@ -462,7 +462,7 @@ pub async fn rotate(
 
 /// Revoke a key, for good
 ///
-/// When this response_headers, no node accepts the key any more. Revoking what is revoked already is fine.
+/// When this answers, no node accepts the key any more. Revoking what is revoked already is fine.
 #[utoipa::path(
     post, path = "/api/v1/api-keys/{id}/revoke", tag = "API keys", operation_id = "revokeKey",
     params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<Revocation>,
