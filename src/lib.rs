@@ -67,7 +67,11 @@ pub mod database;
 #[cfg(feature = "ssr")]
 pub mod secrets;
 
-/// The server's own keys, in files.
+/// The folder beside the database: secrets in files.
+#[cfg(feature = "ssr")]
+pub mod data_dir;
+
+/// The server's own keys.
 #[cfg(feature = "ssr")]
 pub mod server_keys;
 

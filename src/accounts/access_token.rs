@@ -171,7 +171,7 @@ pub struct AccessToken {
 impl AccessToken {
     /// Hands the text out, for the one response that shows it.
     pub fn reveal(&self) -> String {
-        secrets::shown_once(&self.text)
+        secrets::reveal(&self.text)
     }
 }
 

@@ -153,7 +153,7 @@ pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
     tx.commit().await?;
     demo.call().await?;
     let email = PEOPLE[DANA].email;
-    let password = secrets::shown_once(&password);
+    let password = secrets::reveal(&password);
     if command.json {
         return say_json(&json!({ "org": ORG.0, "email": email, "password": password, "keys": command.keys }));
     }

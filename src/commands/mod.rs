@@ -197,7 +197,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
 }
 
 fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
-    database::create_data_dir(&config.data_dir)?;
+    data_dir::create(&config.data_dir)?;
     Ok(ServerKeys::load(&config.data_dir)?)
 }
 

@@ -19,12 +19,12 @@ use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
     model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
+    session_store::{ENTRY, SignedIn},
 };
 use crate::{
     accounts::{
         access_token::MintError,
         password::{Hasher, HashingFailed},
-        session::{ENTRY, SignedIn},
         sign_in::AttemptFailed,
     },
     actor::{Actor, Principal, Role},

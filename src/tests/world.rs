@@ -57,7 +57,7 @@ async fn cluster() -> &'static Cluster {
         .get_or_init(|| async {
             let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
             let folder = target.join("test-postgres");
-            database::create_data_dir(&folder).unwrap();
+            keydesk::data_dir::create(&folder).unwrap();
             let embedded = Embedded::join(&folder).await.unwrap();
             let mut db = embedded.options("postgres").connect().await.unwrap();
             // Of an earlier run: nobody is in them any more, or they stay.
