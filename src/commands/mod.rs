@@ -19,6 +19,7 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::Clock,
     config::{Config, ConfigError},
+    data_dir,
     database::{self, Database, DatabaseError, RlsScope},
     keys::error::KeyError,
     orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},

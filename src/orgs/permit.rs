@@ -6,6 +6,7 @@ use std::marker::PhantomData;
 use super::Action;
 use crate::{
     actor::{Actor, Principal, Role},
+    error_kind::{DomainError, ErrorKind},
     ids::OrgId,
 };
 
@@ -49,13 +50,6 @@ acts!(
     RevokeServiceKey
 );
 
-impl Denied {
-    /// For whoever was refused.
-    pub fn message(&self) -> String {
-        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
-    }
-}
-
 /// Proof that `actor` may do `A` in `org`.
 pub struct Permit<A> {
     actor: Actor,
@@ -69,6 +63,17 @@ pub struct Permit<A> {
 pub struct Denied {
     pub role: Role,
     pub action: Action,
+}
+
+impl DomainError for Denied {
+    fn kind(&self) -> ErrorKind<'_> {
+        ErrorKind::Forbidden
+    }
+
+    /// Speaks to whoever was refused.
+    fn sentence(&self) -> String {
+        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
+    }
 }
 
 impl<A: Act> Permit<A> {

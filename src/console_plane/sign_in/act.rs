@@ -19,8 +19,12 @@ use crate::{
         error::{ConsoleError, FieldError},
     },
     database::{self, RlsScope},
+    error_kind::DomainError,
     ids::{OrgId, UserId},
-    orgs::{self, OrgName, Permit, lifecycle::NewPerson},
+    orgs::{
+        self, OrgName, Permit,
+        lifecycle::{NewPerson, OrgError},
+    },
     secrets::Digest,
 };
 
@@ -173,11 +177,23 @@ async fn found(
     };
     let slug = org_name.slug();
     orgs::lifecycle::create_org(&mut tx, audit_key, &Permit::grant(&actor, org).map_err(grant)?, &slug, org_name, now)
-        .await?;
+        .await
+        .map_err(beside_its_field)?;
     let may_add = Permit::grant(&actor, org).map_err(grant)?;
-    let user = orgs::lifecycle::add_member(&mut tx, audit_key, &may_add, person, Role::Owner, now).await?;
+    let user = orgs::lifecycle::add_member(&mut tx, audit_key, &may_add, person, Role::Owner, now)
+        .await
+        .map_err(beside_its_field)?;
     tx.commit().await?;
     Ok(user)
+}
+
+/// What is taken is told beside the field that it was typed into.
+fn beside_its_field(error: OrgError) -> ConsoleError {
+    match error {
+        OrgError::SlugTaken(_) => ConsoleError::field("organization", error.sentence()),
+        OrgError::EmailTaken(_) => ConsoleError::field("email", error.sentence()),
+        error => error.into(),
+    }
 }
 
 /// Whether a set-up link's token is the live one.
