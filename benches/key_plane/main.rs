@@ -60,7 +60,7 @@ fn parts() -> Vec<String> {
 fn main() {
     let parts = parts();
     let data: PathBuf = std::env::temp_dir().join(format!("keydesk-bench-{}", uuid::Uuid::new_v4().simple()));
-    database::create_data_dir(&data).unwrap();
+    keydesk::data_dir::create(&data).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let embedded = Embedded::join(&data).await.unwrap();
