@@ -19,7 +19,7 @@ use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
     model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
-    session_store::{ENTRY, SignedIn},
+    sessions::{ENTRY, SignedIn},
 };
 use crate::{
     accounts::password::Hasher,

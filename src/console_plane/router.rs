@@ -21,7 +21,7 @@ use super::{
     audit_log,
     door::{Console, RequestContext, RequestId},
     forms, keys, members, nodes, render,
-    session_store::Sessions,
+    sessions::Sessions,
     settings, sign_in, support, webhooks,
 };
 use crate::{config::Origin, database, response_headers};
