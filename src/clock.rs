@@ -44,6 +44,12 @@ impl Clock {
     }
 }
 
+pub fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
+    let into =
+        time::Duration::seconds(i64::from(at.second())) + time::Duration::nanoseconds(i64::from(at.nanosecond()));
+    at - into
+}
+
 /// In UTC and in whole microseconds: Postgres keeps no more, and what is hashed must read back the same.
 pub fn storable(at: OffsetDateTime) -> OffsetDateTime {
     let at = at.to_offset(UtcOffset::UTC);

@@ -13,13 +13,13 @@ use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use time::OffsetDateTime;
 
 use crate::{
-    accounts::UserId,
+    actor::{Actor, Principal},
     audit::{self, AuditKey, Event},
     database::{self, RlsScope},
     error_kind::{DomainError, ErrorKind},
+    ids::{Scope, UserId},
     orgs::{
-        Actor, Denied, Permit, Principal, Scope,
-        lifecycle::note_refusal,
+        Denied, Permit,
         permit::Act,
         standing::{Standing, standing},
     },
@@ -137,7 +137,13 @@ impl Mutation {
         match self.permit() {
             Ok(permit) => Ok(Ok((self, permit))),
             Err(denied) => {
-                note_refusal(&mut self, &denied).await.map_err(CommitError::NotDone)?;
+                let event = Event {
+                    action: "denied",
+                    subject: String::new(),
+                    summary: format!("Refused: {} may not {}", denied.role.as_str(), denied.action.words()),
+                    details: serde_json::json!({}),
+                };
+                self.record_refusal(event).await.map_err(CommitError::NotDone)?;
                 self.commit().await?;
                 Ok(Err(denied))
             }

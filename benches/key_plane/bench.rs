@@ -4,14 +4,16 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use axum::Router;
 use keydesk::{
+    actor::Actor,
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     key_plane::{self, KeyPlane, limiter::Limiter},
-    keys::{model::KeyId, secret::NewSecret},
+    keys::secret::NewSecret,
     mutation::Mutation,
-    orgs::{self, Actor, OrgId, OrgName, Slug},
+    orgs::{self, OrgName, Slug},
     revocation::{memory::Memory, node::Node},
     secrets::Digest,
     server,

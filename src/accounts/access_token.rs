@@ -11,13 +11,13 @@ use serde_json::json;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::UserId;
 use crate::{
+    actor::Principal,
     audit::Event,
     config::Origin,
     error_kind::{DomainError, ErrorKind},
+    ids::UserId,
     mutation::Mutation,
-    orgs::Principal,
     secrets::{self, Digest},
 };
 
@@ -172,7 +172,7 @@ pub struct AccessToken {
 impl AccessToken {
     /// Hands the text out, for the one response that shows it.
     pub fn reveal(&self) -> String {
-        secrets::shown_once(&self.text)
+        secrets::reveal(&self.text)
     }
 }
 

@@ -3,59 +3,8 @@
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    sign_in::Attempt,
-    store::{self, Account},
-    subject,
-};
-use crate::{
-    audit::Event,
-    database::RlsScope,
-    mutation::Mutation,
-    orgs::{self, Principal},
-    secrets::Digest,
-};
-
-/// Notes how an attempt to sign in ended, in the log of the organization whose member it was, or in the deployment's. Who
-/// was accepted acts from here on.
-pub async fn sign_in(m: &mut Mutation, attempt: &Attempt) -> sqlx::Result<()> {
-    let (account, accepted) = match attempt {
-        Attempt::Accepted(account) => (Some(account), true),
-        Attempt::Refused(account) => (account.as_ref(), false),
-    };
-    if let Some(account) = account {
-        let member = enter_scope_of(m, account).await?;
-        // Of a refused attempt, nobody knows who made it.
-        if accepted {
-            m.set_principal(member);
-        }
-    }
-    let summary = match account {
-        Some(_) if accepted => "Signed in".to_owned(),
-        Some(account) => format!("Refused a sign-in as {}", account.name),
-        // What was typed is not repeated: people type passwords into the wrong field.
-        None => "Refused a sign-in with an unknown address".to_owned(),
-    };
-    let subject = account.map(|account| subject(account.id)).unwrap_or_default();
-    let event = Event { action: "sign_in", subject, summary, details: json!({}) };
-    if accepted { m.record(event).await } else { m.record_refusal(event).await }
-}
-
-/// Lets the rest of a change touch the organization that a person belongs to, or none. Answers who they are there.
-pub async fn enter_scope_of(m: &mut Mutation, account: &Account) -> sqlx::Result<Principal> {
-    m.set_rls_scope(RlsScope::Person(account.id)).await?;
-    let membership = orgs::store::memberships(m, account.id).await?.into_iter().next();
-    let (user, name) = (account.id, account.name.clone());
-    let (rls, principal) = match membership {
-        Some(membership) => {
-            let org = membership.org.id;
-            (RlsScope::Org(org), Principal::Member { user, name, org, role: membership.role })
-        }
-        None => (RlsScope::Nothing, Principal::Staff { user, name }),
-    };
-    m.set_rls_scope(rls).await?;
-    Ok(principal)
-}
+use super::{sign_in::Attempt, store, subject};
+use crate::{audit::Event, mutation::Mutation, secrets::Digest};
 
 /// Uses up a set-up link. Answers whether it was the live one.
 pub async fn use_setup_link(m: &mut Mutation, link: Digest) -> sqlx::Result<bool> {

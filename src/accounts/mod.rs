@@ -8,11 +8,7 @@ pub mod session;
 pub mod sign_in;
 pub mod store;
 
-use uuid::Uuid;
-
-/// Which person: a UUID v7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UserId(pub Uuid);
+use crate::{ids::UserId, text};
 
 /// What the audit log calls a person.
 pub fn subject(user: UserId) -> String {
@@ -28,7 +24,7 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let fits = text.len() <= 254
-            && !text.chars().any(|c| c.is_whitespace() || crate::keys::model::is_invisible(c))
+            && !text.chars().any(|c| c.is_whitespace() || text::is_invisible(c))
             && text.rsplit_once('@').is_some_and(|(local, domain)| {
                 !local.is_empty() && !domain.starts_with('.') && !domain.ends_with('.') && !domain.is_empty()
             });
@@ -46,7 +42,7 @@ pub struct PersonName(String);
 
 impl PersonName {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        crate::keys::model::line(text, "Enter a name.").map(Self)
+        text::line(text, "Enter a name.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {

@@ -9,7 +9,7 @@ use super::{
     chain::{Broken, Checker, GENESIS, Row},
     chain_id,
 };
-use crate::orgs::Scope;
+use crate::ids::Scope;
 
 /// Locks a chain's head (made with its first row) and answers its last sequence number and hash.
 pub async fn lock_head(db: &mut PgConnection, chain: Uuid) -> sqlx::Result<(i64, Vec<u8>)> {

@@ -14,19 +14,21 @@ use uuid::Uuid;
 
 use super::{CommandContext, CommandError, say, say_json};
 use crate::{
-    accounts::{self, Email, PersonName, UserId, access_token, password::NewPassword},
+    accounts::{self, Email, PersonName, access_token, password::NewPassword},
+    actor::{Actor, Principal, Role},
     audit::Event,
     clock,
     config::Origin,
     database::RlsScope,
+    ids::{KeyId, OrgId, UserId},
     keys::{
         self,
         lifecycle::{self, CreateKeyInput, Edit, Issued, NewKey, Rotation},
-        model::{KeyId, Lifetime, Reason},
+        model::{Lifetime, Reason},
         verdict::Code,
     },
     mutation::Mutation,
-    orgs::{self, Actor, OrgId, OrgName, Principal, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Slug, lifecycle::NewPerson},
     secrets::{self, Digest},
     usage::{Agent, Recorder, Use, refusals::Refusals},
     webhooks::{self, Make},
@@ -152,7 +154,7 @@ pub async fn run(cx: &CommandContext, command: SeedDemo) -> Result<(), CommandEr
     m.commit().await?;
     demo.call().await?;
     let email = PEOPLE[DANA].email;
-    let password = secrets::shown_once(&password);
+    let password = secrets::reveal(&password);
     if command.json {
         return say_json(&json!({ "org": ORG.0, "email": email, "password": password, "keys": command.keys }));
     }

@@ -17,13 +17,19 @@ use time::OffsetDateTime;
 
 use crate::{
     accounts::password::{Hasher, HashingFailed},
+    actor::Actor,
     catalog::{Catalog, CatalogError},
     clock::Clock,
     config::{Config, ConfigError},
+    data_dir,
     database::{self, Database, DatabaseError, RlsScope},
     keys::error::KeyError,
     mutation::{CommitError, Mutation},
-    orgs::{Actor, Denied, Slug, lifecycle::OrgError, store, store::Org},
+    orgs::{
+        Denied, Slug,
+        lifecycle::OrgError,
+        store::{self, Org},
+    },
     revocation::Receipt,
     server::{self, Serves},
     server_keys::{ServerKeys, ServerKeysError},
@@ -199,7 +205,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
 }
 
 fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
-    database::create_data_dir(&config.data_dir)?;
+    data_dir::create(&config.data_dir)?;
     Ok(ServerKeys::load(&config.data_dir)?)
 }
 

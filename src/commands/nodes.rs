@@ -6,8 +6,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{CommandContext, CommandError, say, say_json};
 use crate::{
+    actor::Actor,
     database::RlsScope,
-    orgs::{Actor, Deployment, Permit, permit::ViewNodes},
+    ids::Deployment,
+    orgs::{Permit, permit::ViewNodes},
     revocation::{self, Revision, store::NodeRow},
     usage::{
         refusals::SHOWN,

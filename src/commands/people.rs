@@ -10,10 +10,12 @@ use zeroize::Zeroizing;
 use super::{CommandContext, CommandError, Effect, say, say_json, slug};
 use crate::{
     accounts::{self, Email, PersonName, password::NewPassword, store::Account},
+    actor::Role,
     clock,
     database::RlsScope,
+    ids::OrgId,
     mutation::Mutation,
-    orgs::{self, OrgId, OrgName, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Slug, lifecycle::NewPerson},
 };
 
 #[derive(Subcommand)]
@@ -159,7 +161,7 @@ async fn account(cx: &CommandContext, email: &str) -> Result<(Mutation, Account)
     let mut m = cx.begin(RlsScope::Nothing).await?;
     let account = accounts::store::lock_by_email(&mut m, email.trim()).await?;
     let account = account.ok_or_else(|| CommandError::said(format!("{email} has no account")))?;
-    accounts::lifecycle::enter_scope_of(&mut m, &account).await?;
+    orgs::lifecycle::enter_scope_of(&mut m, &account).await?;
     Ok((m, account))
 }
 

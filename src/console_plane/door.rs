@@ -18,22 +18,21 @@ use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
     model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
+    sessions::{ENTRY, SignedIn},
 };
 use crate::{
-    accounts::{
-        UserId,
-        password::Hasher,
-        session::{ENTRY, SignedIn},
-    },
+    accounts::password::Hasher,
+    actor::{Actor, Principal, Role},
     catalog::Catalog,
     client::{self, TrustedProxies},
     clock::Clock,
     config::Origin,
     database::{self, RlsScope},
     error_kind::{DomainError, ErrorKind},
+    ids::{Scope, UserId},
     mutation::{CommitError, Mutation},
     orgs::{
-        Actor, Permit, Principal, Role, Scope,
+        Permit,
         permit::Act,
         standing::{Standing, standing},
         store::Org,

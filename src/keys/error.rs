@@ -2,7 +2,7 @@
 
 use crate::{
     error_kind::{DomainError, ErrorKind},
-    usage::callers::Caller,
+    keys::callers::Caller,
 };
 
 #[derive(Debug, thiserror::Error)]

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::{
     error::KeyError,
-    model::{KeyId, KeyName, Lifetime, Reason},
+    model::{KeyName, Lifetime, Reason},
     secret::NewSecret,
     store::{self, Duplicate, LockedKey},
 };
@@ -24,9 +24,10 @@ use crate::{
     audit::{self, Event},
     catalog::{Catalog, Tier},
     clock,
+    ids::{KeyId, OrgId},
     mutation::Mutation,
     orgs::{
-        self, OrgId, Permit,
+        self, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };

@@ -3,6 +3,8 @@
 pub mod model;
 
 #[cfg(feature = "ssr")]
+pub mod callers;
+#[cfg(feature = "ssr")]
 pub mod error;
 #[cfg(feature = "ssr")]
 pub mod lifecycle;

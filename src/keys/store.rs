@@ -6,12 +6,13 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    model::{KeyId, Reason, Status},
+    callers::Caller,
+    model::{Reason, Status},
     verdict::{Creator, Record},
 };
 use crate::{
-    accounts::UserId,
-    orgs::{OrgId, Role},
+    actor::Role,
+    ids::{KeyId, OrgId, UserId},
     secrets::Digest,
 };
 
@@ -533,6 +534,35 @@ pub async fn successor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Re
             .fetch_optional(db)
             .await?;
     Ok(row.map(|row| Successor { id: KeyId(row.id), hint: row.hint, created_at: row.created_at }))
+}
+
+/// Everybody who called with a key or its successor since a time, whoever called last first.
+pub async fn callers(
+    db: &mut PgConnection,
+    org: OrgId,
+    (old, new): (KeyId, KeyId),
+    since: OffsetDateTime,
+) -> sqlx::Result<Vec<Caller>> {
+    let rows = sqlx::query!(
+        r#"select address as "address: IpNet", agent, max(minute) filter (where key_id = $2) as old,
+                  max(minute) filter (where key_id = $3) as new
+           from key_usage where org_id = $1 and key_id in ($2, $3) and minute >= $4
+           group by address, agent order by max(minute) desc, address, agent"#,
+        org.0,
+        old.0,
+        new.0,
+        since
+    )
+    .fetch_all(db)
+    .await?;
+    let callers = rows.into_iter().map(|row| Caller {
+        // The unspecified address stands for one that was not known.
+        address: Some(row.address.addr()).filter(|address| !address.is_unspecified()),
+        agent: row.agent,
+        old: row.old,
+        new: row.new,
+    });
+    Ok(callers.collect())
 }
 
 /// When a replaced key ends, and whether it has ended whatever the clocks say.

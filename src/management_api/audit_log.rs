@@ -15,7 +15,6 @@ use super::{
 use crate::{
     audit::{self, Row},
     orgs::permit::ViewAudit,
-    secrets,
 };
 
 /// A row of the organization's hash chain.
@@ -60,7 +59,7 @@ impl From<Row> for AuditRow {
             address: row.address,
             agent: row.agent,
             request_id: row.request_id,
-            hash: secrets::to_hex(&row.hash),
+            hash: hex::encode(&row.hash),
         }
     }
 }

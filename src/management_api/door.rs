@@ -11,13 +11,15 @@ use uuid::Uuid;
 
 use super::{Management, body::Body, problem::Problem};
 use crate::{
-    accounts::{self, UserId, session::Sessions},
+    accounts::{self, session},
+    actor::{Actor, Principal},
     client,
     database::{self, RlsScope},
+    ids::{OrgId, UserId},
     machine_http::RequestId,
     mutation::Mutation,
     orgs::{
-        Actor, OrgId, Permit, Principal,
+        Permit,
         permit::Act,
         standing::{Standing, standing},
     },
@@ -89,7 +91,7 @@ impl Bearer {
         standing: Option<Standing>,
         management: &Management,
     ) -> Result<(Caller, Principal), Problem> {
-        let (idle_since, begun_since) = Sessions::bounds(management.clock.now());
+        let (idle_since, begun_since) = session::bounds(management.clock.now());
         let lives = accounts::store::session_lives(db, self.user, self.session, idle_since, begun_since).await?;
         let Some(Standing { org, principal, .. }) = standing.filter(|_| lives) else { return Err(refused()) };
         let Some(org) = org else {

@@ -23,17 +23,15 @@ use super::{
 use crate::{
     catalog::Catalog,
     error_kind::DomainError,
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, CreateKeyInput, Edit, NewKey, Rotation},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{OverlapWindow, Reason, Status},
         store,
     },
     mutation::{CommitError, Mutation},
-    orgs::{
-        OrgId,
-        permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
-    },
+    orgs::permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     revocation::Receipt,
 };
 

@@ -15,8 +15,9 @@ use super::{
     problem::{Problem, Refusals},
 };
 use crate::{
+    actor::Role,
     orgs::{
-        self, Role,
+        self,
         lifecycle::{self, ChangedMember, OrgError},
         permit::{ManageMembers, ViewMembers},
     },

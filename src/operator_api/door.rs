@@ -10,9 +10,11 @@ use axum::{
 
 use super::{Operator, error::OperatorError};
 use crate::{
+    actor::{Actor, Principal},
     client,
+    ids::Scope,
     machine_http::{RequestId, credential, service},
-    orgs::{Actor, Denied, Permit, Principal, Scope, permit::Act},
+    orgs::{Denied, Permit, permit::Act},
 };
 
 /// Who was let in.

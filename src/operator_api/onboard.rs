@@ -15,10 +15,11 @@ use super::{
     wire::{Asked, Body},
 };
 use crate::{
+    ids::KeyId,
     keys::{
         error::KeyError,
         lifecycle::{self, CreateKeyInput, NewKey, Rotation},
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         secret::NewSecret,
         store,
     },

@@ -19,8 +19,9 @@ use super::{
 use crate::{
     clock,
     database::{self, RlsScope},
+    ids::{Deployment, OrgId},
     keys::error::KeyError,
-    orgs::{Deployment, OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
+    orgs::{OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
 
 #[derive(Serialize)]

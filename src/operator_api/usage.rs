@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     database::{self, RlsScope},
-    keys::model::KeyId,
-    orgs::{Deployment, OrgId, permit::ViewOrgs},
+    ids::{Deployment, KeyId, OrgId},
+    orgs::permit::ViewOrgs,
     usage::{
         RETENTION,
         store::{self, Rollup, Wanted},

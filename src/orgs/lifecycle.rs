@@ -6,15 +6,18 @@ use serde_json::json;
 use time::OffsetDateTime;
 
 use super::{
-    Denied, OrgId, OrgName, Permit, Role, Slug,
+    OrgName, Permit, Slug,
     permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
     store,
 };
 use crate::{
-    accounts::{self, Email, PersonName, UserId, store::Account},
+    accounts::{self, Email, PersonName, sign_in::Attempt, store::Account},
+    actor::{Principal, Role},
     audit::Event,
     clock,
+    database::RlsScope,
     error_kind::{DomainError, ErrorKind},
+    ids::{OrgId, UserId},
     mutation::Mutation,
 };
 pub use members::{ChangedMember, remove_member, set_role};
@@ -47,17 +50,6 @@ impl DomainError for OrgError {
             Self::Database(_) => ErrorKind::Unavailable,
         }
     }
-}
-
-/// Notes that somebody was refused what their role does not allow.
-pub async fn note_refusal(m: &mut Mutation, denied: &Denied) -> sqlx::Result<()> {
-    m.record_refusal(Event {
-        action: "denied",
-        subject: String::new(),
-        summary: format!("Refused: {} may not {}", denied.role.as_str(), denied.action.words()),
-        details: json!({}),
-    })
-    .await
 }
 
 /// A person to be added. The hash is a PHC string.
@@ -196,4 +188,45 @@ async fn manage(m: &mut Mutation, account: &Account, (action, verb): (&'static s
     })
     .await?;
     Ok(())
+}
+
+/// Notes how an attempt to sign in ended, in the log of the organization whose member it was, or in the deployment's. Who
+/// was accepted acts from here on.
+pub async fn note_sign_in(m: &mut Mutation, attempt: &Attempt) -> sqlx::Result<()> {
+    let (account, accepted) = match attempt {
+        Attempt::Accepted(account) => (Some(account), true),
+        Attempt::Refused(account) => (account.as_ref(), false),
+    };
+    if let Some(account) = account {
+        let member = enter_scope_of(m, account).await?;
+        // Of a refused attempt, nobody knows who made it.
+        if accepted {
+            m.set_principal(member);
+        }
+    }
+    let summary = match account {
+        Some(_) if accepted => "Signed in".to_owned(),
+        Some(account) => format!("Refused a sign-in as {}", account.name),
+        // What was typed is not repeated: people type passwords into the wrong field.
+        None => "Refused a sign-in with an unknown address".to_owned(),
+    };
+    let subject = account.map(|account| accounts::subject(account.id)).unwrap_or_default();
+    let event = Event { action: "sign_in", subject, summary, details: json!({}) };
+    if accepted { m.record(event).await } else { m.record_refusal(event).await }
+}
+
+/// Lets the rest of a change touch the organization that a person belongs to, or none. Answers who they are there.
+pub async fn enter_scope_of(m: &mut Mutation, account: &Account) -> sqlx::Result<Principal> {
+    m.set_rls_scope(RlsScope::Person(account.id)).await?;
+    let membership = store::memberships(m, account.id).await?.into_iter().next();
+    let (user, name) = (account.id, account.name.clone());
+    let (rls, principal) = match membership {
+        Some(membership) => {
+            let org = membership.org.id;
+            (RlsScope::Org(org), Principal::Member { user, name, org, role: membership.role })
+        }
+        None => (RlsScope::Nothing, Principal::Staff { user, name }),
+    };
+    m.set_rls_scope(rls).await?;
+    Ok(principal)
 }

@@ -1,8 +1,12 @@
 //! Permission as a value. A function that changes something asks for `&Permit<ThatAction>`; there is one way to get one,
 //! and it consults the table in [`Role::may`].
 
-use super::{Action, Actor, Deployment, OrgId, Principal, Role, Scope};
-use crate::error_kind::{DomainError, ErrorKind};
+use super::Action;
+use crate::{
+    actor::{Actor, Principal, Role},
+    error_kind::{DomainError, ErrorKind},
+    ids::{Deployment, OrgId, Scope},
+};
 
 /// A type for each action that something is permitted by.
 pub trait Act {
@@ -82,7 +86,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::accounts::UserId;
+    use crate::ids::UserId;
 
     #[test]
     fn no_role_reaches_into_an_organization_that_is_not_theirs() {

@@ -2,11 +2,12 @@
 
 use sqlx::PgConnection;
 
-use super::{
-    Principal, Role, Scope,
-    store::{self, Org},
+use super::store::{self, Org};
+use crate::{
+    accounts::store::Person,
+    actor::{Principal, Role},
+    ids::{Scope, UserId},
 };
-use crate::accounts::{UserId, store::Person};
 
 pub struct Standing {
     pub person: Person,

@@ -3,8 +3,12 @@
 use sqlx::{PgConnection, error::ErrorKind};
 use time::OffsetDateTime;
 
-use super::{OrgId, OrgName, Role, Slug};
-use crate::accounts::{UserId, store::Person};
+use super::{OrgName, Slug};
+use crate::{
+    accounts::store::Person,
+    actor::Role,
+    ids::{OrgId, UserId},
+};
 
 #[derive(Clone)]
 pub struct Org {

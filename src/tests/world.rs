@@ -10,20 +10,22 @@ use axum::{Router, body::Body, extract::ConnectInfo};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use keydesk::{
-    accounts::{self, Email, PersonName, UserId},
+    accounts::{self, Email, PersonName},
+    actor::{Actor, Role},
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
     config::Origin,
     console_plane::assets::Site,
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId, Scope, UserId},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
         lifecycle::{self, CreateKeyInput, NewKey, Rotation},
-        model::{KeyId, KeyName, OverlapWindow, Reason},
+        model::{KeyName, OverlapWindow, Reason},
     },
     mutation::Mutation,
-    orgs::{self, Actor, OrgId, OrgName, Role, Scope, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
     secrets::Digest,
     server::{self, Parts},
@@ -56,7 +58,7 @@ async fn cluster() -> &'static Cluster {
         .get_or_init(|| async {
             let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
             let folder = target.join("test-postgres");
-            database::create_data_dir(&folder).unwrap();
+            keydesk::data_dir::create(&folder).unwrap();
             let embedded = Embedded::join(&folder).await.unwrap();
             let mut db = embedded.options("postgres").connect().await.unwrap();
             // Of an earlier run: nobody is in them any more, or they stay.
@@ -457,7 +459,7 @@ impl World {
 
     /// Begins a change by somebody of an organization, as a role.
     pub async fn mutation_of(&self, org: OrgId, user: UserId, role: Role) -> Mutation {
-        let principal = orgs::Principal::Member { user, name: "Ada".to_owned(), org, role };
+        let principal = keydesk::actor::Principal::Member { user, name: "Ada".to_owned(), org, role };
         self.mutation_by(Actor { principal, ..Actor::operator() }, RlsScope::Org(org)).await
     }
 

@@ -1,7 +1,6 @@
 //! DOMAIN: when, from where and by what each key was used and refused. Rolled up in memory, written in batches.
 
 mod agent;
-pub mod callers;
 pub mod refusals;
 pub mod store;
 
@@ -24,8 +23,9 @@ pub use agent::{Agent, browser};
 use refusals::Refusals;
 
 use crate::{
-    keys::{model::KeyId, verdict::Code},
-    orgs::OrgId,
+    clock,
+    ids::{KeyId, OrgId},
+    keys::verdict::Code,
 };
 
 /// How long a use may wait to be written. The console shows it within five seconds; this leaves room.
@@ -105,7 +105,7 @@ impl Recorder {
         let mut bucket = Bucket {
             key: used.key,
             org: used.org,
-            minute: minute_of(used.at),
+            minute: clock::minute_of(used.at),
             code: used.code,
             address: used.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
             agent: Arc::clone(&used.agent.family),
@@ -190,12 +190,6 @@ fn latest_of(batch: &[(Bucket, Calls)]) -> Vec<&Use> {
     of_each_key
         .filter_map(|calls| calls.iter().filter_map(|(_, c)| c.latest.as_ref()).max_by_key(|used| used.at))
         .collect()
-}
-
-fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
-    let into =
-        time::Duration::seconds(i64::from(at.second())) + time::Duration::nanoseconds(i64::from(at.nanosecond()));
-    at - into
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use sqlx::{PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Bucket, Calls, Use, callers::Caller, refusals::Refusal};
-use crate::{keys::model::KeyId, orgs::OrgId};
+use super::{Bucket, Calls, Use, refusals::Refusal};
+use crate::ids::{KeyId, OrgId};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.
@@ -81,34 +81,6 @@ pub async fn calls_since(
     .fetch_all(db)
     .await?;
     Ok(rows.into_iter().map(|row| (KeyId(row.key_id), row.calls)).collect())
-}
-
-/// Everybody who called with a key or its successor since a time, whoever called last first.
-pub async fn callers(
-    db: &mut PgConnection,
-    org: OrgId,
-    (old, new): (KeyId, KeyId),
-    since: OffsetDateTime,
-) -> sqlx::Result<Vec<Caller>> {
-    let rows = sqlx::query!(
-        r#"select address as "address: IpNet", agent, max(minute) filter (where key_id = $2) as old,
-                  max(minute) filter (where key_id = $3) as new
-           from key_usage where org_id = $1 and key_id in ($2, $3) and minute >= $4
-           group by address, agent order by max(minute) desc, address, agent"#,
-        org.0,
-        old.0,
-        new.0,
-        since
-    )
-    .fetch_all(db)
-    .await?;
-    let callers = rows.into_iter().map(|row| Caller {
-        address: known(row.address),
-        agent: row.agent,
-        old: row.old,
-        new: row.new,
-    });
-    Ok(callers.collect())
 }
 
 /// The unspecified address stands for one that was not known.

@@ -10,10 +10,11 @@ use crate::{
         keys::snippets,
         model::{Change, IssuedKey},
     },
+    ids::KeyId,
     keys::{
         error::KeyError,
         lifecycle::{self, CreateKeyInput, Issued, NewKey},
-        model::{KeyId, Reason},
+        model::Reason,
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
 };

@@ -3,10 +3,10 @@
 use uuid::Uuid;
 
 use crate::{
-    accounts::UserId,
+    actor::Role,
     console_plane::{door, error::ConsoleError, model::Change},
+    ids::UserId,
     orgs::{
-        Role,
         lifecycle::{self, ChangedMember, OrgError},
         permit::ManageMembers,
     },

@@ -4,10 +4,11 @@ use secrecy::SecretString;
 
 use crate::{
     accounts::{
-        self, Email, PersonName, UserId, lifecycle,
+        self, Email, PersonName, lifecycle,
         password::NewPassword,
         sign_in::{self, Attempt},
     },
+    actor::{Principal, Role},
     clock,
     console_plane::{
         door::{self, GoTo, RequestContext},
@@ -15,8 +16,9 @@ use crate::{
     },
     database::RlsScope,
     error_kind::DomainError,
+    ids::{OrgId, UserId},
     orgs::{
-        self, OrgId, OrgName, Principal, Role,
+        self, OrgName,
         lifecycle::{NewPerson, OrgError},
     },
     secrets::Digest,
@@ -29,7 +31,7 @@ pub async fn sign_in(email: String, password: SecretString, next: String) -> Res
     let checked = sign_in::check(&console.db, &console.hasher, email, &password).await?;
     let mut m = cx.begin_as(Principal::Anonymous, RlsScope::Nothing).await?;
     let attempt = sign_in::attempt(&mut m, email, checked).await?;
-    lifecycle::sign_in(&mut m, &attempt).await?;
+    orgs::lifecycle::note_sign_in(&mut m, &attempt).await?;
     let home = if matches!(m.actor().principal, Principal::Member { .. }) { "/keys" } else { "/support" };
     m.commit().await?;
     match attempt {

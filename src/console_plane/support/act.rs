@@ -12,14 +12,11 @@ use crate::{
         model::Change,
     },
     database::RlsScope,
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason, is_invisible},
-        secret::Presented,
-        store,
-    },
+    ids::KeyId,
+    keys::{lifecycle, model::Reason, secret::Presented, store},
     orgs::permit::FindAnyKey,
     secrets::Digest,
+    text::is_invisible,
 };
 
 /// What somebody typed to find a key by.

@@ -5,7 +5,8 @@ use serde_json::json;
 use super::subject;
 use crate::{
     audit::Event,
-    keys::{error::KeyError, model::KeyId, store},
+    ids::KeyId,
+    keys::{error::KeyError, store},
     mutation::Mutation,
     orgs::{Permit, permit::IssueKey},
 };

@@ -8,9 +8,10 @@ use super::{addresses, end_of, namespaces, scopes, subject};
 use crate::{
     audit::Event,
     catalog::Catalog,
+    ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyId, KeyName, Lifetime},
+        model::{KeyName, Lifetime},
         store::{self, EditableFields, LockedKey},
     },
     mutation::Mutation,

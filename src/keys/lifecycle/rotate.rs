@@ -10,18 +10,16 @@ use crate::{
     audit::Event,
     catalog::Catalog,
     clock,
+    ids::KeyId,
     keys::{
+        callers::{BEFORE, Progress},
         error::KeyError,
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         secret::NewSecret,
         store::{self, Duplicate, LockedKey},
     },
     mutation::Mutation,
     orgs::{Permit, permit::RotateKey},
-    usage::{
-        self,
-        callers::{BEFORE, Progress},
-    },
 };
 
 /// How a key is to be replaced.
@@ -133,7 +131,7 @@ pub async fn finish_rotation(
     if changed {
         if !force && let Some(successor) = store::successor(m, org, id).await? {
             let rotated_at = successor.created_at;
-            let mut callers = usage::store::callers(m, org, (id, successor.id), rotated_at - BEFORE).await?;
+            let mut callers = store::callers(m, org, (id, successor.id), rotated_at - BEFORE).await?;
             callers.retain(|caller| caller.progress(rotated_at) == Progress::Still);
             if !callers.is_empty() {
                 return Err(KeyError::StillInUse { callers });

@@ -4,11 +4,13 @@ use serde_json::{Value, json};
 
 use super::OrgError;
 use crate::{
-    accounts::{self, UserId},
+    accounts,
+    actor::Role,
     audit::Event,
+    ids::UserId,
     mutation::Mutation,
     orgs::{
-        Permit, Role,
+        Permit,
         permit::ManageMembers,
         store::{self, Member},
     },

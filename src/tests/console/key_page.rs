@@ -1,8 +1,8 @@
 //! A key's own page: what can be changed there, by whom, what is said of it, and what is not lost.
 
 use keydesk::{
+    actor::{Actor, Principal, Role},
     keys::lifecycle::{self, CreateKeyInput},
-    orgs::{Actor, Principal, Role},
 };
 use time::Duration;
 

@@ -1,12 +1,13 @@
 //! The list of keys: what is asked of it in the address, many keys at once, and the file.
 
 use keydesk::{
+    actor::{Principal, Role},
     database::RlsScope,
+    ids::KeyId,
     keys::{
         lifecycle::{self, CreateKeyInput, NewKey},
-        model::{KeyId, Status},
+        model::Status,
     },
-    orgs::{Principal, Role},
 };
 use sqlx::AssertSqlSafe;
 use time::Duration;
@@ -146,7 +147,7 @@ async fn made_by(world: &World, org: &str, account: &Account, name: &str) {
         expires: "never".to_owned(),
         ..CreateKeyInput::default()
     };
-    let mut actor = keydesk::orgs::Actor::operator();
+    let mut actor = keydesk::actor::Actor::operator();
     actor.principal = Principal::Member { user: account.user, name: "Ada".to_owned(), org, role: Role::Owner };
     world.clock.advance(Duration::MILLISECOND);
     let mut m = world.mutation_by(actor, RlsScope::Org(org)).await;

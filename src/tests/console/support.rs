@@ -1,6 +1,6 @@
 //! The support desk: find a customer's key, revoke it, and nothing else.
 
-use keydesk::{orgs::Scope, secrets::Digest};
+use keydesk::{ids::Scope, secrets::Digest};
 
 use crate::world::World;
 

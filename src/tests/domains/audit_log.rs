@@ -12,8 +12,8 @@ use keydesk::{
     },
     catalog::Catalog,
     database::RlsScope,
+    ids::Scope,
     keys::lifecycle::CreateKeyInput,
-    orgs::Scope,
 };
 use tower::ServiceExt;
 use uuid::Uuid;

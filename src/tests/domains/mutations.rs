@@ -2,11 +2,11 @@
 //! is found before anything is written, whoever asks.
 
 use keydesk::{
+    actor::{Actor, Role},
     catalog::Catalog,
     database::{self, RlsScope},
     keys::{lifecycle, model::Reason},
     mutation::{CommitError, Mutation},
-    orgs::{Actor, Role},
 };
 use serde_json::json;
 

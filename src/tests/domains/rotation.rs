@@ -2,16 +2,17 @@
 //! successor whatever happens at once.
 
 use keydesk::{
-    accounts::UserId,
+    actor::Role,
     database::{self, RlsScope},
+    ids::{KeyId, OrgId, UserId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, CreateKeyInput, Edit, Rotated, Rotation},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{OverlapWindow, Reason, Status},
         store,
     },
     mutation::Mutation,
-    orgs::{OrgId, Permit, Role, permit::Act},
+    orgs::{Permit, permit::Act},
 };
 use time::Duration;
 use uuid::Uuid;

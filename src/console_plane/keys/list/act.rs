@@ -12,10 +12,8 @@ use crate::{
         },
         model::Change,
     },
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason},
-    },
+    ids::KeyId,
+    keys::{lifecycle, model::Reason},
     orgs::permit::RevokeKey,
 };
 

@@ -4,12 +4,12 @@ use sqlx::PgConnection;
 
 use crate::{
     console_plane::{door, error::ConsoleError, keys::act::no_such_key, model::Change},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
-        model::KeyId,
     },
-    orgs::{OrgId, permit::EditKey},
+    orgs::permit::EditKey,
 };
 
 /// A key as somebody wants it, as its form has it.

@@ -12,17 +12,15 @@ use crate::{
         keys::act::{no_such_key, shown_once, stale_form},
         model::{Change, IssuedKey, When},
     },
+    ids::{KeyId, OrgId},
     keys::{
+        callers::{BEFORE, Caller, Progress},
         error::KeyError,
         lifecycle::{self, Rotation},
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         store,
     },
-    orgs::{OrgId, permit::RotateKey},
-    usage::{
-        self,
-        callers::{BEFORE, Caller, Progress},
-    },
+    orgs::permit::RotateKey,
 };
 
 pub async fn rotate(
@@ -80,7 +78,7 @@ pub async fn callers(
     rotated_at: OffsetDateTime,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<CallerRow>> {
-    let callers = usage::store::callers(db, org, pair, rotated_at - BEFORE).await?;
+    let callers = store::callers(db, org, pair, rotated_at - BEFORE).await?;
     let mut rows: Vec<CallerRow> = callers
         .into_iter()
         .map(|caller| {

@@ -11,7 +11,7 @@ use crate::{
         model::{FormState, KeyRow, When},
         ui::{FieldNote, FormDialog, FormProblem, LastUsed, Moment, StatusBadge},
     },
-    usage::callers::Progress,
+    keys::callers::Progress,
 };
 
 /// More callers than these are counted, not shown.

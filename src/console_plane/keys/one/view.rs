@@ -2,7 +2,7 @@
 
 use crate::{
     console_plane::model::{AuditRow, Choice, FormState, IssuedKey, KeyRow, Notice, Snippet, When},
-    usage::callers::Progress,
+    keys::callers::Progress,
 };
 
 /// What the page's address asks to be open, or a form that has to be mended.

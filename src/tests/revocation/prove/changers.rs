@@ -8,15 +8,16 @@ use std::{
 };
 
 use keydesk::{
-    accounts::UserId,
+    actor::{Actor, Principal, Role},
     clock::Clock,
     database::RlsScope,
+    ids::UserId,
     keys::{
         lifecycle::{self, Edit},
         model::Reason,
     },
     mutation::Mutation,
-    orgs::{self, Actor, Principal, Role},
+    orgs,
     revocation::Receipt,
     secrets::Digest,
 };

@@ -9,15 +9,17 @@ use std::{
 
 use futures::future::join_all;
 use keydesk::{
+    actor::Actor,
     catalog::Catalog,
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     keys::{
         lifecycle::{self, CreateKeyInput, NewKey},
-        model::{KeyId, KeyName},
+        model::KeyName,
     },
     mutation::Mutation,
-    orgs::{self, Actor, OrgId, OrgName, Slug},
+    orgs::{self, OrgName, Slug},
     server_keys::ServerKeys,
 };
 use nix::{sys::signal::Signal, unistd::Pid};

@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use time::{Duration, OffsetDateTime};
 
+use crate::clock;
+
 /// Who used the old key in so long before it was replaced is expected to come again.
 pub const BEFORE: Duration = Duration::days(7);
 
@@ -35,7 +37,7 @@ impl Caller {
     /// Where a minute saw both keys, or the old one and its replacement, nobody knows which came first: then it is still
     /// on the old one, since cutting it off may hurt and waiting does not.
     pub fn progress(&self, rotated_at: OffsetDateTime) -> Progress {
-        let minute = super::minute_of(rotated_at);
+        let minute = clock::minute_of(rotated_at);
         match (self.old, self.new) {
             (Some(old), new) if old >= minute && new.is_none_or(|new| new <= old) => Progress::Still,
             (_, Some(_)) => Progress::Moved,
