@@ -105,8 +105,9 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     assert!(secret.starts_with("kd_live_") && secret.len() == 44, "{secret}");
     folder.run(&["key", "create", "--org", "nobody", "--name", "CI"], "").fails("no organization nobody");
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--scope", "root"], "").fails("There is no scope");
-    let narrow = ["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0.0/8", "--namespace", "staging"];
-    folder.run(&narrow, "").ok();
+    let narrow = ["key", "create", "--org", "acme", "--name", "ci", "--ip", "10.0.0.0/8", "--namespace", "staging"];
+    folder.run(&narrow, "").fails("there is a key of this name already");
+    folder.run(&[&narrow[..], &["--allow-duplicate-name"]].concat(), "").ok();
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--ip", "10.0.0"], "").fails("no address or block");
     folder.run(&["key", "create", "--org", "acme", "--name", "CI", "--namespace", "a b"], "").fails("A namespace is");
     let hint = format!("{}…{}", &secret[..12], &secret[40..]);

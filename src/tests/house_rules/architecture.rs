@@ -101,7 +101,7 @@ fn only_a_mutation_commits_what_changes_something() {
     ];
     const STATEMENTS: [(&str, &str); 8] = [
         ("audit/mod.rs", "what a mutation records goes through here"),
-        ("accounts/session.rs", "sessions begin, are in use and end: their user is their proof"),
+        ("console_plane/sessions.rs", "sessions begin, are in use and end: their user is their proof"),
         ("key_plane/judge.rs", "counts calls against a quota"),
         ("revocation/node.rs", "each round of a node writes down how far it is"),
         ("revocation/receipt.rs", "a node that did not follow loses its row"),
@@ -111,7 +111,7 @@ fn only_a_mutation_commits_what_changes_something() {
     ];
     /// Whoever takes a connection without a transaction.
     const CONNECTIONS: [(&str, &str); 5] = [
-        ("accounts/session.rs", "see above"),
+        ("console_plane/sessions.rs", "see above"),
         ("accounts/sign_in.rs", "reads a password's hash"),
         ("console_plane/settings/load.rs", "reads one's sessions"),
         ("console_plane/sign_in/act.rs", "reads whether a set-up link is live"),

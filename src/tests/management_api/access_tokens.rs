@@ -6,13 +6,7 @@ use aws_lc_rs::{
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use keydesk::{
-    accounts,
-    actor::Role,
-    database::RlsScope,
-    ids::Scope,
-    orgs,
-};
+use keydesk::{accounts, actor::Role, database::RlsScope, ids::Scope, orgs};
 use serde_json::{Value, json};
 use time::Duration;
 use uuid::Uuid;
