@@ -15,7 +15,7 @@ use keydesk::{
     secrets::Digest,
     server,
     server_keys::ServerKeys,
-    usage::{Recorder, refusals::Refusals},
+    usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -84,7 +84,7 @@ impl Running {
 impl Bench {
     pub async fn new(embedded: &Embedded, data: &Path, stop: watch::Receiver<bool>) -> Self {
         let owner = embedded.options("keydesk");
-        let planes = database::prepare(owner.clone(), data, database::Given::default()).await.unwrap();
+        let planes = database::prepare(owner.clone(), data, database::PlaneOverrides::default()).await.unwrap();
         Self {
             owner: database::pool(owner, 4),
             console: database::pool(planes.console, 10),
@@ -148,8 +148,8 @@ impl Bench {
             catalog: Arc::clone(&self.catalog),
             limiter: Arc::new(Limiter::memory()),
             proxies: Arc::new(TrustedProxies::default()),
-            usage: Arc::new(Recorder::default()),
-            refusals: Arc::new(Refusals::default()),
+            usage: Arc::new(UsageRecorder::default()),
+            refusals: Arc::new(RefusalRecorder::default()),
         };
         let node = Arc::new(Node::new(name.to_owned(), "memory", Arc::clone(&plane.memory), clock, &self.keys));
         let (writing, stop) = (plane.clone(), self.stop.clone());
@@ -170,7 +170,7 @@ impl Bench {
     pub async fn serve(&self, router: Router) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server::answer(listener, router, self.stop.clone()));
+        tokio::spawn(server::serve_connections(listener, router, self.stop.clone()));
         address
     }
 }

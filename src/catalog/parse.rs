@@ -1,4 +1,4 @@
-//! A catalog's text, checked: whatever is wrong with it is named by line and field before the server starts.
+//! Parses and checks a catalog's text before the server starts. Every error names the line and the field.
 
 use std::{collections::HashSet, ops::Range, time::Duration};
 
@@ -161,7 +161,7 @@ struct RawRoute {
     org: Option<Spanned<String>>,
 }
 
-/// Where in the text something is, so that an error can say it.
+/// The catalog's text, from which an error's line is counted.
 struct Text<'a>(&'a str);
 
 impl Text<'_> {
@@ -176,7 +176,7 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
     let at = Text(text);
     let raw: RawCatalog = match toml::from_str(text) {
         Ok(raw) => raw,
-        // Its own message says which field; the rest of it is a drawing of the line.
+        // Only the message is kept: its field is in it, and the rest of the error draws the line for a terminal.
         Err(error) => return at.wrong(error.span().unwrap_or(0..0), "syntax", error.message().replace('\n', ", ")),
     };
     let scopes = scopes(&at, raw.scopes)?;
@@ -207,12 +207,12 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
         scopes,
         routes,
     };
-    prefixes(&at, &catalog, raw.service_prefix.span())?;
+    check_prefixes(&at, &catalog, raw.service_prefix.span())?;
     Ok(catalog)
 }
 
 fn brand(at: &Text<'_>, brand: Spanned<String>) -> Result<String, CatalogError> {
-    // It is quoted in headers, and begins a variable's name.
+    // The brand stands in quotes in headers, and is the default beginning of a variable's name.
     let fits = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphabetic())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ' || b == b'-')
@@ -251,7 +251,7 @@ fn snippets(at: &Text<'_>, raw: RawSnippets, brand: &str) -> Result<Snippets, Ca
             && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if fits { Ok(name.into_inner()) } else { at.wrong(name.span(), field, "must be of A-Z, 0-9 and _") }
     };
-    // Whatever follows is written into programs as it is.
+    // The example programs hold these values without quoting.
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/:".contains(&b));
     let header = match raw.header {
         Some(header) if !header.get_ref().eq_ignore_ascii_case("x-api-key") => {
@@ -290,7 +290,7 @@ fn snippets(at: &Text<'_>, raw: RawSnippets, brand: &str) -> Result<Snippets, Ca
     Ok(Snippets { env_prefix, header, api })
 }
 
-/// A name that keys hold: `live`, `receipts:write`.
+/// A name that is stored with keys, such as `live` or `receipts:write`.
 fn name(at: &Text<'_>, field: &str, text: Spanned<String>, seen: &mut HashSet<String>) -> Result<String, CatalogError> {
     let fits = |text: &str| {
         (1..=64).contains(&text.len())
@@ -431,8 +431,8 @@ fn well_formed(prefix: &str) -> bool {
         && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Every key has a prefix, and no prefix begins another: a secret scanner must be able to tell them apart.
-fn prefixes(at: &Text<'_>, catalog: &Catalog, service: Range<usize>) -> Result<(), CatalogError> {
+/// Checks that every key has a prefix and that no prefix begins another, since a secret scanner tells keys apart by it.
+fn check_prefixes(at: &Text<'_>, catalog: &Catalog, service: Range<usize>) -> Result<(), CatalogError> {
     let field = "service_prefix";
     if !well_formed(&catalog.service_prefix) {
         return at.wrong(service, field, "must be 2 to 32 of a-z, 0-9 and _, and end in _");

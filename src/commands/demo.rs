@@ -28,7 +28,7 @@ use crate::{
     },
     orgs::{self, Actor, OrgId, OrgName, Permit, Principal, Role, Slug, lifecycle::NewPerson},
     secrets::{self, Digest},
-    usage::{Agent, Recorder, Use, refusals::Refusals},
+    usage::{Agent, UsageRecorder, Use, refusals::RefusalRecorder},
     webhooks::{self, Make},
 };
 use calls::{Called, Teller};
@@ -496,7 +496,7 @@ impl Demo<'_> {
     /// Who called with the keys, and what came of it.
     async fn call(&self) -> Result<(), CommandError> {
         let (catalog, now, pool) = (&self.desk.catalog, self.desk.now, &self.desk.database.keys);
-        let (recorder, refusals) = (Recorder::default(), Refusals::default());
+        let (recorder, refusals) = (UsageRecorder::default(), RefusalRecorder::default());
         let teller = Teller { catalog, recorder: &recorder, refusals: &refusals, now };
         for (index, made) in &self.cast {
             let Some(part) = CAST.get(*index) else { continue };
@@ -512,7 +512,7 @@ impl Demo<'_> {
         }
         for (n, one) in (0..).zip(&self.more) {
             if let Some(used) = use_of(one.key, self.org, n, one.made, one.until) {
-                recorder.note(used);
+                recorder.record(used);
             }
         }
         while recorder.waiting() > 0 {

@@ -23,7 +23,7 @@ use crate::{
     keys::error::KeyError,
     orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
     revocation::{self, Receipt, Unconfirmed},
-    server::{self, Serves},
+    server::{self, ServedPlanes},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
 };
@@ -75,7 +75,7 @@ enum Plane {
     Keys,
 }
 
-impl From<Plane> for Serves {
+impl From<Plane> for ServedPlanes {
     fn from(plane: Plane) -> Self {
         match plane {
             Plane::All => Self::All,

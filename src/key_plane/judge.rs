@@ -221,17 +221,17 @@ impl KeyPlane {
         let agent = self.usage.agents.get(question.agent);
         if let Some((key, org)) = key {
             let (agent, via) = (agent.clone(), question.via.clone());
-            self.usage.note(Use { key, org, at: now, address: asked.address, agent, via, code });
+            self.usage.record(Use { key, org, at: now, address: asked.address, agent, via, code });
         }
         if *verdict != Verdict::Valid {
-            self.refusals.note(Refusal {
+            self.refusals.record(Refusal {
                 request_id: question.request_id,
                 at: now,
                 code,
                 key,
                 address: asked.address,
                 agent: agent.family,
-                asked: refusals::asked(question.request, asked, question.via.as_deref()),
+                asked: refusals::requirements_json(question.request, asked, question.via.as_deref()),
                 gates: verdict::steps_json(steps),
             });
         }

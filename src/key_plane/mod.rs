@@ -20,7 +20,7 @@ use crate::{
     client::TrustedProxies,
     clock::Clock,
     revocation::memory::Memory,
-    usage::{Recorder, refusals::Refusals},
+    usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use limiter::Limiter;
 
@@ -34,6 +34,6 @@ pub struct KeyPlane {
     pub catalog: Arc<Catalog>,
     pub limiter: Arc<Limiter>,
     pub proxies: Arc<TrustedProxies>,
-    pub usage: Arc<Recorder>,
-    pub refusals: Arc<Refusals>,
+    pub usage: Arc<UsageRecorder>,
+    pub refusals: Arc<RefusalRecorder>,
 }

@@ -66,7 +66,7 @@ impl FromRequestParts<Arc<Management>> for Caller {
         let actor = Actor {
             principal,
             address: management.proxies.resolve(peer, &parts.headers).nearest().to_string(),
-            agent: client::kept_agent(client::agent(&parts.headers)),
+            agent: client::clean_agent(client::agent(&parts.headers)),
             request_id,
         };
         Ok(Self { actor, user, org, session: claims.sid })

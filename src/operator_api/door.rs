@@ -45,7 +45,7 @@ pub async fn door(
     let actor = Actor {
         principal: Principal::Service { name: service.name.clone() },
         address: operator.proxies.resolve(peer, headers).nearest().to_string(),
-        agent: client::kept_agent(client::agent(headers)),
+        agent: client::clean_agent(client::agent(headers)),
         request_id: id.0,
     };
     request.extensions_mut().insert(Caller(actor));

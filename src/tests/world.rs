@@ -25,9 +25,9 @@ use keydesk::{
     orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
     secrets::Digest,
-    server::{self, Parts},
+    server::{self, Dependencies},
     server_keys::ServerKeys,
-    usage::{Recorder, refusals::Refusals},
+    usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction, postgres::PgConnectOptions};
 use time::{OffsetDateTime, macros::datetime};
@@ -71,7 +71,7 @@ async fn cluster() -> &'static Cluster {
                 }
             }
             sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
-            database::prepare(embedded.options(TEMPLATE), &folder, database::Given::default()).await.unwrap();
+            database::prepare(embedded.options(TEMPLATE), &folder, database::PlaneOverrides::default()).await.unwrap();
             let hasher = accounts::password::Hasher::new().unwrap();
             let password = accounts::password::NewPassword::parse(&PASSWORD.into(), &[]).unwrap();
             let password_hash = hasher.hash(password).await.unwrap();
@@ -114,13 +114,13 @@ pub async fn data_folder() -> PathBuf {
 #[derive(Clone)]
 pub struct World {
     pub plane: KeyPlane,
-    pub refusals: Arc<Refusals>,
+    pub refusals: Arc<RefusalRecorder>,
     pub console: Router,
     pub keys: Router,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
     pub server_keys: Arc<ServerKeys>,
-    pub usage: Arc<Recorder>,
+    pub usage: Arc<UsageRecorder>,
     /// As the console's role.
     pub db: PgPool,
     /// As the key plane's role.
@@ -154,13 +154,14 @@ impl World {
             .await
             .unwrap();
         let owner = cluster.embedded.options(&name);
-        let planes = database::prepare(owner.clone(), &cluster.folder, database::Given::default()).await.unwrap();
+        let planes =
+            database::prepare(owner.clone(), &cluster.folder, database::PlaneOverrides::default()).await.unwrap();
         Self::build(owner, planes, origin, catalog, proxies, &cluster.folder)
     }
 
     fn build(
         owner: PgConnectOptions,
-        planes: database::Planes,
+        planes: database::PlaneOptions,
         origin: &str,
         catalog: Catalog,
         proxies: &str,
@@ -169,13 +170,13 @@ impl World {
         let clock = Clock::manual(START);
         let catalog = Arc::new(catalog);
         let server_keys = Arc::new(ServerKeys::load(folder).unwrap());
-        let (usage, refusals) = (Arc::new(Recorder::default()), Arc::new(Refusals::default()));
+        let (usage, refusals) = (Arc::new(UsageRecorder::default()), Arc::new(RefusalRecorder::default()));
         let (db, keys_db) = (database::pool(planes.console, 4), database::pool(planes.keys, 4));
         let operator_db = database::pool(planes.operator, 4);
-        let planes = server::planes(Parts {
-            operator: operator_db.clone(),
-            console: db.clone(),
-            keys: keys_db.clone(),
+        let planes = server::build_planes(Dependencies {
+            operator_db: operator_db.clone(),
+            console_db: db.clone(),
+            keys_db: keys_db.clone(),
             memory: Arc::new(Memory::new(clock.clone())),
             clock: clock.clone(),
             catalog: Arc::clone(&catalog),
@@ -189,7 +190,7 @@ impl World {
             refusals: Arc::clone(&refusals),
         })
         .unwrap();
-        let keys = planes.for_programs();
+        let keys = planes.key_plane_router();
         let server::Planes { console, keys: plane, .. } = planes;
         let node = Node::new("node".to_owned(), "memory", Arc::clone(&plane.memory), clock.clone(), &keys_db);
         tokio::spawn(async move { node.run().await });

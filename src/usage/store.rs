@@ -7,12 +7,12 @@ use sqlx::{PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Bucket, Calls, Use, callers::Caller, refusals::Refusal};
+use super::{UsageBucket, UsageCount, Use, callers::KeyCaller, refusals::Refusal};
 use crate::{keys::model::KeyId, orgs::OrgId};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.
-pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> sqlx::Result<()> {
+pub async fn write(keys: &PgPool, batch: &[(UsageBucket, UsageCount)], last: &[&Use]) -> sqlx::Result<()> {
     let mut tx = keys.begin().await?;
     let ids: Vec<_> = batch.iter().map(|(bucket, _)| bucket.key.0).collect();
     let orgs: Vec<_> = batch.iter().map(|(bucket, _)| bucket.org.0).collect();
@@ -21,7 +21,7 @@ pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> s
     let addresses: Vec<IpNet> = batch.iter().map(|(bucket, _)| bucket.address.into()).collect();
     let agents: Vec<_> = batch.iter().map(|(bucket, _)| bucket.agent.to_string()).collect();
     let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.clone()).collect();
-    let calls: Vec<_> = batch.iter().map(|(_, calls)| calls.count).collect();
+    let calls: Vec<_> = batch.iter().map(|(_, count)| count.calls).collect();
     sqlx::query!(
         "insert into key_usage as u (key_id, org_id, minute, code, address, agent, via, calls)
          select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::inet[], $6::text[], $7::text[],
@@ -43,7 +43,7 @@ pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> s
     let times: Vec<_> = last.iter().map(|used| used.at).collect();
     let addresses: Vec<IpNet> =
         last.iter().map(|used| used.address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()).into()).collect();
-    let agents: Vec<_> = last.iter().map(|used| used.agent.said.to_string()).collect();
+    let agents: Vec<_> = last.iter().map(|used| used.agent.text.to_string()).collect();
     let vias: Vec<_> = last.iter().map(|used| used.via.clone()).collect();
     sqlx::query!(
         "insert into key_last_used (key_id, org_id, used_at, address, agent, via)
@@ -89,7 +89,7 @@ pub async fn callers(
     org: OrgId,
     (old, new): (KeyId, KeyId),
     since: OffsetDateTime,
-) -> sqlx::Result<Vec<Caller>> {
+) -> sqlx::Result<Vec<KeyCaller>> {
     let rows = sqlx::query!(
         r#"select address as "address: IpNet", agent, max(minute) filter (where key_id = $2) as old,
                   max(minute) filter (where key_id = $3) as new
@@ -102,7 +102,7 @@ pub async fn callers(
     )
     .fetch_all(db)
     .await?;
-    let callers = rows.into_iter().map(|row| Caller {
+    let callers = rows.into_iter().map(|row| KeyCaller {
         address: known(row.address),
         agent: row.agent,
         old: row.old,

@@ -13,8 +13,8 @@ use crate::{
     clock,
     keys::verdict::{self, Asked, Case, Lookup, Record, Spending, Verdict},
     usage::{
-        self, Agent, Recorder, Use,
-        refusals::{self, Refusal, Refusals},
+        self, Agent, UsageRecorder, Use,
+        refusals::{self, Refusal, RefusalRecorder},
     },
 };
 
@@ -38,8 +38,8 @@ const REQUESTS: [(&str, &str); 9] = [
 /// Writes down the calls of a stream with a key, up to now.
 pub struct Teller<'a> {
     pub catalog: &'a Catalog,
-    pub recorder: &'a Recorder,
-    pub refusals: &'a Refusals,
+    pub recorder: &'a UsageRecorder,
+    pub refusals: &'a RefusalRecorder,
     pub now: OffsetDateTime,
 }
 
@@ -211,19 +211,19 @@ impl Teller<'_> {
             for n in 0..count {
                 // One after the other within the minute, the last of them at its moment.
                 let at = at - Duration::seconds(i64::from(at.second()) * (count - 1 - n) / count);
-                self.refusals.note(Refusal {
+                self.refusals.record(Refusal {
                     request_id: clock::id(at),
                     at,
                     code: used.code,
                     key: Some((key.id, key.org_id)),
                     address: asked.address,
                     agent: used.agent.family.clone(),
-                    asked: refusals::asked((request.method, request.path), &asked, via),
+                    asked: refusals::requirements_json((request.method, request.path), &asked, via),
                     gates: gates.clone(),
                 });
             }
         }
-        self.recorder.note_calls(used, count);
+        self.recorder.record_calls(used, count);
     }
 }
 

@@ -25,7 +25,7 @@ use crate::{
     revocation,
     usage::{
         self,
-        callers::{BEFORE, Progress},
+        callers::{CallerProgress, LOOKBACK},
     },
 };
 
@@ -81,7 +81,8 @@ pub async fn finish(key_id: String, cutting: bool) -> Result<Change, ConsoleErro
     if let (true, false, Some(new)) = (changed.changed, cutting, old.successor) {
         let rotated_at = store::rotated_at(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
         let callers = callers(&mut tx, permit.org(), (id, new), rotated_at, now).await?;
-        let still: Vec<CallerRow> = callers.into_iter().filter(|caller| caller.progress == Progress::Still).collect();
+        let still: Vec<CallerRow> =
+            callers.into_iter().filter(|caller| caller.progress == CallerProgress::OnOldKey).collect();
         if !still.is_empty() {
             let message = format!("{} Tick this box to cut them off.", callers_words(&still));
             return Err(ConsoleError::field("cutting", message));
@@ -99,7 +100,7 @@ pub async fn callers(
     rotated_at: OffsetDateTime,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<CallerRow>> {
-    let callers = usage::store::callers(db, org, pair, rotated_at - BEFORE).await?;
+    let callers = usage::store::callers(db, org, pair, rotated_at - LOOKBACK).await?;
     let mut rows: Vec<CallerRow> = callers
         .into_iter()
         .map(|caller| CallerRow {
