@@ -1,4 +1,4 @@
-//! A deployment with many keys, and nodes that answer for them.
+//! A deployment with many keys, and the nodes that answer for them.
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
@@ -106,8 +106,8 @@ impl Bench {
         org
     }
 
-    /// Keys straight into the table, by the ten thousand: neither audited nor logged as changes, since nobody has asked
-    /// about them yet.
+    /// Inserts keys directly into the table, ten thousand at a time. They are neither audited nor logged as changes, since no
+    /// node has them in memory yet.
     pub async fn keys(&self, org: OrgId, tier: &str, count: usize) -> Vec<Key> {
         let now = Clock::System.now();
         let mut made = Vec::with_capacity(count);
@@ -138,7 +138,7 @@ impl Bench {
         made
     }
 
-    /// A node with every gate, its lease kept and its usage written.
+    /// Starts a node that checks every gate, holds a lease and writes usage.
     pub async fn node(&self, name: &str) -> Running {
         let clock = Clock::System;
         let plane = KeyPlane {
