@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use crate::error_kind::DomainError;
+
 /// The bounds of a password's length, in code points after normalisation.
 const MIN_CHARS: usize = 15;
 const MAX_CHARS: usize = 128;
@@ -86,6 +88,8 @@ fn normalise(text: &SecretString) -> Zeroizing<String> {
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed")]
 pub struct HashingFailed;
+
+impl DomainError for HashingFailed {}
 
 /// Hashes and checks passwords on blocking threads, a few at a time, so that a flood of sign-ins leaves time for the key
 /// plane.

@@ -8,7 +8,10 @@ use super::{
     password::{Hasher, HashingFailed},
     store::{self, Account},
 };
-use crate::database::{self, RlsScope};
+use crate::{
+    database::{self, RlsScope},
+    error_kind::DomainError,
+};
 
 /// The failed attempts of an account since the last that was accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub enum AttemptFailed {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
+
+impl DomainError for AttemptFailed {}
 
 /// The outcome of an attempt to sign in.
 pub enum Attempt {
