@@ -1,5 +1,5 @@
-//! A service whose requests need an API key. A middleware asks Keydesk's key plane about each request, and lets it through
-//! only if the key plane calls the key valid.
+//! A service whose requests need an API key. A middleware asks Keydesk's key plane about each request, and lets it
+//! through only if the key plane calls the key valid.
 //!
 //! ```text
 //! export KEYDESK_SERVICE_KEY=$(keydesk service-key create --name reports --capability verify)
@@ -128,8 +128,8 @@ async fn require_key(
     response
 }
 
-/// The key that a client sent; empty if it sent none, on which Keydesk has a verdict too. `Err`: it sent two, and it is not
-/// clear which one counts.
+/// The key that a client sent; empty if it sent none, on which Keydesk has a verdict too. `Err`: it sent two, and it is
+/// not clear which one counts.
 fn presented_key(headers: &HeaderMap) -> Result<&str, ()> {
     let single = |name: HeaderName| {
         let mut values = headers.get_all(name).iter();

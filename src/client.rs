@@ -1,5 +1,5 @@
-//! The client of a request: its address, found behind trusted proxies, and its user agent. Limits, allowlists, usage and
-//! audit rows all use this resolver.
+//! The client of a request: its address, found behind trusted proxies, and its user agent. Limits, allowlists, usage
+//! and audit rows all use this resolver.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -75,8 +75,9 @@ impl TrustedProxies {
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    /// Answers the socket's peer, unless it is a trusted proxy. Then it goes through `X-Forwarded-For` from right to left
-    /// to the first hop that is not trusted. That hop could have written everything to its left, so the rest is ignored.
+    /// Answers the socket's peer, unless it is a trusted proxy. Then it goes through `X-Forwarded-For` from right to
+    /// left to the first hop that is not trusted. That hop could have written everything to its left, so the rest is
+    /// ignored.
     pub fn resolve(&self, peer: SocketAddr, headers: &HeaderMap) -> Client {
         let peer = peer.ip().to_canonical();
         let mut nearest = peer;

@@ -44,8 +44,8 @@ impl Clock {
     }
 }
 
-/// The same moment in UTC and in whole microseconds. Postgres stores no more, and the audit chain hashes times, so a time
-/// must be the same when it is read back.
+/// The same moment in UTC and in whole microseconds. Postgres stores no more, and the audit chain hashes times, so a
+/// time must be the same when it is read back.
 pub fn storable(at: OffsetDateTime) -> OffsetDateTime {
     let at = at.to_offset(UtcOffset::UTC);
     at - Duration::nanoseconds(i64::from(at.nanosecond() % 1_000))

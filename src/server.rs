@@ -45,7 +45,8 @@ use crate::{
     usage::{self, UsageRecorder, refusals::RefusalRecorder},
 };
 
-/// The longest a connection may take to send a request's head. It also closes a connection that stays idle between requests.
+/// The longest a connection may take to send a request's head. It also closes a connection that stays idle between
+/// requests.
 const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// The largest request head that is read. A larger one is answered 431.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
@@ -260,8 +261,8 @@ async fn serve_with(
     Ok(())
 }
 
-/// Serves the key plane as a node that follows every change. The node leaves only after it has stopped answering, so that
-/// no change counts as confirmed while an old verdict can still be given.
+/// Serves the key plane as a node that follows every change. The node leaves only after it has stopped answering, so
+/// that no change counts as confirmed while an old verdict can still be given.
 async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, stop: watch::Receiver<bool>) {
     let Some(listener) = listener else { return };
     let keys = &planes.keys;
@@ -388,8 +389,8 @@ fn stop_signal() -> io::Result<watch::Receiver<bool>> {
 
 /// Serves until `stop` is true. Then idle connections close at once, and busy ones have [`SHUTDOWN_GRACE`] to end.
 ///
-/// This drives hyper itself, because `axum::serve` builds its connections without a timer and with hyper's default buffer,
-/// and lets neither be set: a request's head could arrive for ever, and could be 400 kB long.
+/// This drives hyper itself, because `axum::serve` builds its connections without a timer and with hyper's default
+/// buffer, and lets neither be set: a request's head could take any time to arrive, and could be 400 kB long.
 pub async fn serve_connections(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));

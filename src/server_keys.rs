@@ -1,5 +1,6 @@
 //! The server's own keys: for the audit chains, for sealing webhook secrets and for signing access tokens. They are
-//! generated on the first run and stay in files of the data folder (mode 0600), so that a copy of the database has none.
+//! generated on the first run and stay in files of the data folder (mode 0600), so that a copy of the database has
+//! none.
 
 use std::{
     io::{Read, Write},
@@ -34,8 +35,8 @@ pub struct ServerKeys {
 
 /// The key that signs access tokens.
 const TOKEN_KEY_FILE: &str = "access-token.key";
-/// A previous signing key, whose tokens are accepted until they expire. An operator changes the key by renaming its file
-/// to this.
+/// A previous signing key, whose tokens are accepted until they expire. An operator changes the key by renaming its
+/// file to this.
 const OLD_TOKEN_KEY_FILE: &str = "access-token.old.key";
 /// The shortest content a key file can have. A whole one holds 32 bytes in URL-safe base64: 43 characters.
 const MIN_KEY_CHARS: usize = 40;

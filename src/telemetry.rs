@@ -1,5 +1,5 @@
-//! Logging to standard error, since standard output holds a command's answer. No log line holds a secret: Keydesk logs no
-//! request's headers, query or body, and other crates, some of which would at a verbose level, are held to warnings.
+//! Logging to standard error, since standard output holds a command's answer. No log line holds a secret: Keydesk logs
+//! no request's headers, query or body, and other crates, some of which would at a verbose level, are held to warnings.
 
 use std::io::IsTerminal;
 

@@ -106,8 +106,8 @@ impl Bench {
         org
     }
 
-    /// Inserts keys directly into the table, ten thousand at a time. They are neither audited nor logged as changes, since no
-    /// node has them in memory yet.
+    /// Inserts keys directly into the table, ten thousand at a time. They are neither audited nor logged as changes,
+    /// since no node has them in memory yet.
     pub async fn keys(&self, org: OrgId, tier: &str, count: usize) -> Vec<Key> {
         let now = Clock::System.now();
         let mut made = Vec::with_capacity(count);

@@ -35,8 +35,8 @@ impl Round {
     }
 }
 
-/// Whether an answer has arrived with all of its body. It does little work, because this time counts for both sides of a
-/// comparison.
+/// Whether an answer has arrived with all of its body. It does little work, because this time counts for both sides of
+/// a comparison.
 fn is_complete(answer: &[u8]) -> bool {
     const LENGTH: &[u8] = b"\r\ncontent-length: ";
     let Some(end) = memmem::find(answer, b"\r\n\r\n") else { return false };

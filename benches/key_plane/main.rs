@@ -1,8 +1,8 @@
-//! Compares the key plane with a bare axum handler that answers fixed JSON, in the same build, with the same load generator,
-//! and in alternating rounds of one run. It also measures the cost of the promise of revocation.
+//! Compares the key plane with a bare axum handler that answers fixed JSON, in the same build, with the same load
+//! generator, and in alternating rounds of one run. It also measures the cost of the promise of revocation.
 //!
-//! `make bench` or `cargo bench --bench key_plane` runs it. `KEYDESK_BENCH_KEYS` (1,000,000) is the number of keys in the
-//! database. Arguments select parts, as in `cargo bench --bench key_plane -- receipts nodes`.
+//! `make bench` or `cargo bench --bench key_plane` runs it. `KEYDESK_BENCH_KEYS` (1,000,000) is the number of keys in
+//! the database. Arguments select parts, as in `cargo bench --bench key_plane -- receipts nodes`.
 //!
 //! Servers and load generator share one process and its cores, so only the ratios are meaningful.
 
@@ -105,7 +105,8 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let node = bench.node("bench").await;
     let described = "x-forwarded-method: GET\r\nx-forwarded-uri: /v1/get/default/a\r\n";
     let in_turn = &keys[..KEYS_IN_TURN.min(keys.len())];
-    // The bare handler also answers whoami's own answer, fixed, to show the share of the difference that its size makes.
+    // The bare handler also answers whoami's own answer, fixed, to show the share of the difference that its size
+    // makes.
     let answer = answer_of(node.address, &keys[0]).await;
     let same = bench.serve(Router::new().route("/", get(move || std::future::ready(answer)))).await;
     let nothing = requests(&keys[..1], "/", "");

@@ -24,8 +24,8 @@ const MIN_LETTERS_BESIDES_NAME: usize = 4;
 /// The passwords that attackers try first, of those that are long enough: one a line, in lower case.
 static BLOCKED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| include_str!("blocklist.txt").lines().collect());
 
-/// A password that may be set. It is long enough and is not guessed first. It is normalised to Unicode NFC, so that it is
-/// the same when it is typed on another system. Nothing is trimmed or cut.
+/// A password that may be set. It is long enough and is not guessed first. It is normalised to Unicode NFC, so that it
+/// is the same when it is typed on another system. Nothing is trimmed or cut.
 pub struct NewPassword(Zeroizing<String>);
 
 impl NewPassword {
@@ -66,8 +66,8 @@ impl NewPassword {
     }
 }
 
-/// Whether a text is a unit of at most four characters repeated, or one run through the alphabet or the digits. A run may
-/// have two breaks.
+/// Whether a text is a unit of at most four characters repeated, or one run through the alphabet or the digits. A run
+/// may have two breaks.
 fn repeats(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let unit = |n: usize| chars.iter().zip(chars.iter().skip(n)).all(|(a, b)| a == b);
@@ -91,8 +91,8 @@ pub struct HashingFailed;
 
 impl DomainError for HashingFailed {}
 
-/// Hashes and checks passwords on blocking threads, a few at a time, so that a flood of sign-ins leaves time for the key
-/// plane.
+/// Hashes and checks passwords on blocking threads, a few at a time, so that a flood of sign-ins leaves time for the
+/// key plane.
 pub struct Hasher {
     argon2: Argon2<'static>,
     permits: Semaphore,
@@ -117,8 +117,8 @@ impl Hasher {
         self.on_a_blocking_thread(move || hash(&argon2, &password.0)).await?
     }
 
-    /// Whether `stored` is the hash of `password`. With `None`, for an account that does not exist, it does the same work
-    /// and answers no.
+    /// Whether `stored` is the hash of `password`. With `None`, for an account that does not exist, it does the same
+    /// work and answers no.
     pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<bool, HashingFailed> {
         let password = normalise(password);
         let known = stored.is_some();
@@ -143,7 +143,8 @@ impl Hasher {
         params.m_cost() < current.m_cost() || params.t_cost() < current.t_cost()
     }
 
-    /// Hashes a password that is already in use. It is not checked against the rules for new ones, which may have changed.
+    /// Hashes a password that is already in use. It is not checked against the rules for new ones, which may have
+    /// changed.
     pub async fn rehash(&self, password: &SecretString) -> Result<String, HashingFailed> {
         self.hash(NewPassword(normalise(password))).await
     }

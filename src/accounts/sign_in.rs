@@ -22,8 +22,8 @@ pub struct Failures {
 
 /// The failures in a row that cause no pause.
 const MAX_FREE_FAILURES: i32 = 4;
-/// The failures in a row after which no password is tried until it is reset. NIST SP 800-63B-4, section 3.2.2, allows at
-/// most 100.
+/// The failures in a row after which no password is tried until it is reset. NIST SP 800-63B-4, section 3.2.2, allows
+/// at most 100.
 const MAX_FAILURES: i32 = 100;
 /// The pause after the first failure that causes one. Each further failure doubles it, up to [`MAX_PAUSE`].
 const FIRST_PAUSE_SECONDS: i64 = 30;
@@ -65,8 +65,8 @@ pub enum Attempt {
     Refused(Option<Account>),
 }
 
-/// Tries a password. The work takes equally long whatever is wrong. Answers the transaction in which the account is locked
-/// and its failures are updated, so that the caller adds the audit row and commits.
+/// Tries a password. The work takes equally long whatever is wrong. Answers the transaction in which the account is
+/// locked and its failures are updated, so that the caller adds the audit row and commits.
 pub async fn attempt(
     console: &PgPool,
     hasher: &Hasher,
@@ -86,7 +86,7 @@ pub async fn attempt(
     };
     let mut tx = database::begin(console, RlsScope::Nothing).await?;
     let Some(account) = store::lock_by_email(&mut tx, email).await? else { return Ok((tx, Attempt::Refused(None))) };
-    // Attempts during a pause are not counted. Otherwise an attacker could prolong it for ever and keep the owner out.
+    // Attempts during a pause are not counted. Otherwise an attacker could prolong it without end and keep the owner out.
     let open = !account.disabled && account.failures.may_try(now);
     // The password may have been changed since its hash was checked.
     if open && matches && stored.as_ref() == Some(&account.password_hash) {

@@ -1,6 +1,6 @@
 //! DOMAIN: the deployment's product rules, read once at start: brand, environments, tiers and their limits, scopes, the
-//! headers that may hold a key, and the routes that a proxy asks about. A key stores names only. Their meaning is looked up
-//! here at each call, so that a change of a tier holds for all keys of that tier.
+//! headers that may hold a key, and the routes that a proxy asks about. A key stores names only. Their meaning is
+//! looked up here at each call, so that a change of a tier holds for all keys of that tier.
 
 mod parse;
 pub mod routes;
@@ -21,14 +21,14 @@ pub struct Catalog {
     pub namespaces_required: bool,
     /// Whether a key's scope may end in `*`. Then it covers every scope that begins with the text before the `*`.
     pub wildcards: bool,
-    /// Whether a key is limited to what its creator may do at the time of a call, and stops when the creator is disabled or
-    /// leaves the organization. If not, it belongs to the organization alone.
+    /// Whether a key is limited to what its creator may do at the time of a call, and stops when the creator is
+    /// disabled or leaves the organization. If not, it belongs to the organization alone.
     pub bound_to_creator: bool,
     /// The scope with which a key can read its organization's audit log on the key plane. `None`: no key can.
     pub audit_scope: Option<String>,
     pub snippets: Snippets,
-    /// The scopes that members of a role may use, for each role that the catalog lists. [`Catalog::role_allows`] has the
-    /// rule for the others.
+    /// The scopes that members of a role may use, for each role that the catalog lists. [`Catalog::role_allows`] has
+    /// the rule for the others.
     roles: Vec<(Role, Vec<String>)>,
     pub environments: Vec<Environment>,
     pub tiers: Vec<Tier>,
@@ -47,8 +47,8 @@ pub struct Headers {
     pub wrong_org_is_403: bool,
 }
 
-/// The values in the example programs that the console shows beside a new key. The parser accepts only values that need no
-/// quoting in any of the languages.
+/// The values in the example programs that the console shows beside a new key. The parser accepts only values that need
+/// no quoting in any of the languages.
 #[derive(Clone, Debug)]
 pub struct Snippets {
     /// The beginning of the variables that hold a key or a webhook secret: `HX` for `HX_API_KEY`.

@@ -105,9 +105,9 @@ impl std::fmt::Display for Pattern {
 }
 
 /// A request's path, in decoded segments. A path that two programs could read differently is refused, because the proxy
-/// and the provider's API must see the same route. Refused are dot segments, empty segments in the middle, encoded slashes
-/// and controls, backslashes, a `#` (some programs end the path there), and a semicolon (some cut a segment there before
-/// they compare it, as in `/admin;x` and `/..;/`).
+/// and the provider's API must see the same route. Refused are dot segments, empty segments in the middle, encoded
+/// slashes and controls, backslashes, a `#` (some programs end the path there), and a semicolon (some cut a segment
+/// there before they compare it, as in `/admin;x` and `/..;/`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<'a>(Vec<Cow<'a, str>>);
 

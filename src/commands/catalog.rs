@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 
 #[derive(Subcommand)]
 pub enum CatalogCommand {
-    /// Read a catalog as the server would: says what it comes to, or what is wrong, by line and field
+    /// Read a catalog as the server would: prints a summary, or the first mistake with line and field
     Check(Check),
 }
 

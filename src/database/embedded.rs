@@ -1,8 +1,9 @@
-//! The embedded Postgres: a cluster in the data folder. The first Keydesk process that needs it starts it, and the last one
-//! stops it. It listens on a unix socket only, in a folder that only its own user and root can enter.
+//! The embedded Postgres: a cluster in the data folder. The first Keydesk process that needs it starts it, and the last
+//! one stops it. It listens on a unix socket only, in a folder that only its own user and root can enter.
 //!
-//! Each process that uses it holds a shared lock on a file, which the kernel releases even after kill -9. A second lock lets
-//! processes join and leave one at a time. Postgres itself holds neither, and keeps running if a process is killed.
+//! Each process that uses it holds a shared lock on a file, which the kernel releases even after kill -9. A second lock
+//! lets processes join and leave one at a time. Postgres itself holds neither, and keeps running if a process is
+//! killed.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -57,8 +58,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(100);
 /// The pause between two attempts to start while orphaned sessions remain.
 const START_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// The settings given at every start, which take precedence over postgresql.conf. They pass through a shell, so no value
-/// may need quotes.
+/// The settings given at every start, which take precedence over postgresql.conf. They pass through a shell, so no
+/// value may need quotes.
 const SETTINGS: [&str; 18] = [
     "listen_addresses=",
     // These three make an acknowledged commit durable.
@@ -146,8 +147,8 @@ fn about(path: &Path) -> impl FnOnce(io::Error) -> EmbeddedError {
     move |source| EmbeddedError::File { path: path.to_owned(), source }
 }
 
-/// The use of a running Postgres by this process. If it is dropped without [`Embedded::leave`], Postgres runs until another
-/// process leaves as the last.
+/// The use of a running Postgres by this process. If it is dropped without [`Embedded::leave`], Postgres runs until
+/// another process leaves as the last.
 pub struct Embedded {
     server: Server,
     socket: PathBuf,
@@ -156,7 +157,8 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Begins to use the cluster of a data folder. If need be, it makes the cluster and its database and starts Postgres.
+    /// Begins to use the cluster of a data folder. If need be, it makes the cluster and its database and starts
+    /// Postgres.
     pub async fn join(data_dir: &Path) -> Result<Self, EmbeddedError> {
         let data_dir = fs::canonicalize(data_dir).map_err(about(data_dir))?;
         let turn = lock(data_dir.join(TURN_LOCK), File::lock).await?;
@@ -284,8 +286,8 @@ impl Server {
     async fn draft(&self, name: &str, locale: &str) -> Result<Output, EmbeddedError> {
         let folder = self.home.join(name);
         self.user.make_folder(&folder).map_err(about(&folder))?;
-        // The password is passed in a file, because every user can read command lines and initdb's user cannot read a pipe
-        // that root opened.
+        // The password is passed in a file, because every user can read command lines and initdb's user cannot read a
+        // pipe that root opened.
         let password = self.home.join(format!("{name}.password"));
         let mut file = self.user.make_file(&password).map_err(about(&password))?;
         file.write_all(self.password.expose_secret().as_bytes()).map_err(about(&password))?;
@@ -307,7 +309,8 @@ impl Server {
         }
     }
 
-    /// The folder of the socket, if Postgres runs. Postgres counts as running if it answers, because its files can outlive it.
+    /// The folder of the socket, if Postgres runs. Postgres counts as running if it answers, because its files can
+    /// outlive it.
     async fn running_socket(&self) -> Result<Option<PathBuf>, EmbeddedError> {
         let deadline = Instant::now() + START_TIMEOUT;
         loop {
@@ -359,8 +362,8 @@ impl Server {
         }
         let settings = settings(&socket);
         // pg_ctl gives Postgres a session of its own, so that Ctrl-C in the terminal does not reach it, and none of our
-        // descriptors, so that a program that reads our output does not wait for Postgres to end. It passes names through a
-        // shell, so ours are relative and need no quotes.
+        // descriptors, so that a program that reads our output does not wait for Postgres to end. It passes names
+        // through a shell, so ours are relative and need no quotes.
         let args = ["-D", CLUSTER, "-l", LOG, "-w", "-t", START_TIMEOUT_SECONDS, "-s", "-o", &settings, "start"];
         let deadline = Instant::now() + ORPHANS_TIMEOUT;
         loop {
@@ -479,8 +482,8 @@ struct SystemUser {
 }
 
 impl SystemUser {
-    /// The owner of the cluster, since Postgres runs only as its owner. Without a cluster it is the user of this process,
-    /// or an unprivileged one instead of root, because Postgres refuses to run as root.
+    /// The owner of the cluster, since Postgres runs only as its owner. Without a cluster it is the user of this
+    /// process, or an unprivileged one instead of root, because Postgres refuses to run as root.
     fn choose(cluster: Option<&Path>) -> Result<Self, EmbeddedError> {
         let drops_root = geteuid().is_root();
         let Some(cluster) = cluster else {
@@ -565,8 +568,8 @@ impl SystemUser {
         Ok(file)
     }
 
-    /// The folder of a complete set of programs that this user can run. They must have the version of the cluster, if there
-    /// is one.
+    /// The folder of a complete set of programs that this user can run. They must have the version of the cluster, if
+    /// there is one.
     async fn find_programs(&self, cluster: Option<&Path>) -> Result<PathBuf, EmbeddedError> {
         let wanted = cluster.map(|cluster| cluster.join("PG_VERSION"));
         let wanted = wanted.map(|path| fs::read_to_string(&path).map_err(about(&path))).transpose()?;
@@ -619,9 +622,9 @@ impl SystemUser {
     }
 }
 
-/// Keeps inherited file descriptors from a command. Rust opens its own as close-on-exec, but Keydesk may have been started
-/// with others, such as a script's lock or a pipe, and a program that waits for them would wait for Postgres to end. Where
-/// the kernel lacks `close_range`, they stay open.
+/// Keeps inherited file descriptors from a command. Rust opens its own as close-on-exec, but Keydesk may have been
+/// started with others, such as a script's lock or a pipe, and a program that waits for them would wait for Postgres to
+/// end. Where the kernel lacks `close_range`, they stay open.
 fn keep_descriptors_from(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
@@ -631,7 +634,8 @@ fn keep_descriptors_from(command: &mut Command) {
             unsafe { syscall(SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) };
             Ok(())
         };
-        // SAFETY: between fork and exec the closure only makes that system call. It takes no lock and allocates nothing.
+        // SAFETY: between fork and exec the closure only makes that system call. It takes no lock and allocates
+        // nothing.
         unsafe { command.pre_exec(close) };
     }
 }
@@ -665,8 +669,8 @@ fn socket_folders(home: &Path, root: bool) -> Vec<PathBuf> {
     folders
 }
 
-/// Whether a folder's path is short enough for the kernel, and free of characters that would need quotes in a shell or in
-/// Postgres's list of socket folders.
+/// Whether a folder's path is short enough for the kernel, and free of characters that would need quotes in a shell or
+/// in Postgres's list of socket folders.
 fn fits_a_socket(folder: &Path) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
     folder.as_os_str().as_bytes().iter().all(plain) && socket_file(folder).as_os_str().len() <= MAX_SOCKET_PATH_BYTES

@@ -57,8 +57,8 @@ pub struct Database {
 }
 
 impl Database {
-    /// Opens the database: starts the embedded Postgres if need be, checks that an acknowledged commit is durable, makes
-    /// the roles, applies pending migrations, and makes the pools.
+    /// Opens the database: starts the embedded Postgres if need be, checks that an acknowledged commit is durable,
+    /// makes the roles, applies pending migrations, and makes the pools.
     pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
         create_data_dir(&config.data_dir)?;
         let embedded = match config.database_url {
@@ -155,7 +155,8 @@ pub async fn prepare(
     Ok(planes)
 }
 
-/// A pool that connects when it is first used. Statements are logged at trace level only, without the values bound to them.
+/// A pool that connects when it is first used. Statements are logged at trace level only, without the values bound to
+/// them.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(
         options
@@ -184,12 +185,13 @@ pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }
-    // The mode lets the embedded Postgres, which may run as another user, pass through. The files inside have mode 0600.
+    // The mode lets the embedded Postgres, which may run as another user, pass through. The files inside have mode
+    // 0600.
     std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
-/// The rows that a transaction may read and change. Row-level security enforces it. Verdicts need none, because they look
-/// up a key by its digest.
+/// The rows that a transaction may read and change. Row-level security enforces it. Verdicts need none, because they
+/// look up a key by its digest.
 #[derive(Clone, Copy, Debug)]
 pub enum RlsScope {
     /// The rows of one organization.

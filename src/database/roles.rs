@@ -11,8 +11,8 @@ use crate::server_keys;
 /// The codes of Postgres's errors "invalid password" and "invalid authorization specification".
 const WRONG_PASSWORD_CODES: [&str; 2] = ["28P01", "28000"];
 
-/// Makes a role if it is missing and answers the options to connect as it. If the role has another password than the one in
-/// the data folder, it gets the one in the data folder.
+/// Makes a role if it is missing and answers the options to connect as it. If the role has another password than the
+/// one in the data folder, it gets the one in the data folder.
 pub async fn ensure(
     db: &mut PgConnection,
     owner: &PgConnectOptions,
@@ -20,8 +20,8 @@ pub async fn ensure(
     role: &'static str,
 ) -> Result<PgConnectOptions, DatabaseError> {
     let password: SecretString = server_keys::load_or_generate(data_dir, &format!("{role}.password"))?;
-    // Roles belong to the cluster, so processes lock each other out in the one database that every cluster has. An owner who
-    // may not connect to it locks in its own database.
+    // Roles belong to the cluster, so processes lock each other out in the one database that every cluster has. An
+    // owner who may not connect to it locks in its own database.
     let mut lock = match owner.clone().database("postgres").connect().await {
         Ok(lock) => lock,
         Err(_) => owner.connect().await?,

@@ -1,4 +1,5 @@
-//! User agents and their families. Usage is counted by family, so that each version of a program is not a caller of its own.
+//! User agents and their families. Usage is counted by family, so that each version of a program is not a caller of its
+//! own.
 
 use std::{
     collections::HashMap,

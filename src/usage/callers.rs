@@ -1,5 +1,5 @@
-//! The callers of a rotated key, and how far each has changed over to the new key. A caller is an address with an agent's
-//! family. Usage is counted by the minute, so the order of calls within a minute is not known.
+//! The callers of a rotated key, and how far each has changed over to the new key. A caller is an address with an
+//! agent's family. Usage is counted by the minute, so the order of calls within a minute is not known.
 
 use std::net::IpAddr;
 
@@ -32,8 +32,8 @@ pub enum CallerProgress {
 }
 
 impl KeyCaller {
-    /// If the last call with the old key was in the same minute as the rotation or as the last call with the new key, the
-    /// caller counts as being on the old key, because ending that key too early may hurt and waiting does not.
+    /// If the last call with the old key was in the same minute as the rotation or as the last call with the new key,
+    /// the caller counts as being on the old key, because ending that key too early may hurt and waiting does not.
     pub fn progress(&self, rotated_at: OffsetDateTime) -> CallerProgress {
         let rotated = super::minute_of(rotated_at);
         match (self.old, self.new) {

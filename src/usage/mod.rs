@@ -1,5 +1,5 @@
-//! DOMAIN: the usage of keys: when, from which address and by which agent each was used or refused. Calls are counted in
-//! memory and written in batches, so that a verdict waits for no write.
+//! DOMAIN: the usage of keys: when, from which address and by which agent each was used or refused. Calls are counted
+//! in memory and written in batches, so that a verdict waits for no write.
 
 mod agent;
 pub mod callers;

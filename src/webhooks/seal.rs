@@ -1,5 +1,5 @@
-//! Encryption of webhook secrets with AES-256-GCM. Each is bound to its organization and row, so that a ciphertext that was
-//! moved to another row does not open.
+//! Encryption of webhook secrets with AES-256-GCM. Each is bound to its organization and row, so that a ciphertext that
+//! was moved to another row does not open.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

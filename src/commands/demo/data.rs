@@ -1,94 +1,97 @@
-//! The keys of the demo that have a story: what they are, what becomes of them, and who calls with them.
+//! The main keys of the demo, with their changes and callers.
 
 use crate::keys::model::{OverlapWindow, Reason};
 
-/// A key, and everything that happens to it. Days are counted back from now; what has to come after something else is at
-/// least three days from it, as nothing happens at weekends.
-pub struct Part {
+/// A key and everything that happens to it. Days are counted back from now. An event is moved from a weekend to the
+/// Friday before, so events that depend on each other are at least three days apart.
+pub struct DemoKey {
     pub name: &'static str,
-    /// Of the environment for real traffic; otherwise of another, if the catalog has one.
+    /// Whether it belongs to the environment for real traffic. If not, it belongs to another one, if the catalog has
+    /// any.
     pub live: bool,
-    /// Which tier of the catalog, or its first.
+    /// The index of its tier in the catalog. The first tier replaces one that the catalog does not have.
     pub tier: usize,
-    /// So many of the catalog's scopes.
+    /// The number of its scopes, which are the first of the catalog's.
     pub scopes: usize,
     pub expires: &'static str,
-    /// Who made it: which of the people.
-    pub by: usize,
-    pub made: i64,
-    pub fate: &'static [(i64, Fate)],
-    pub traffic: &'static [Stream],
+    /// The index of the person who creates it.
+    pub creator: usize,
+    pub age_days: i64,
+    /// Its changes, each with the number of days ago.
+    pub changes: &'static [(i64, KeyChange)],
+    pub traffic: &'static [CallPattern],
 }
 
 #[derive(Clone, Copy)]
-pub enum Fate {
+pub enum KeyChange {
     Revoke(Reason),
     Disable,
-    /// Its first scope is left to it.
-    Narrow,
-    /// It may be used from these addresses only.
-    Bind(&'static str),
+    /// All scopes but the first are removed.
+    RemoveScopes,
+    /// The key can be used only from these addresses, one a line.
+    LimitAddresses(&'static str),
     Rotate(OverlapWindow),
     /// The old key of a rotation ends.
-    Finish,
+    FinishRotation,
 }
 
-impl Part {
-    /// How many keys it is: one that is replaced is two.
-    pub fn keys(&self) -> u32 {
-        1 + u32::from(self.fate.iter().any(|(_, fate)| matches!(fate, Fate::Rotate(_))))
+impl DemoKey {
+    /// The number of keys that it adds: a rotation adds a second one.
+    pub fn key_count(&self) -> u32 {
+        1 + u32::from(self.changes.iter().any(|(_, change)| matches!(change, KeyChange::Rotate(_))))
     }
 }
 
-/// Calls of one caller with a key.
+/// The calls of one caller with a key.
 #[derive(Clone, Copy)]
-pub struct Stream {
+pub struct CallPattern {
     pub address: &'static str,
     pub agent: &'static str,
-    /// The service that asks for it.
+    /// The service that asks for the caller. Empty: the caller sends the key itself.
     pub via: &'static str,
     pub rhythm: Rhythm,
-    /// Calls in its busiest hour, today.
+    /// The calls of the busiest hour, as of now.
     pub peak: f64,
-    /// From so many days ago…
+    /// The number of days ago at which the calls begin.
     pub from: f64,
-    /// …to so many.
+    /// The number of days ago at which the calls end.
     pub until: f64,
-    pub asks: Asks,
-    /// With the key that replaced it.
+    pub purpose: Purpose,
+    /// Whether the caller uses the key that replaced this one.
     pub successor: bool,
 }
 
-/// When somebody calls, in UTC.
+/// The times of a caller's calls, in UTC.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Rhythm {
-    /// Most in the evening, and at weekends.
+    /// Most calls come in the evening and at weekends.
     People,
-    /// In working hours.
+    /// Most calls come in working hours.
     Office,
     Steady,
-    /// Once a day, at this hour.
+    /// All calls come once a day, at this hour.
     Daily(i64),
-    /// On some days for some minutes more than the tier admits.
+    /// On some days, some minutes have more calls than the tier allows.
     Burst,
 }
 
-/// What for.
+/// The kind of request that a caller makes.
 #[derive(Clone, Copy, PartialEq)]
-pub enum Asks {
-    What,
-    /// Something that the key has no scope for.
-    MoreScopes,
-    /// A namespace that the key may not enter, where the catalog has any.
+pub enum Purpose {
+    /// A request that the key is allowed to make.
+    Ordinary,
+    /// A request that needs a scope that the key lacks.
+    MissingScope,
+    /// A request in a namespace that the key may not enter, if the catalog has namespaces.
     OtherNamespace,
 }
 
-const fn calls(address: &'static str, agent: &'static str, rhythm: Rhythm, peak: f64) -> Stream {
+const fn calls(address: &'static str, agent: &'static str, rhythm: Rhythm, peak: f64) -> CallPattern {
     let (from, until) = (1_000., 0.);
-    Stream { address, agent, via: "", rhythm, peak, from, until, asks: Asks::What, successor: false }
+    CallPattern { address, agent, via: "", rhythm, peak, from, until, purpose: Purpose::Ordinary, successor: false }
 }
 
-impl Stream {
+impl CallPattern {
     const fn via(self, via: &'static str) -> Self {
         Self { via, ..self }
     }
@@ -101,8 +104,8 @@ impl Stream {
         Self { until, ..self }
     }
 
-    const fn asks(self, asks: Asks) -> Self {
-        Self { asks, ..self }
+    const fn purpose(self, purpose: Purpose) -> Self {
+        Self { purpose, ..self }
     }
 
     const fn successor(self) -> Self {
@@ -110,16 +113,25 @@ impl Stream {
     }
 }
 
-const PLAIN: Part =
-    Part { name: "", live: true, tier: 0, scopes: 2, expires: "never", by: 0, made: 0, fate: &[], traffic: &[] };
+const DEFAULTS: DemoKey = DemoKey {
+    name: "",
+    live: true,
+    tier: 0,
+    scopes: 2,
+    expires: "never",
+    creator: 0,
+    age_days: 0,
+    changes: &[],
+    traffic: &[],
+};
 
 use Rhythm::{Burst, Daily, Office, People, Steady};
 
-pub const CAST: [Part; 22] = [
-    Part {
+pub const DEMO_KEYS: [DemoKey; 22] = [
+    DemoKey {
         name: "Checkout service",
         tier: 1,
-        made: 187,
+        age_days: 187,
         traffic: &[
             calls("10.20.4.11", "undici/7.16.0", People, 980.),
             calls("10.20.4.12", "undici/7.16.0", People, 940.),
@@ -127,30 +139,33 @@ pub const CAST: [Part; 22] = [
             calls("2001:db8:20:4::a1", "Go-http-client/2.0", Steady, 60.),
             calls("198.51.100.9", "curl/8.5.0", Office, 3.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Mobile app",
         scopes: 1,
-        made: 181,
-        by: 1,
+        age_days: 181,
+        creator: 1,
         traffic: &[
             calls("203.0.113.81", "okhttp/5.1.0", People, 420.).via("edge-gateway"),
             calls("203.0.113.82", "okhttp/5.1.0", People, 390.).via("edge-gateway"),
             calls("203.0.113.81", "Keydemo/412 CFNetwork/3826", People, 510.).via("edge-gateway"),
             calls("203.0.113.82", "Keydemo/412 CFNetwork/3826", People, 470.).via("edge-gateway"),
             calls("203.0.113.82", "okhttp/5.1.0", Burst, 26.).via("edge-gateway"),
-            // A version that wants to do more than look.
-            calls("203.0.113.81", "okhttp/5.1.0", People, 1.4).via("edge-gateway").from(2.6).asks(Asks::MoreScopes),
+            // A new version of the app makes requests for which the key has no scope.
+            calls("203.0.113.81", "okhttp/5.1.0", People, 1.4)
+                .via("edge-gateway")
+                .from(2.6)
+                .purpose(Purpose::MissingScope),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    // A rotation in progress: two have changed over, one has not, and one comes only once a week.
-    Part {
+    // Its rotation is in progress: some callers use the new key, one the old key, and one has not called since.
+    DemoKey {
         name: "Partner portal",
-        made: 156,
-        by: 2,
-        fate: &[(2, Fate::Rotate(OverlapWindow::Week))],
+        age_days: 156,
+        creator: 2,
+        changes: &[(2, KeyChange::Rotate(OverlapWindow::Week))],
         traffic: &[
             calls("192.0.2.41", "axios/1.12.2", Office, 160.).until(1.3),
             calls("192.0.2.41", "axios/1.12.2", Office, 160.).from(1.3).successor(),
@@ -161,202 +176,202 @@ pub const CAST: [Part; 22] = [
             calls("198.51.100.131", "Java-http-client/21.0.5", Steady, 30.).from(1.1).successor(),
             calls("203.0.113.200", "Wget/1.24.5", Daily(5), 12.).until(3.5),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "CI deploys",
         scopes: 1,
         expires: "365d",
-        made: 149,
-        by: 2,
+        age_days: 149,
+        creator: 2,
         traffic: &[
             calls("192.0.2.110", "curl/8.14.1", Office, 44.),
             calls("192.0.2.111", "curl/8.14.1", Office, 38.),
             calls("192.0.2.112", "Terraform/1.13.4", Office, 12.).from(64.),
-            calls("192.0.2.112", "Terraform/1.13.4", Office, 2.).from(5.5).asks(Asks::MoreScopes),
+            calls("192.0.2.112", "Terraform/1.13.4", Office, 2.).from(5.5).purpose(Purpose::MissingScope),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Warehouse sync",
-        made: 163,
-        by: 1,
-        fate: &[(58, Fate::Bind("198.51.100.16/28\n2001:db8:77::/64"))],
+        age_days: 163,
+        creator: 1,
+        changes: &[(58, KeyChange::LimitAddresses("198.51.100.16/28\n2001:db8:77::/64"))],
         traffic: &[
             calls("198.51.100.18", "python-httpx/0.28.1", Steady, 210.),
             calls("198.51.100.19", "python-httpx/0.28.1", Steady, 190.).from(75.),
             calls("2001:db8:77::1f", "python-httpx/0.28.1", Steady, 80.),
-            // The office has a new line.
+            // The office has a new internet connection, whose address is not on the list.
             calls("203.0.113.77", "python-httpx/0.28.1", Office, 7.).from(4.2),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Nightly export",
         scopes: 1,
-        made: 170,
+        age_days: 170,
         traffic: &[calls("10.20.8.5", "python-requests/2.32.5", Daily(2), 340.)],
-        ..PLAIN
+        ..DEFAULTS
     },
-    // A finished rotation, which one caller has slept through.
-    Part {
+    // Its rotation is finished, and one caller still uses the old key.
+    DemoKey {
         name: "Invoice worker",
-        made: 134,
-        by: 1,
-        fate: &[(46, Fate::Rotate(OverlapWindow::Week)), (41, Fate::Finish)],
+        age_days: 134,
+        creator: 1,
+        changes: &[(46, KeyChange::Rotate(OverlapWindow::Week)), (41, KeyChange::FinishRotation)],
         traffic: &[
             calls("10.20.6.31", "Go-http-client/2.0", Office, 130.).until(45.8),
             calls("10.20.6.31", "Go-http-client/2.0", Office, 150.).from(45.8).successor(),
             calls("10.20.6.32", "Go-http-client/2.0", Office, 120.).from(40.).successor(),
             calls("10.20.6.9", "Ruby", Daily(4), 6.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Fraud scoring",
         tier: 1,
         scopes: 1,
-        made: 122,
-        fate: &[(20, Fate::Bind("10.20.9.0/24"))],
+        age_days: 122,
+        changes: &[(20, KeyChange::LimitAddresses("10.20.9.0/24"))],
         traffic: &[
             calls("10.20.9.2", "Java-http-client/21.0.5", People, 1_450.),
             calls("10.20.9.3", "Java-http-client/21.0.5", People, 1_380.),
             calls("10.20.9.4", "Java-http-client/21.0.5", People, 1_200.).from(19.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Status page",
         scopes: 1,
-        made: 176,
-        by: 1,
+        age_days: 176,
+        creator: 1,
         traffic: &[
             calls("192.0.2.201", "StatusProbe/2.4", Steady, 60.),
             calls("198.51.100.201", "StatusProbe/2.4", Steady, 60.),
             calls("2001:db8:feed::201", "StatusProbe/2.4", Steady, 60.).from(88.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Data science notebook",
         scopes: 3,
         expires: "365d",
-        made: 97,
-        by: 2,
-        fate: &[(30, Fate::Narrow)],
+        age_days: 97,
+        creator: 2,
+        changes: &[(30, KeyChange::RemoveScopes)],
         traffic: &[
             calls("10.20.30.14", "python-httpx/0.28.1", Office, 85.),
-            calls("10.20.30.14", "python-httpx/0.28.1", Office, 1.5).from(6.).asks(Asks::MoreScopes),
+            calls("10.20.30.14", "python-httpx/0.28.1", Office, 1.5).from(6.).purpose(Purpose::MissingScope),
             calls("10.20.30.22", "R", Office, 14.).from(52.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Email digest",
         scopes: 1,
-        made: 111,
+        age_days: 111,
         traffic: &[calls("10.20.8.6", "Go-http-client/2.0", Daily(6), 780.)],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Load test",
         live: false,
         scopes: 2,
-        made: 71,
-        by: 2,
-        fate: &[(5, Fate::Disable)],
+        age_days: 71,
+        creator: 2,
+        changes: &[(5, KeyChange::Disable)],
         traffic: &[
             calls("192.0.2.66", "k6/1.3.0", Burst, 34.).until(5.),
             calls("192.0.2.66", "k6/1.3.0", Daily(13), 9.).from(5.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Old mobile app",
-        made: 188,
-        fate: &[(33, Fate::Revoke(Reason::Superseded))],
+        age_days: 188,
+        changes: &[(33, KeyChange::Revoke(Reason::Superseded))],
         traffic: &[
             calls("203.0.113.81", "okhttp/4.12.0", People, 180.).via("edge-gateway").until(33.),
             calls("203.0.113.82", "okhttp/4.12.0", People, 4.).via("edge-gateway"),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Zapier bridge",
         expires: "90d",
-        made: 96,
-        by: 1,
+        age_days: 96,
+        creator: 1,
         traffic: &[calls("192.0.2.150", "Zapier", Steady, 5.), calls("192.0.2.151", "Zapier", Steady, 4.)],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part { name: "Onboarding sandbox", live: false, scopes: 1, made: 21, by: 2, ..PLAIN },
-    Part {
+    DemoKey { name: "Onboarding sandbox", live: false, scopes: 1, age_days: 21, creator: 2, ..DEFAULTS },
+    DemoKey {
         name: "Legacy reports",
         scopes: 3,
-        made: 185,
-        fate: &[(9, Fate::Revoke(Reason::KeyCompromise))],
+        age_days: 185,
+        changes: &[(9, KeyChange::Revoke(Reason::KeyCompromise))],
         traffic: &[
             calls("10.20.8.9", "PHP/8.1", Daily(7), 90.).until(9.),
-            // Whoever found it where it was pasted.
+            // Others found the key where it was published.
             calls("203.0.113.231", "python-requests/2.31.0", Steady, 3.).from(9.6),
             calls("198.51.100.247", "curl/7.88.1", Steady, 1.5).from(7.1),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Search indexer",
         scopes: 1,
-        made: 84,
+        age_days: 84,
         traffic: &[
             calls("10.20.7.20", "Rust-reqwest/0.12", Steady, 170.),
             calls("10.20.7.21", "Rust-reqwest/0.12", Steady, 160.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Revenue dashboard",
         scopes: 1,
         expires: "365d",
-        made: 118,
-        by: 1,
+        age_days: 118,
+        creator: 1,
         traffic: &[calls("10.20.30.40", "Grafana/12.2.1", Office, 120.)],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Customer imports",
         expires: "90d",
-        made: 83,
-        by: 2,
+        age_days: 83,
+        creator: 2,
         traffic: &[
             calls("10.20.8.12", "python-httpx/0.28.1", Daily(21), 260.),
-            calls("10.20.8.12", "python-httpx/0.28.1", Daily(22), 11.).from(6.5).asks(Asks::OtherNamespace),
+            calls("10.20.8.12", "python-httpx/0.28.1", Daily(22), 11.).from(6.5).purpose(Purpose::OtherNamespace),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Webhook relay",
-        made: 12,
-        by: 2,
+        age_days: 12,
+        creator: 2,
         traffic: &[
             calls("10.20.5.8", "undici/7.16.0", People, 240.),
             calls("10.20.5.9", "undici/7.16.0", People, 210.).from(3.),
         ],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Spring backfill",
-        made: 79,
-        by: 1,
-        fate: &[(61, Fate::Revoke(Reason::NoLongerNeeded))],
+        age_days: 79,
+        creator: 1,
+        changes: &[(61, KeyChange::Revoke(Reason::NoLongerNeeded))],
         traffic: &[calls("10.20.8.14", "python-httpx/0.27.2", Steady, 460.).until(66.)],
-        ..PLAIN
+        ..DEFAULTS
     },
-    Part {
+    DemoKey {
         name: "Staging smoke tests",
         live: false,
-        made: 60,
-        by: 2,
+        age_days: 60,
+        creator: 2,
         traffic: &[calls("192.0.2.110", "Playwright/1.56", Office, 18.)],
-        ..PLAIN
+        ..DEFAULTS
     },
 ];

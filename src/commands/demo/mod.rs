@@ -1,8 +1,9 @@
-//! `keydesk seed-demo`: half a year of an organization. What happened is put in order first, and then done with the
-//! functions that do it for people, at its time; the calls of three months are judged like the key plane judges them.
+//! `keydesk seed-demo`: an organization with half a year of history. Its events are put in order and then applied, each
+//! at its time, with the functions that the planes use. The calls of the last three months get the verdicts of the key
+//! plane.
 
 mod calls;
-mod cast;
+mod data;
 
 use std::collections::BTreeMap;
 
@@ -31,8 +32,8 @@ use crate::{
     usage::{Agent, UsageRecorder, Use, refusals::RefusalRecorder},
     webhooks::{self, Make},
 };
-use calls::{Called, Teller};
-use cast::{CAST, Fate, Part};
+use calls::{CallGenerator, CalledKey};
+use data::{DEMO_KEYS, DemoKey, KeyChange};
 
 #[derive(Args)]
 pub struct SeedDemo {
@@ -43,62 +44,62 @@ pub struct SeedDemo {
     json: bool,
 }
 
-const ORG: (&str, &str) = ("acme-demo", "Acme Demo");
-/// How long the organization is there. All history is younger.
-const AGE: i64 = 190;
+const ORG_SLUG: &str = "acme-demo";
+const ORG_NAME: &str = "Acme Demo";
+/// The age of the organization. All events are younger.
+const AGE_DAYS: i64 = 190;
 
 /// A person of the demo.
-struct Played {
+struct DemoPerson {
     email: &'static str,
     name: &'static str,
     role: Role,
-    /// Where they sit, and with what.
     address: &'static str,
     agent: &'static str,
-    /// On which share of days they sign in.
-    days: f64,
+    /// The share of days on which they sign in.
+    sign_in_share: f64,
 }
 
-/// The first is printed.
-const PEOPLE: [Played; 4] = [
-    Played {
+const PEOPLE: [DemoPerson; 4] = [
+    DemoPerson {
         email: "dana@demo.example",
         name: "Dana Whitfield",
         role: Role::Owner,
         address: "203.0.113.24",
         agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-        days: 0.08,
+        sign_in_share: 0.08,
     },
-    Played {
+    DemoPerson {
         email: "ines@demo.example",
         name: "Inés Okafor",
         role: Role::Admin,
         address: "203.0.113.24",
         agent: "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.6 Safari/605.1.15",
-        days: 0.17,
+        sign_in_share: 0.17,
     },
-    Played {
+    DemoPerson {
         email: "tomas@demo.example",
         name: "Tomáš Lindqvist",
         role: Role::Developer,
         address: "2001:db8:9c::51",
         agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36",
-        days: 0.24,
+        sign_in_share: 0.24,
     },
-    Played {
+    DemoPerson {
         email: "ruth@demo.example",
         name: "Ruth Abara",
         role: Role::Viewer,
         address: "198.51.100.73",
         agent: "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/142.0.0.0 Safari/537.36 Edg/142.0.0.0",
-        days: 0.05,
+        sign_in_share: 0.05,
     },
 ];
+/// The index of the owner, whose sign-in is printed.
 const DANA: usize = 0;
-/// Came as a viewer, and was made a developer before anything else he does.
+/// The index of the person who joins as a viewer and becomes a developer.
 const TOMAS: usize = 2;
-/// Of the keys that have no story.
-const NAMES: [&str; 12] = [
+/// The names of the extra keys, each with a number.
+const EXTRA_KEY_NAMES: [&str; 12] = [
     "Checkout service",
     "CI deploys",
     "Mobile app",
@@ -112,55 +113,54 @@ const NAMES: [&str; 12] = [
     "Email digest",
     "Load test",
 ];
-const AGENTS: [&str; 6] =
+const EXTRA_KEY_AGENTS: [&str; 6] =
     ["curl/8.5.0", "python-httpx/0.28.1", "okhttp/5.1.0", "node-fetch/3.3.2", "Go-http-client/2.0", "axios/1.12.2"];
 
-/// What happened.
+/// An event of the demo. People are given by their index in [`PEOPLE`], keys by theirs in [`DEMO_KEYS`].
 #[derive(Clone, Copy)]
-enum Step {
+enum DemoEvent {
     Join(usize),
     Promote(usize),
     SignIn(usize),
-    /// With a wrong password.
-    Mistype(usize),
-    Token(usize),
-    Webhook(Make),
-    /// A key with a story, by its place in the cast.
-    Make(usize),
-    Befall(usize, Fate),
-    /// A key without one.
-    More(u32),
-    /// It is revoked.
-    NoMore(u32),
+    /// A sign-in with a wrong password.
+    FailSignIn(usize),
+    MintToken(usize),
+    MakeWebhook(Make),
+    CreateKey(usize),
+    ChangeKey(usize, KeyChange),
+    /// Creates one of the extra keys, which fill the organization up to the wanted number.
+    CreateExtraKey(u32),
+    RevokeExtraKey(u32),
 }
 
 pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
-    let founded = desk.now - Duration::days(AGE);
+    let founded = desk.now - Duration::days(AGE_DAYS);
     let org = OrgId(clock::id(founded));
     let password = secrets::random_token().map_err(|error| CommandError::said(error.to_string()))?;
     let mut tx = desk.begin(RlsScope::Org(org)).await?;
-    let slug = Slug::parse(ORG.0).map_err(CommandError::said)?;
-    let name = OrgName::parse(ORG.1).map_err(CommandError::said)?;
+    let slug = Slug::parse(ORG_SLUG).map_err(CommandError::said)?;
+    let name = OrgName::parse(ORG_NAME).map_err(CommandError::said)?;
     let permit = Permit::grant(&Actor::operator(), org)?;
     orgs::lifecycle::create_org(&mut tx, &desk.server_keys.audit, &permit, &slug, &name, founded).await?;
-    let mut demo = Demo { desk, org, password: &password, people: Vec::new(), cast: BTreeMap::new(), more: Vec::new() };
-    let (parts, more) = casting(command.keys);
-    for (at, step) in story(desk.now, &parts, more) {
-        demo.happen(&mut tx, step, at).await?;
+    let mut demo =
+        Demo { desk, org, password: &password, people: Vec::new(), created: BTreeMap::new(), extra_keys: Vec::new() };
+    let (chosen, extra_keys) = choose_keys(command.keys);
+    for (at, event) in schedule(desk.now, &chosen, extra_keys) {
+        demo.apply(&mut tx, event, at).await?;
     }
     tx.commit().await?;
-    demo.call().await?;
+    demo.record_calls().await?;
     let email = PEOPLE[DANA].email;
     let password = secrets::shown_once(&password);
     if command.json {
-        return say_json(&json!({ "org": ORG.0, "email": email, "password": password, "keys": command.keys }));
+        return say_json(&json!({ "org": ORG_SLUG, "email": email, "password": password, "keys": command.keys }));
     }
     let people: Vec<String> =
         PEOPLE.iter().map(|person| format!("  {}  {}", person.email, person.role.as_str())).collect();
     say(&[
         &format!(
-            "Made {} with {} keys. Sign in as {email} with this password, which is not shown again:",
-            ORG.1, command.keys
+            "Made {ORG_NAME} with {} keys. Sign in as {email} with this password, which is not shown again:",
+            command.keys
         ),
         &password,
         "The others have the same one:",
@@ -168,65 +168,69 @@ pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
     ])
 }
 
-/// Which of the cast are in a demo of so many keys, and how many keys it has besides.
-fn casting(keys: u32) -> (Vec<usize>, u32) {
-    let mut left = keys;
-    let mut parts = Vec::new();
-    for (index, part) in CAST.iter().enumerate() {
-        if part.keys() <= left {
-            left -= part.keys();
-            parts.push(index);
+/// The demo keys that fit into a number of keys, and the number of extra keys besides them.
+fn choose_keys(count: u32) -> (Vec<usize>, u32) {
+    let mut left = count;
+    let mut chosen = Vec::new();
+    for (index, key) in DEMO_KEYS.iter().enumerate() {
+        if key.key_count() <= left {
+            left -= key.key_count();
+            chosen.push(index);
         }
     }
-    (parts, left)
+    (chosen, left)
 }
 
-/// All that happened, in the order in which it did, as the audit log has to tell it.
-fn story(now: OffsetDateTime, parts: &[usize], more: u32) -> Vec<(OffsetDateTime, Step)> {
-    let founded = now - Duration::days(AGE);
-    let mut steps = vec![
-        (founded, Step::Join(0)),
-        (founded + Duration::minutes(4), Step::Join(1)),
-        (founded + Duration::minutes(9), Step::Join(2)),
-        (founded + Duration::minutes(11), Step::Join(3)),
-        (founded + Duration::minutes(40), Step::Promote(TOMAS)),
-        (moment(now, 174, 1), Step::Webhook(Make::First)),
-        (moment(now, 51, 1), Step::Webhook(Make::Replacement)),
-        (moment(now, 118, 3), Step::Mistype(1)),
-        (moment(now, 26, 4), Step::Mistype(TOMAS)),
-        (moment(now, 26, 4) + Duration::seconds(31), Step::Mistype(TOMAS)),
-        (moment(now, 72, 5), Step::Token(TOMAS)),
-        (moment(now, 17, 6), Step::Token(TOMAS)),
-        (moment(now, 17, 6) + Duration::minutes(13), Step::Token(TOMAS)),
-        (moment(now, 3, 7), Step::Token(1)),
+/// All events in the order of their times, which the audit log must have too.
+fn schedule(now: OffsetDateTime, chosen: &[usize], extra_keys: u32) -> Vec<(OffsetDateTime, DemoEvent)> {
+    let founded = now - Duration::days(AGE_DAYS);
+    let mut events = vec![
+        (founded, DemoEvent::Join(0)),
+        (founded + Duration::minutes(4), DemoEvent::Join(1)),
+        (founded + Duration::minutes(9), DemoEvent::Join(2)),
+        (founded + Duration::minutes(11), DemoEvent::Join(3)),
+        (founded + Duration::minutes(40), DemoEvent::Promote(TOMAS)),
+        (working_time(now, 174, 1), DemoEvent::MakeWebhook(Make::First)),
+        (working_time(now, 51, 1), DemoEvent::MakeWebhook(Make::Replacement)),
+        (working_time(now, 118, 3), DemoEvent::FailSignIn(1)),
+        (working_time(now, 26, 4), DemoEvent::FailSignIn(TOMAS)),
+        (working_time(now, 26, 4) + Duration::seconds(31), DemoEvent::FailSignIn(TOMAS)),
+        (working_time(now, 72, 5), DemoEvent::MintToken(TOMAS)),
+        (working_time(now, 17, 6), DemoEvent::MintToken(TOMAS)),
+        (working_time(now, 17, 6) + Duration::minutes(13), DemoEvent::MintToken(TOMAS)),
+        (working_time(now, 3, 7), DemoEvent::MintToken(1)),
     ];
     for (seed, (index, person)) in (100..).zip(PEOPLE.iter().enumerate()) {
-        for day in 1..AGE - 1 {
-            if noise(seed, day) < person.days {
-                steps.push((moment(now, day, seed + 10), Step::SignIn(index)));
+        for day in 1..AGE_DAYS - 1 {
+            if noise(seed, day) < person.sign_in_share {
+                events.push((working_time(now, day, seed + 10), DemoEvent::SignIn(index)));
             }
         }
     }
-    for (seed, index) in (200..).zip(parts) {
-        let Some(part) = CAST.get(*index) else { continue };
-        steps.push((moment(now, part.made, seed), Step::Make(*index)));
-        steps.extend(part.fate.iter().map(|(day, fate)| (moment(now, *day, seed), Step::Befall(*index, *fate))));
+    for (seed, index) in (200..).zip(chosen) {
+        let Some(key) = DEMO_KEYS.get(*index) else { continue };
+        events.push((working_time(now, key.age_days, seed), DemoEvent::CreateKey(*index)));
+        let changes = key.changes.iter();
+        events.extend(
+            changes.map(|(day, change)| (working_time(now, *day, seed), DemoEvent::ChangeKey(*index, *change))),
+        );
     }
     let from = founded + Duration::HOUR;
-    for n in 0..more {
-        let at = from + (now - from) * (f64::from(n + 1) / f64::from(more + 1));
-        steps.push((at, Step::More(n)));
+    for n in 0..extra_keys {
+        let at = from + (now - from) * (f64::from(n + 1) / f64::from(extra_keys + 1));
+        events.push((at, DemoEvent::CreateExtraKey(n)));
         let ended = at + Duration::minutes(5);
         if n % 6 == 4 && ended < now {
-            steps.push((ended, Step::NoMore(n)));
+            events.push((ended, DemoEvent::RevokeExtraKey(n)));
         }
     }
-    steps.sort_by_key(|(at, _)| *at);
-    steps
+    events.sort_by_key(|(at, _)| *at);
+    events
 }
 
-/// Some time in the working hours of the day so many days ago, or of the Friday before.
-fn moment(now: OffsetDateTime, days: i64, seed: u64) -> OffsetDateTime {
+/// A time in the working hours of a day, which is given in days ago. A day at a weekend is replaced by the Friday
+/// before.
+fn working_time(now: OffsetDateTime, days: i64, seed: u64) -> OffsetDateTime {
     let day = now - Duration::days(days);
     let back = match day.weekday() {
         Weekday::Saturday => 1,
@@ -234,13 +238,13 @@ fn moment(now: OffsetDateTime, days: i64, seed: u64) -> OffsetDateTime {
         _ => 0,
     };
     let seconds = 8. * 3_600. + 9. * 3_600. * noise(seed, days);
-    // Whole seconds would look made up.
+    // The fraction of a second stays, since whole seconds would look made up.
     let at = (day - Duration::days(back)).replace_time(Time::MIDNIGHT) + Duration::seconds_f64(seconds);
-    // What was founded within the day is not older than that.
-    clock::storable(at.max(now - Duration::days(AGE) + Duration::HOUR))
+    // No event may be older than the organization and its people.
+    clock::storable(at.max(now - Duration::days(AGE_DAYS) + Duration::HOUR))
 }
 
-/// From 0 to 1. Looks irregular, and is the same each time.
+/// A number from 0 to 1 that looks irregular and is the same each time.
 fn noise(seed: u64, n: i64) -> f64 {
     let mut bits = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ n.cast_unsigned().wrapping_mul(0xbf58_476d_1ce4_e5b9);
     bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -251,75 +255,75 @@ fn noise(seed: u64, n: i64) -> f64 {
 struct Demo<'a> {
     desk: &'a Desk,
     org: OrgId,
+    /// The password of all people.
     password: &'a SecretString,
     people: Vec<Actor>,
-    /// Of the cast: the keys that a part has had, the newest last.
-    cast: BTreeMap<usize, Vec<Made>>,
-    /// The others, in the order in which they were made.
-    more: Vec<One>,
+    /// The keys that were created for each of [`DEMO_KEYS`]: the first, and the one that replaced it.
+    created: BTreeMap<usize, Vec<CreatedKey>>,
+    extra_keys: Vec<ExtraKey>,
 }
 
-struct One {
-    key: KeyId,
-    by: usize,
-    made: OffsetDateTime,
-    /// Until when it is or was good, or now.
+struct ExtraKey {
+    id: KeyId,
+    creator: usize,
+    created_at: OffsetDateTime,
+    /// The end of its validity, or now.
     until: OffsetDateTime,
 }
 
-struct Made {
+struct CreatedKey {
     id: KeyId,
     digest: Digest,
-    at: OffsetDateTime,
+    created_at: OffsetDateTime,
 }
 
-impl Made {
-    fn new(issued: &Issued, at: OffsetDateTime) -> Self {
-        Self { id: issued.id, digest: issued.secret.digest, at }
+impl CreatedKey {
+    fn new(issued: &Issued, created_at: OffsetDateTime) -> Self {
+        Self { id: issued.id, digest: issued.secret.digest, created_at }
     }
 }
 
 impl Demo<'_> {
-    async fn happen(
+    async fn apply(
         &mut self,
         tx: &mut Transaction<'static, Postgres>,
-        step: Step,
+        event: DemoEvent,
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
         let (desk, org) = (self.desk, self.org);
         let audit_key = &desk.server_keys.audit;
-        match step {
-            Step::Join(who) => self.join(tx, who, at).await?,
-            Step::Promote(who) => {
+        match event {
+            DemoEvent::Join(who) => self.join(tx, who, at).await?,
+            DemoEvent::Promote(who) => {
                 let permit = Permit::grant(self.actor(DANA)?, org)?;
-                let user = self.actor(who)?.user().ok_or_else(unplayed)?;
+                let user = self.actor(who)?.user().ok_or_else(inconsistent)?;
                 orgs::lifecycle::set_role(tx, audit_key, &permit, user, Role::Developer, at).await?;
             }
-            Step::SignIn(who) => self.sign_in(tx, who, true, at).await?,
-            Step::Mistype(who) => self.sign_in(tx, who, false, at).await?,
-            Step::Token(who) => {
-                // Long expired, and nobody gets to see it.
+            DemoEvent::SignIn(who) => self.sign_in(tx, who, true, at).await?,
+            DemoEvent::FailSignIn(who) => self.sign_in(tx, who, false, at).await?,
+            DemoEvent::MintToken(who) => {
+                // The token is for the audit log only. It is not shown, and has expired.
                 let origin = Origin::parse("http://localhost:3000").map_err(CommandError::said)?;
                 let keys = &desk.server_keys.tokens;
                 access_token::mint(tx, audit_key, keys, &origin, self.actor(who)?, Uuid::new_v4(), at)
                     .await
                     .map_err(|error| CommandError::said(error.to_string()))?;
             }
-            Step::Webhook(make) => {
+            DemoEvent::MakeWebhook(make) => {
                 let permit = Permit::grant(self.actor(DANA)?, org)?;
                 let (environment, sealer) = (self.environment(true), &desk.server_keys.sealer);
                 webhooks::make(tx, audit_key, sealer, &permit, make, &environment, Uuid::new_v4(), at)
                     .await
                     .map_err(|error| CommandError::said(error.to_string()))?;
             }
-            Step::Make(index) => {
-                let part = CAST.get(index).ok_or_else(unplayed)?;
-                let issued = self.issue(tx, part.by, self.wish(part), at).await?;
-                self.cast.insert(index, vec![Made::new(&issued, at)]);
+            DemoEvent::CreateKey(index) => {
+                let key = DEMO_KEYS.get(index).ok_or_else(inconsistent)?;
+                let issued = self.issue(tx, key.creator, self.input(key), at).await?;
+                self.created.insert(index, vec![CreatedKey::new(&issued, at)]);
             }
-            Step::Befall(index, fate) => self.befall(tx, index, fate, at).await?,
-            Step::More(n) => self.one_more(tx, n, at).await?,
-            Step::NoMore(n) => self.no_more(tx, n, at).await?,
+            DemoEvent::ChangeKey(index, change) => self.change_key(tx, index, change, at).await?,
+            DemoEvent::CreateExtraKey(n) => self.create_extra_key(tx, n, at).await?,
+            DemoEvent::RevokeExtraKey(n) => self.revoke_extra_key(tx, n, at).await?,
         }
         Ok(())
     }
@@ -330,16 +334,16 @@ impl Demo<'_> {
         who: usize,
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
-        let person = PEOPLE.get(who).ok_or_else(unplayed)?;
-        let added = self::person(self.desk, person.email, person.name, self.password).await?;
+        let person = PEOPLE.get(who).ok_or_else(inconsistent)?;
+        let added = new_person(self.desk, person.email, person.name, self.password).await?;
         let permit = Permit::grant(&Actor::operator(), self.org)?;
         let role = if who == TOMAS { Role::Viewer } else { person.role };
         let user = orgs::lifecycle::add_member(tx, &self.desk.server_keys.audit, &permit, &added, role, at).await?;
-        self.people.push(member(self.org, user, person));
+        self.people.push(member_actor(self.org, user, person));
         Ok(())
     }
 
-    /// As the sign-in page notes it.
+    /// Writes the audit row that the sign-in page writes.
     async fn sign_in(
         &self,
         tx: &mut Transaction<'static, Postgres>,
@@ -348,7 +352,7 @@ impl Demo<'_> {
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
         let actor = self.actor(who)?;
-        let user = actor.user().ok_or_else(unplayed)?;
+        let user = actor.user().ok_or_else(inconsistent)?;
         let (summary, principal) = if accepted {
             accounts::store::signed_in(tx, user, at).await?;
             ("Signed in".to_owned(), actor.principal.clone())
@@ -367,51 +371,50 @@ impl Demo<'_> {
         Ok(audit::record(tx, &self.desk.server_keys.audit, Chain::Org(self.org), event).await?)
     }
 
-    async fn befall(
+    async fn change_key(
         &mut self,
         tx: &mut Transaction<'static, Postgres>,
         index: usize,
-        fate: Fate,
+        change: KeyChange,
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
         let (desk, org) = (self.desk, self.org);
         let (audit_key, catalog) = (&desk.server_keys.audit, &desk.catalog);
-        let (part, made) = CAST.get(index).zip(self.cast.get(&index)).ok_or_else(unplayed)?;
-        let actor = self.actor(part.by)?;
-        let key = made.first().ok_or_else(unplayed)?.id;
-        match fate {
-            Fate::Revoke(reason) => {
+        let (demo_key, created) = DEMO_KEYS.get(index).zip(self.created.get(&index)).ok_or_else(inconsistent)?;
+        let actor = self.actor(demo_key.creator)?;
+        let key = created.first().ok_or_else(inconsistent)?.id;
+        match change {
+            KeyChange::Revoke(reason) => {
                 lifecycle::revoke(tx, audit_key, &Permit::grant(actor, org)?, key, reason, at).await?;
             }
-            Fate::Disable => {
+            KeyChange::Disable => {
                 lifecycle::disable(tx, audit_key, &Permit::grant(actor, org)?, key, at).await?;
             }
-            Fate::Narrow => {
-                let left = self.wish(part).scopes.into_iter().take(1).collect();
+            KeyChange::RemoveScopes => {
+                let left = self.input(demo_key).scopes.into_iter().take(1).collect();
                 let edit = Edit { scopes: Some(left), ..Edit::default() };
                 lifecycle::edit(tx, audit_key, &Permit::grant(actor, org)?, key, &edit, catalog, at).await?;
             }
-            Fate::Bind(addresses) => {
+            KeyChange::LimitAddresses(addresses) => {
                 let addresses = addresses.lines().map(str::to_owned).collect();
                 let edit = Edit { addresses: Some(addresses), ..Edit::default() };
                 lifecycle::edit(tx, audit_key, &Permit::grant(actor, org)?, key, &edit, catalog, at).await?;
             }
-            Fate::Rotate(window) => {
+            KeyChange::Rotate(window) => {
                 let rotation = Rotation { window, reason: Reason::Superseded, idempotency_key: None };
                 let permit = Permit::grant(actor, org)?;
                 let rotated = lifecycle::rotate(tx, audit_key, &permit, key, &rotation, catalog, at).await?;
-                let made = Made::new(&rotated.issued, at);
-                self.cast.entry(index).or_default().push(made);
+                let successor = CreatedKey::new(&rotated.issued, at);
+                self.created.entry(index).or_default().push(successor);
             }
-            Fate::Finish => {
+            KeyChange::FinishRotation => {
                 lifecycle::finish_rotation(tx, audit_key, &Permit::grant(actor, org)?, key, at).await?;
             }
         }
         Ok(())
     }
 
-    /// A key like many.
-    async fn one_more(
+    async fn create_extra_key(
         &mut self,
         tx: &mut Transaction<'static, Postgres>,
         n: u32,
@@ -419,69 +422,69 @@ impl Demo<'_> {
     ) -> Result<(), CommandError> {
         let catalog = &self.desk.catalog;
         let expires = ["never", "never", "365d", "90d", "30d"].get(pick(n + 7, 5)).copied().unwrap_or("never");
-        let name = NAMES.get(n as usize % NAMES.len()).copied().unwrap_or_default();
-        let wish = Wish {
-            name: format!("{name} {}", n as usize / NAMES.len() + 2),
+        let name = EXTRA_KEY_NAMES.get(n as usize % EXTRA_KEY_NAMES.len()).copied().unwrap_or_default();
+        let input = Wish {
+            name: format!("{name} {}", n as usize / EXTRA_KEY_NAMES.len() + 2),
             environment: catalog.environments.get(usize::from(n % 4 == 3)).map(|e| e.name.clone()).unwrap_or_default(),
             tier: catalog.tiers.get(usize::from(n % 7 == 6)).map(|t| t.name.clone()).unwrap_or_default(),
             expires: expires.to_owned(),
-            ..self.wish(&Part { scopes: 1 + pick(n + 3, 3), ..CAST[0] })
+            ..self.input(&DemoKey { scopes: 1 + pick(n + 3, 3), ..DEMO_KEYS[0] })
         };
-        let by = pick(n, 3);
-        let key = self.issue(tx, by, wish, at).await?.id;
+        let creator = pick(n, 3);
+        let id = self.issue(tx, creator, input, at).await?.id;
         let until = match Lifetime::parse(expires) {
             Ok(Lifetime::Days(days)) => at + Duration::days(i64::from(days)),
             _ => self.desk.now,
         };
-        self.more.push(One { key, by, made: at, until: until.min(self.desk.now) });
+        self.extra_keys.push(ExtraKey { id, creator, created_at: at, until: until.min(self.desk.now) });
         Ok(())
     }
 
-    async fn no_more(
+    async fn revoke_extra_key(
         &mut self,
         tx: &mut Transaction<'static, Postgres>,
         n: u32,
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
         let reason = Reason::ALL.get(pick(n, Reason::ALL.len())).copied().unwrap_or_default();
-        let one = self.more.get_mut(n as usize).ok_or_else(unplayed)?;
-        one.until = at;
-        let (key, by) = (one.key, one.by);
-        let permit = Permit::grant(self.actor(by)?, self.org)?;
-        lifecycle::revoke(tx, &self.desk.server_keys.audit, &permit, key, reason, at).await?;
+        let key = self.extra_keys.get_mut(n as usize).ok_or_else(inconsistent)?;
+        key.until = at;
+        let (id, creator) = (key.id, key.creator);
+        let permit = Permit::grant(self.actor(creator)?, self.org)?;
+        lifecycle::revoke(tx, &self.desk.server_keys.audit, &permit, id, reason, at).await?;
         Ok(())
     }
 
     async fn issue(
         &self,
         tx: &mut Transaction<'static, Postgres>,
-        by: usize,
-        wish: Wish,
+        creator: usize,
+        input: Wish,
         at: OffsetDateTime,
     ) -> Result<Issued, CommandError> {
         let new =
-            NewKey::parse(wish, &self.desk.catalog).map_err(|_| CommandError::said("this catalog has no demo"))?;
-        let permit = Permit::grant(self.actor(by)?, self.org)?;
+            NewKey::parse(input, &self.desk.catalog).map_err(|_| CommandError::said("this catalog has no demo"))?;
+        let permit = Permit::grant(self.actor(creator)?, self.org)?;
         Ok(lifecycle::issue(tx, &self.desk.server_keys.audit, &permit, &new, at).await?)
     }
 
-    /// A part, as far as the catalog has what it wants.
-    fn wish(&self, part: &Part) -> Wish {
+    /// The input for a demo key, with the parts of it that the catalog has.
+    fn input(&self, key: &DemoKey) -> Wish {
         let catalog = &self.desk.catalog;
-        let tier = catalog.tiers.get(part.tier).or(catalog.tiers.first());
+        let tier = catalog.tiers.get(key.tier).or(catalog.tiers.first());
         let allowed = catalog.scopes.iter().filter(|scope| tier.is_some_and(|tier| tier.allows(&scope.name)));
         Wish {
-            name: part.name.to_owned(),
-            environment: self.environment(part.live),
+            name: key.name.to_owned(),
+            environment: self.environment(key.live),
             tier: tier.map(|tier| tier.name.clone()).unwrap_or_default(),
-            scopes: allowed.take(part.scopes).map(|scope| scope.name.clone()).collect(),
+            scopes: allowed.take(key.scopes).map(|scope| scope.name.clone()).collect(),
             namespaces: if catalog.namespaces_required { vec!["default".to_owned()] } else { Vec::new() },
-            expires: part.expires.to_owned(),
+            expires: key.expires.to_owned(),
             ..Wish::default()
         }
     }
 
-    /// The one for real traffic, or another.
+    /// The environment for real traffic, or another one. A catalog with only one has no choice.
     fn environment(&self, live: bool) -> String {
         let environments = &self.desk.catalog.environments;
         let real = |name: &str| ["live", "production"].contains(&name);
@@ -490,28 +493,28 @@ impl Demo<'_> {
     }
 
     fn actor(&self, who: usize) -> Result<&Actor, CommandError> {
-        self.people.get(who).ok_or_else(unplayed)
+        self.people.get(who).ok_or_else(inconsistent)
     }
 
-    /// Who called with the keys, and what came of it.
-    async fn call(&self) -> Result<(), CommandError> {
+    /// Records the calls with all keys.
+    async fn record_calls(&self) -> Result<(), CommandError> {
         let (catalog, now, pool) = (&self.desk.catalog, self.desk.now, &self.desk.database.keys);
         let (recorder, refusals) = (UsageRecorder::default(), RefusalRecorder::default());
-        let teller = Teller { catalog, recorder: &recorder, refusals: &refusals, now };
-        for (index, made) in &self.cast {
-            let Some(part) = CAST.get(*index) else { continue };
-            for (nth, made) in made.iter().enumerate() {
-                let Some(record) = keys::store::find_for_verification(pool, made.digest).await? else { continue };
-                let called = Called::new(&record, made.at, part.traffic, catalog);
-                for (seed, stream) in (*index as u64 * 100..).zip(part.traffic) {
-                    if stream.successor == (nth > 0) {
-                        teller.tell(&called, stream, seed);
+        let generator = CallGenerator { catalog, recorder: &recorder, refusals: &refusals, now };
+        for (index, created) in &self.created {
+            let Some(demo_key) = DEMO_KEYS.get(*index) else { continue };
+            for (nth, key) in created.iter().enumerate() {
+                let Some(record) = keys::store::find_for_verification(pool, key.digest).await? else { continue };
+                let called = CalledKey::new(&record, key.created_at, demo_key.traffic, catalog);
+                for (seed, pattern) in (*index as u64 * 100..).zip(demo_key.traffic) {
+                    if pattern.successor == (nth > 0) {
+                        generator.generate(&called, pattern, seed);
                     }
                 }
             }
         }
-        for (n, one) in (0..).zip(&self.more) {
-            if let Some(used) = use_of(one.key, self.org, n, one.made, one.until) {
+        for (n, key) in (0..).zip(&self.extra_keys) {
+            if let Some(used) = last_use(key, self.org, n) {
                 recorder.record(used);
             }
         }
@@ -522,12 +525,12 @@ impl Demo<'_> {
     }
 }
 
-/// The cast is one list; nobody in it is missing.
-fn unplayed() -> CommandError {
+/// The error of an index that the demo's lists do not have, which would be a mistake in them.
+fn inconsistent() -> CommandError {
     CommandError::said("the demo's story does not fit together")
 }
 
-async fn person(desk: &Desk, email: &str, name: &str, password: &SecretString) -> Result<NewPerson, CommandError> {
+async fn new_person(desk: &Desk, email: &str, name: &str, password: &SecretString) -> Result<NewPerson, CommandError> {
     let password = NewPassword::parse(password, &[]).map_err(CommandError::said)?;
     Ok(NewPerson {
         email: Email::parse(email).map_err(CommandError::said)?,
@@ -536,7 +539,7 @@ async fn person(desk: &Desk, email: &str, name: &str, password: &SecretString) -
     })
 }
 
-fn member(org: OrgId, user: UserId, person: &Played) -> Actor {
+fn member_actor(org: OrgId, user: UserId, person: &DemoPerson) -> Actor {
     Actor {
         principal: Principal::Member { user, name: person.name.to_owned(), org, role: person.role },
         address: person.address.to_owned(),
@@ -545,24 +548,29 @@ fn member(org: OrgId, user: UserId, person: &Played) -> Actor {
     }
 }
 
-/// Looks irregular, and is the same each time.
-fn pick(index: u32, of: usize) -> usize {
-    (index.wrapping_mul(2_654_435_761) >> 16) as usize % of.max(1)
+/// A number below `bound` that looks irregular and is the same each time.
+fn pick(index: u32, bound: usize) -> usize {
+    (index.wrapping_mul(2_654_435_761) >> 16) as usize % bound.max(1)
 }
 
-/// Most keys are in use as long as they are good, some never were, and some have gone quiet.
-fn use_of(key: KeyId, org: OrgId, index: u32, made: OffsetDateTime, until: OffsetDateTime) -> Option<Use> {
+/// The last use of an extra key. Most keys are used until they end, some have not been used for long, and some never
+/// were.
+fn last_use(key: &ExtraKey, org: OrgId, index: u32) -> Option<Use> {
     if index % 5 == 2 {
         return None;
     }
-    let quiet =
-        if index.is_multiple_of(3) { (until - made) / 2 } else { Duration::seconds(40 + i64::from(index) * 173) };
+    let unused_for = if index.is_multiple_of(3) {
+        (key.until - key.created_at) / 2
+    } else {
+        Duration::seconds(40 + i64::from(index) * 173)
+    };
+    let agent = EXTRA_KEY_AGENTS.get(pick(index, EXTRA_KEY_AGENTS.len())).copied().unwrap_or_default();
     Some(Use {
-        key,
+        key: key.id,
         org,
-        at: (until - quiet).max(made),
+        at: (key.until - unused_for).max(key.created_at),
         address: Some(std::net::Ipv4Addr::new(203, 0, 113, (10 + index % 200) as u8).into()),
-        agent: Agent::parse(AGENTS.get(pick(index, AGENTS.len())).copied().unwrap_or_default()),
+        agent: Agent::parse(agent),
         via: (index % 4 == 1).then(|| "edge-gateway".to_owned()),
         code: Code::Valid,
     })
