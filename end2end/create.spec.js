@@ -71,6 +71,7 @@ test('the first steps are ticked one by one, and gone after the first call', asy
   const key = await createKey(page, 'First');
   await ending(page).fill(key.slice(-4));
   await stored(page).click();
+  await expect(dialog(page).getByRole('heading', { name: 'Noted that “First” is stored.' })).toBeVisible();
   await dialog(page).getByRole('button', { name: 'Done' }).click();
   await expect(steps.getByText('Done:')).toHaveCount(2);
   expect((await server.whoami(key)).status).toBe(200);

@@ -1,5 +1,5 @@
 // The whole way of a first owner, from the link that the server prints to a key that no longer opens anything.
-import { createKey, expect, ownServer, row, test } from './fixtures.js';
+import { createKey, expect, islands, ownServer, row, test } from './fixtures.js';
 import { password } from './server.js';
 
 const own = ownServer('story');
@@ -39,6 +39,7 @@ test('from the set-up link to a revoked key, and everything of it is in the audi
 
   await page.getByRole('link', { name: 'CI deploys' }).click();
   await expect(page.getByRole('heading', { name: 'CI deploys', level: 1 })).toBeVisible();
+  await islands(page);
   await page.getByRole('button', { name: 'Revoke CI deploys' }).click();
   const dialog = page.getByRole('dialog');
   await expect(dialog).toContainText('CI deploys');
