@@ -6,7 +6,8 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    model::{KeyId, Reason, Status},
+    lifespan::KeyLifespan,
+    model::{KeyId, KeyState, Reason},
     verdict::{Creator, Record},
 };
 use crate::{
@@ -97,18 +98,15 @@ impl KeyDetails {
         }
     }
 
-    pub fn status(&self, now: OffsetDateTime) -> Status {
-        if self.revoked.is_some() {
-            Status::Revoked
-        } else if self.overlap_ended || self.overlap_ends_at.is_some_and(|at| at <= now) {
-            Status::Rotated
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            Status::Expired
-        } else if self.disabled_at.is_some() {
-            Status::Disabled
-        } else {
-            Status::Active
-        }
+    pub fn state(&self, now: OffsetDateTime) -> KeyState {
+        let lifespan = KeyLifespan {
+            revoked_at: self.revoked.as_ref().map(|revoked| revoked.at),
+            overlap_ended: self.overlap_ended,
+            overlap_ends_at: self.overlap_ends_at,
+            disabled_at: self.disabled_at,
+            expires_at: self.expires_at,
+        };
+        lifespan.state(now)
     }
 }
 
@@ -380,13 +378,15 @@ pub struct LockedKey {
 }
 
 impl LockedKey {
-    /// Whether it was replaced, and its time is over.
-    pub fn is_overlap_over(&self, now: OffsetDateTime) -> bool {
-        self.overlap_ended || self.overlap_ends_at.is_some_and(|at| at <= now)
-    }
-
-    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.fields.expires_at.is_some_and(|at| at <= now)
+    pub fn state(&self, now: OffsetDateTime) -> KeyState {
+        let lifespan = KeyLifespan {
+            revoked_at: self.revoked_at,
+            overlap_ended: self.overlap_ended,
+            overlap_ends_at: self.overlap_ends_at,
+            disabled_at: self.disabled_at,
+            expires_at: self.fields.expires_at,
+        };
+        lifespan.state(now)
     }
 }
 
@@ -490,8 +490,8 @@ pub async fn find_by_name(
 ) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
         "select hint from api_keys
-         where org_id = $1 and lower(name) = lower($2) and revoked_at is null and not overlap_ended
-               and (overlap_ends_at is null or overlap_ends_at > $3) and (expires_at is null or expires_at > $3)
+         where org_id = $1 and lower(name) = lower($2)
+           and key_state(revoked_at, overlap_ended, overlap_ends_at, disabled_at, expires_at, $3) in ('active', 'disabled')
          order by id desc limit 1",
         org.0,
         name,
@@ -578,8 +578,9 @@ pub async fn add_namespace(
 ) -> sqlx::Result<Vec<KeyId>> {
     let ids = sqlx::query_scalar!(
         "with hit as (select id from api_keys
-                      where org_id = $1 and revoked_at is null and not overlap_ended and (overlap_ends_at is null or overlap_ends_at > $4)
-                        and (expires_at is null or expires_at > $4)
+                      where org_id = $1
+                        and key_state(revoked_at, overlap_ended, overlap_ends_at, disabled_at, expires_at, $4)
+                            in ('active', 'disabled')
                         and not ($2 = any(namespaces)) and ($3 or namespaces <> '{}')
                       order by id for no key update)
          update api_keys k set namespaces = array_append(k.namespaces, $2)
@@ -606,8 +607,8 @@ pub struct ActiveKey {
 pub async fn list_active(db: &mut PgConnection, org: OrgId, now: OffsetDateTime) -> sqlx::Result<Vec<ActiveKey>> {
     let rows = sqlx::query!(
         "select id, name, hint from api_keys
-         where org_id = $1 and revoked_at is null and disabled_at is null and not overlap_ended
-           and (overlap_ends_at is null or overlap_ends_at > $2) and (expires_at is null or expires_at > $2)
+         where org_id = $1
+           and key_state(revoked_at, overlap_ended, overlap_ends_at, disabled_at, expires_at, $2) = 'active'
          order by id",
         org.0,
         now

@@ -27,7 +27,7 @@ use crate::{
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, NewKey, Rotation, Wish},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{KeyId, KeyState, OverlapWindow, Reason},
         store,
     },
     orgs::{
@@ -52,7 +52,7 @@ pub struct ApiKey {
     /// Addresses and blocks it may be used from. Empty: from anywhere.
     ip_whitelist: Vec<String>,
     #[schema(value_type = String, example = "active")]
-    status: Status,
+    status: KeyState,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// Null: the operator.
@@ -95,7 +95,7 @@ pub struct LastUsed {
 impl ApiKey {
     fn of(key: store::KeyDetails, now: OffsetDateTime) -> Self {
         Self {
-            status: key.status(now),
+            status: key.state(now),
             id: key.id.0,
             name: key.name,
             hint: key.hint,

@@ -13,7 +13,7 @@ use crate::{
     clock,
     keys::{
         error::KeyError,
-        model::{KeyId, OverlapWindow, Reason},
+        model::{KeyId, KeyState, OverlapWindow, Reason},
         secret::NewSecret,
         store::{self, LockedKey},
     },
@@ -158,7 +158,7 @@ pub async fn extend_rotation(
     now: OffsetDateTime,
 ) -> Result<OffsetDateTime, KeyError> {
     let (key, overlap_ends_at) = replaced(db, permit, id).await?;
-    if key.is_overlap_over(now) {
+    if key.state(now) == KeyState::Rotated {
         return Err(KeyError::Replaced);
     }
     if key.overlap_extended {
@@ -177,20 +177,13 @@ pub async fn extend_rotation(
 
 /// Whether a key may be replaced now.
 fn rotatable(key: &LockedKey, predecessor: Option<&LockedKey>, now: OffsetDateTime) -> Result<(), KeyError> {
-    if key.revoked_at.is_some() {
-        Err(KeyError::Revoked)
-    } else if key.is_overlap_over(now) {
-        Err(KeyError::Replaced)
-    } else if key.is_expired(now) {
-        Err(KeyError::Expired)
-    } else if key.disabled_at.is_some() {
-        Err(KeyError::Disabled)
-    } else if predecessor
-        .is_some_and(|old| old.revoked_at.is_none() && !old.is_overlap_over(now) && !old.is_expired(now))
-    {
-        Err(KeyError::PredecessorLives)
-    } else {
-        Ok(())
+    match key.state(now) {
+        KeyState::Revoked => Err(KeyError::Revoked),
+        KeyState::Rotated => Err(KeyError::Replaced),
+        KeyState::Disabled => Err(KeyError::Disabled),
+        KeyState::Expired => Err(KeyError::Expired),
+        KeyState::Active if predecessor.is_some_and(|old| !old.state(now).is_over()) => Err(KeyError::PredecessorLives),
+        KeyState::Active => Ok(()),
     }
 }
 

@@ -5,7 +5,7 @@ pub mod store;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::model::Status;
+use super::model::KeyState;
 use crate::accounts::UserId;
 
 /// What a key has to be to be listed. `None`: anything.
@@ -15,7 +15,7 @@ pub struct Filter {
     pub text: Option<String>,
     pub environment: Option<String>,
     pub tier: Option<String>,
-    pub status: Option<Status>,
+    pub status: Option<KeyState>,
     pub scope: Option<String>,
     pub creator: Option<Creator>,
     /// Not used for this many days, nor younger than that.

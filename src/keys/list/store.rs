@@ -25,11 +25,8 @@ macro_rules! select_hits {
                           and strpos(lower(k.name), lower($2)) > 0)
                   and ($3::text is null or k.environment = $3)
                   and ($4::text is null or k.tier = $4)
-                  and ($5::text is null or $5 = case when k.revoked_at is not null then 'revoked'
-                                                     when k.overlap_ended or k.overlap_ends_at <= $6 then 'rotated'
-                                                     when k.expires_at <= $6 then 'expired'
-                                                     when k.disabled_at is not null then 'disabled'
-                                                     else 'active' end)
+                  and ($5::text is null or $5 = key_state(k.revoked_at, k.overlap_ended, k.overlap_ends_at, k.disabled_at,
+                                                          k.expires_at, $6))
                   and ($8::uuid is null or $8 = coalesce(k.created_by, '00000000-0000-0000-0000-000000000000'))
                   and ($9::timestamptz is null or k.created_at < $9 and k.id not in (
                           select u.key_id from key_last_used u where u.org_id = $1 and u.used_at >= $9))

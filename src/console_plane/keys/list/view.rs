@@ -9,7 +9,7 @@ use crate::{
     catalog::Catalog,
     keys::{
         list::{Column, Creator, Filter, Order},
-        model::{Status, is_invisible},
+        model::{KeyState, is_invisible},
         secret,
     },
 };
@@ -48,7 +48,7 @@ impl ListView {
                 "q" => view.filter.text = text(value),
                 "environment" => view.filter.environment = known(catalog.environment(value).is_some()),
                 "tier" => view.filter.tier = known(catalog.tier(value).is_some()),
-                "status" => view.filter.status = Status::ALL.into_iter().find(|status| status.as_str() == value),
+                "status" => view.filter.status = KeyState::ALL.into_iter().find(|status| status.as_str() == value),
                 "scope" => view.filter.scope = known(catalog.scope(value).is_some()),
                 "creator" => view.filter.creator = creator(value),
                 "unused" => view.filter.unused_days = value.parse().ok().filter(|days| (1..=3650).contains(days)),
@@ -217,7 +217,7 @@ mod tests {
         }
         assert_eq!(parse(&format!("q={}", "x".repeat(500))).filter.text.unwrap().len(), TEXT_CHARS);
         // Said twice, the last counts.
-        assert_eq!(parse("status=active&status=revoked").filter.status, Some(Status::Revoked));
+        assert_eq!(parse("status=active&status=revoked").filter.status, Some(KeyState::Revoked));
     }
 
     #[test]
