@@ -93,7 +93,8 @@ create table key_last_used (
     key_id   uuid        primary key references api_keys (id),
     org_id   uuid        not null references orgs (id),
     used_at  timestamptz not null,
-    address  inet        not null,
+    -- Null where it was not known.
+    address  inet,
     agent    text        not null,
     -- The service that asked on the client's behalf, if one did.
     via      text

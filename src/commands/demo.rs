@@ -501,7 +501,7 @@ impl Demo<'_> {
         for (index, made) in &self.cast {
             let Some(part) = CAST.get(*index) else { continue };
             for (nth, made) in made.iter().enumerate() {
-                let Some(record) = keys::store::find_for_verification(pool, made.digest).await? else { continue };
+                let Some(record) = keys::verdict::store::find_by_digest(pool, made.digest).await? else { continue };
                 let called = Called::new(&record, made.at, part.traffic, catalog);
                 for (seed, stream) in (*index as u64 * 100..).zip(part.traffic) {
                     if stream.successor == (nth > 0) {

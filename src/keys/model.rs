@@ -9,6 +9,12 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct KeyId(pub Uuid);
 
+impl From<Uuid> for KeyId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)

@@ -1,5 +1,7 @@
 //! The verdict on a presented key: a closed vocabulary and one pure function, gate by gate.
 
+pub mod store;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;

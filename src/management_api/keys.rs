@@ -86,7 +86,8 @@ pub struct Revoked {
 pub struct LastUsed {
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
-    address: String,
+    /// Null: not known.
+    address: Option<String>,
     agent: String,
     /// The service that asked on the client's behalf, if one did.
     via: Option<String>,
@@ -114,7 +115,7 @@ impl ApiKey {
             overlap_ends_at: key.overlap_ends_at,
             last_used: key.last_used.map(|last| LastUsed {
                 at: last.at,
-                address: last.address.addr().to_string(),
+                address: last.address.map(|address| address.to_string()),
                 agent: last.agent,
                 via: last.via,
             }),

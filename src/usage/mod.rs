@@ -7,7 +7,7 @@ pub mod store;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -62,11 +62,12 @@ pub struct Bucket {
     /// The beginning of the minute.
     pub minute: OffsetDateTime,
     pub code: Code,
-    pub address: IpAddr,
+    /// `None`: not known, or too many to tell apart.
+    pub address: Option<IpAddr>,
     /// The agent's family: `curl`, not `curl/8.5.0`.
     pub agent: Arc<str>,
-    /// Empty where the key came itself.
-    pub via: String,
+    /// The service that asked; `None` where the client called with the key itself.
+    pub via: Option<String>,
 }
 
 /// The calls of a bucket.
@@ -107,16 +108,16 @@ impl Recorder {
             org: used.org,
             minute: minute_of(used.at),
             code: used.code,
-            address: used.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            address: used.address,
             agent: Arc::clone(&used.agent.family),
-            via: used.via.clone().unwrap_or_default(),
+            via: used.via.clone(),
         };
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= MAX_BUCKETS && !noted.contains_key(&bucket) {
             self.lumped.fetch_add(1, Ordering::Relaxed);
-            bucket.address = Ipv4Addr::UNSPECIFIED.into();
+            bucket.address = None;
             bucket.agent = OTHER.into();
-            bucket.via = String::new();
+            bucket.via = None;
         }
         noted.entry(bucket).or_default().add(count, (used.code == Code::Valid).then_some(used));
     }
@@ -200,6 +201,8 @@ fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use time::macros::datetime;
     use uuid::Uuid;
 

@@ -44,7 +44,7 @@ pub fn key_row(key: KeyDetails, now: OffsetDateTime) -> KeyRow {
         created_by: key.created_by.unwrap_or_else(|| "Operator".to_owned()),
         last_used: key.last_used.map(|last| LastUse {
             when: When::at(last.at, now),
-            address: last.address.addr().to_string(),
+            address: last.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string()),
             agent: last.agent,
             via: last.via,
         }),

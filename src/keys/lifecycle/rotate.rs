@@ -15,7 +15,7 @@ use crate::{
         error::KeyError,
         model::{KeyId, KeyState, OverlapWindow, Reason},
         secret::NewSecret,
-        store::{self, LockedKey},
+        store::{self, InsertedKey, IssuedBefore, LockedKey},
     },
     orgs::{Permit, permit::RotateKey},
 };
@@ -61,8 +61,8 @@ pub async fn rotate(
         None => None,
     };
     let key = store::hold(db, org, id).await?.ok_or(KeyError::NotFound)?;
-    if let Some(idempotency_key) = rotation.idempotency_key
-        && let Some((name, hint)) = store::find_by_idempotency_key(db, org, idempotency_key).await?
+    if let Some(IssuedBefore { name, hint }) =
+        store::find_by_idempotency_key(db, org, rotation.idempotency_key).await?
     {
         return Err(KeyError::AlreadyIssued { name, hint });
     }
@@ -96,11 +96,8 @@ pub async fn rotate(
         },
     )
     .await?;
-    if !inserted {
-        // The same form made another key at this very moment.
-        let (name, hint) = store::find_by_idempotency_key(db, org, rotation.idempotency_key.unwrap_or_default())
-            .await?
-            .ok_or(KeyError::NotFound)?;
+    if let InsertedKey::Repeated(IssuedBefore { name, hint }) = inserted {
+        // The same request made another key at this very moment.
         return Err(KeyError::AlreadyIssued { name, hint });
     }
     let window = if rotation.reason == Reason::KeyCompromise { OverlapWindow::Now } else { rotation.window };

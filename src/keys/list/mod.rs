@@ -3,7 +3,6 @@
 pub mod store;
 
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
 use super::model::KeyState;
 use crate::accounts::UserId;
@@ -28,16 +27,6 @@ pub enum Creator {
     Person(UserId),
     /// On the command line.
     Operator,
-}
-
-impl Creator {
-    /// In queries the operator is the id that nobody has.
-    fn id(self) -> Uuid {
-        match self {
-            Self::Person(user) => user.0,
-            Self::Operator => Uuid::nil(),
-        }
-    }
 }
 
 impl Filter {
