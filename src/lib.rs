@@ -49,6 +49,10 @@ pub mod audit;
 #[cfg(feature = "ssr")]
 pub mod catalog;
 
+/// What kind of error an error is, and how it is told to people.
+#[cfg(feature = "ssr")]
+pub mod error_kind;
+
 /// How Postgres is reached: embedded or given, with a role for each plane.
 #[cfg(feature = "ssr")]
 pub mod database;

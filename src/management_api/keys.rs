@@ -183,7 +183,7 @@ impl KeyWish {
             expires: self.expires.clone(),
             idempotency_key: None,
         };
-        NewKey::parse(wish, catalog).map_err(Problem::fields)
+        NewKey::parse(wish, catalog).map_err(|fields| KeyError::Fields(fields).into())
     }
 }
 

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{RECEIPT_TIMEOUT, Revision, store};
+use crate::error_kind::{DomainError, ErrorKind};
 
 /// How long between two looks at how far the nodes are: quick at first, since most are there within milliseconds.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
@@ -49,6 +50,16 @@ impl std::fmt::Display for Receipt {
 #[derive(Debug, thiserror::Error)]
 #[error("it is recorded, but whether every node knows could not be seen: {0}")]
 pub struct Unconfirmed(#[from] sqlx::Error);
+
+impl DomainError for Unconfirmed {
+    fn kind(&self) -> ErrorKind<'_> {
+        ErrorKind::Unconfirmed
+    }
+
+    fn sentence(&self) -> String {
+        "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure.".to_owned()
+    }
+}
 
 /// Commits, and answers the revision to wait for. Where the transaction changed nothing (the key was revoked already), it
 /// is the newest one: whoever made it so may still be waiting.
