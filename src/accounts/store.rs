@@ -241,13 +241,9 @@ pub async fn session_lives(
 
 /// Notes that a session is in use. An UPDATE, so a session that was ended stays ended.
 pub async fn touch_session(db: &mut PgConnection, digest: Digest, now: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update sessions set last_seen_at = $2 where digest = $1 and last_seen_at < $2",
-        digest as _,
-        now
-    )
-    .execute(db)
-    .await?;
+    sqlx::query!("update sessions set last_seen_at = $2 where digest = $1 and last_seen_at < $2", digest as _, now)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

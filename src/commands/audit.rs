@@ -16,6 +16,7 @@ use crate::{
     audit::{
         self, Row,
         chain::{Broken, Checker},
+        store::CheckError,
     },
     config::Config,
     database::RlsScope,
@@ -50,10 +51,12 @@ fn whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
 
 pub async fn verify_live(desk: &Desk, json: bool) -> Result<(), CommandError> {
     let mut tx = desk.begin(RlsScope::Operator).await?;
-    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await?;
+    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await.map_err(|error| match error {
+        CheckError::Broken(found) => broken(&found),
+        CheckError::Database(error) => error.into(),
+    })?;
     tx.commit().await?;
-    let (chains, rows) = checked.map_err(|found| broken(&found))?;
-    whole(chains, rows, json)
+    whole(checked.chains, checked.rows, json)
 }
 
 /// An export has no heads, so rows cut off at its end are not noticed; everything before them is.

@@ -159,18 +159,11 @@ pub async fn list_before(
 ) -> sqlx::Result<Vec<KeyDetails>> {
     match key {
         Some(key) => {
-            select_details!(
-                "where k.org_id = $1 and k.id < $2 order by k.id desc limit $3",
-                org as _,
-                key as _,
-                limit
-            )
-            .fetch_all(db)
-            .await
+            select_details!("where k.org_id = $1 and k.id < $2 order by k.id desc limit $3", org as _, key as _, limit)
+                .fetch_all(db)
+                .await
         }
-        None => {
-            select_details!("where k.org_id = $1 order by k.id desc limit $2", org as _, limit).fetch_all(db).await
-        }
+        None => select_details!("where k.org_id = $1 order by k.id desc limit $2", org as _, limit).fetch_all(db).await,
     }
 }
 

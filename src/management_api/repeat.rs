@@ -28,8 +28,7 @@ pub async fn of<T>(
     now: OffsetDateTime,
 ) -> Result<Option<Response>, Problem> {
     let Some(key) = &body.key else { return Ok(None) };
-    let Taken::Before { digest, answer } =
-        store::take(db, caller.org.id, caller.user, key, body.request, now).await?
+    let Taken::Before { digest, answer } = store::take(db, caller.org.id, caller.user, key, body.request, now).await?
     else {
         return Ok(None);
     };

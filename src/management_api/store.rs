@@ -9,7 +9,10 @@ use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
 pub enum Taken {
     New,
     /// The key was taken for this request, which made this.
-    Before { digest: Digest, answer: Option<serde_json::Value> },
+    Before {
+        digest: Digest,
+        answer: Option<serde_json::Value>,
+    },
 }
 
 /// Takes an idempotency key for a request. Of two at once, one waits here for the end of the other.

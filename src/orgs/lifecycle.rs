@@ -15,11 +15,8 @@ use crate::{
     accounts::{self, Email, PersonName, UserId, store::Account},
     audit::{self, AuditKey, Chain, Event},
     clock,
-<<<<<<< HEAD
     database::Inserted,
-=======
     error_kind::{DomainError, ErrorKind},
->>>>>>> d
 };
 pub use members::{ChangedMember, remove_member, set_role};
 

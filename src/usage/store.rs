@@ -144,16 +144,23 @@ pub struct Share {
     pub last: OffsetDateTime,
 }
 
-/// Who called with a key since a time, whoever called most first, and how many that were in all.
+/// Who called with a key.
+pub struct Shares {
+    /// Those who called most, most first.
+    pub top: Vec<Share>,
+    /// How many callers there are in all.
+    pub callers: i64,
+}
+
 pub async fn by_caller(
     db: &mut PgConnection,
     org: OrgId,
     key: KeyId,
     since: OffsetDateTime,
     limit: i64,
-) -> sqlx::Result<(Vec<Share>, i64)> {
+) -> sqlx::Result<Shares> {
     let rows = sqlx::query!(
-        r#"select address as "address: IpAddr", agent, max(minute) as "last!", count(*) over () as "all!",
+        r#"select address as "address: IpAddr", agent, max(minute) as "last!", count(*) over () as "callers!",
                   coalesce(sum(calls) filter (where code = 'VALID'), 0)::bigint as "good!",
                   coalesce(sum(calls) filter (where code <> 'VALID'), 0)::bigint as "refused!"
            from key_usage where org_id = $1 and key_id = $2 and minute >= $3
@@ -165,15 +172,15 @@ pub async fn by_caller(
     )
     .fetch_all(db)
     .await?;
-    let all = rows.first().map_or(0, |row| row.all);
-    let shares = rows.into_iter().map(|row| Share {
+    let callers = rows.first().map_or(0, |row| row.callers);
+    let top = rows.into_iter().map(|row| Share {
         address: row.address,
         agent: row.agent,
         good: row.good,
         refused: row.refused,
         last: row.last,
     });
-    Ok((shares.collect(), all))
+    Ok(Shares { top: top.collect(), callers })
 }
 
 /// A key's calls since a time by verdict, the most frequent first.
@@ -221,7 +228,9 @@ macro_rules! explained {
 
 /// The newest refused requests with a key.
 pub async fn refusals_of(db: &mut PgConnection, org: OrgId, key: KeyId, limit: i64) -> sqlx::Result<Vec<Explained>> {
-    explained!("where org_id = $1 and key_id = $2 order by at desc limit $3", org as _, key as _, limit).fetch_all(db).await
+    explained!("where org_id = $1 and key_id = $2 order by at desc limit $3", org as _, key as _, limit)
+        .fetch_all(db)
+        .await
 }
 
 /// A refused request with some key of an organization.

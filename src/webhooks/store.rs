@@ -57,11 +57,7 @@ pub struct ActiveSecret {
     pub created_by: String,
 }
 
-pub async fn find_active(
-    db: &mut PgConnection,
-    org: OrgId,
-    environment: &str,
-) -> sqlx::Result<Option<ActiveSecret>> {
+pub async fn find_active(db: &mut PgConnection, org: OrgId, environment: &str) -> sqlx::Result<Option<ActiveSecret>> {
     sqlx::query_as!(
         ActiveSecret,
         "select s.created_at, u.name as created_by from webhook_secrets s join users u on u.id = s.created_by

@@ -61,8 +61,7 @@ pub async fn rotate(
         None => None,
     };
     let key = store::hold(db, org, id).await?.ok_or(KeyError::NotFound)?;
-    if let Some(IssuedBefore { name, hint }) =
-        store::find_by_idempotency_key(db, org, rotation.idempotency_key).await?
+    if let Some(IssuedBefore { name, hint }) = store::find_by_idempotency_key(db, org, rotation.idempotency_key).await?
     {
         return Err(KeyError::AlreadyIssued { name, hint });
     }

@@ -37,10 +37,10 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, org: OrgId, filter: &Filter, 
         query.push_bind(now).push(") = ").push_bind(state.as_str());
     }
     match filter.creator {
-        Some(Creator::Person(user)) => drop(query.push(" and k.created_by = ").push_bind(user)),
-        Some(Creator::Operator) => drop(query.push(" and k.created_by is null")),
-        None => {}
-    }
+        Some(Creator::Person(user)) => query.push(" and k.created_by = ").push_bind(user),
+        Some(Creator::Operator) => query.push(" and k.created_by is null"),
+        None => query,
+    };
     if let Some(since) = filter.unused_since(now) {
         query.push(" and k.created_at < ").push_bind(since);
         query.push(" and k.id not in (select u.key_id from key_last_used u where u.org_id = ").push_bind(org);

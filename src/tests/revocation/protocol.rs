@@ -499,7 +499,7 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
         if id != dead {
             store::renew(&mut db, id, Revision(0)).await.unwrap();
         }
-        store::strike_if_still(&mut db, id, rounds).await.unwrap();
+        store::evict_if_still(&mut db, id, rounds).await.unwrap();
     }
     let names: Vec<String> =
         sqlx::query_scalar("select name from key_plane_nodes").fetch_all(&world.owner).await.unwrap();

@@ -204,7 +204,7 @@ fn filters(model: &KeysPageModel) -> AnyView {
         let label = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
         choice(&days.to_string(), &label, "")
     });
-    let orders = ORDERS.into_iter().map(|(value, label)| choice(value, label, "")).collect();
+    let orders = ORDERS.into_iter().map(|(_, value, label)| choice(value, label, "")).collect();
     view! {
         // On the way back browsers would fill in what was chosen last, beside a list that is of something else.
         <form method="get" action="/keys" role="search" class="card filters" autocomplete="off">
