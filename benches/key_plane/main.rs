@@ -26,7 +26,6 @@ use keydesk::{
     keys::{
         lifecycle,
         model::{KeyId, Reason},
-        store,
         verdict::Record,
     },
     orgs::{Actor, OrgId, Permit},
@@ -124,7 +123,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
             let digest = key.digest();
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<Record, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
         }
@@ -195,12 +194,12 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         let digest = key.digest();
         let begun = Instant::now();
         if n % 2 == 0 {
-            store::find_for_verification(&bench.keys, digest).await.unwrap();
+            verdict::store::find_by_digest(&bench.keys, digest).await.unwrap();
             selects.push(begun.elapsed());
         } else {
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<Record, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
             calls.push(begun.elapsed());

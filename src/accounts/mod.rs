@@ -10,8 +10,15 @@ pub mod store;
 use uuid::Uuid;
 
 /// Which person: a UUID v7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct UserId(pub Uuid);
+
+impl From<Uuid> for UserId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
 
 /// An e-mail address, as a name to sign in with: something, an at sign, something with a dot or `localhost`, at most 254
 /// bytes. Whether mail arrives there is not known from its shape, so no more is asked of it.

@@ -67,7 +67,7 @@ impl SessionStore for Sessions {
             created_at: now,
             last_seen_at: now,
             agent: entry.agent,
-            address: entry.address.map(Into::into),
+            address: entry.address,
         };
         let mut db = self.console.acquire().await.map_err(backend)?;
         store::insert_session(&mut db, digest(&record.id), &session).await.map_err(backend)
@@ -90,12 +90,8 @@ impl SessionStore for Sessions {
         if session.last_seen_at + TOUCH <= now {
             store::touch_session(&mut db, digest, now).await.map_err(backend)?;
         }
-        let entry = SignedIn {
-            user: session.user.0,
-            session: session.id,
-            agent: session.agent,
-            address: session.address.map(|net| net.addr()),
-        };
+        let entry =
+            SignedIn { user: session.user.0, session: session.id, agent: session.agent, address: session.address };
         let entry = serde_json::to_value(entry).map_err(|error| Error::Decode(error.to_string()))?;
         let data = [(ENTRY.to_owned(), entry)].into();
         Ok(Some(Record { id: *id, data, expiry_date: session.created_at + ABSOLUTE }))

@@ -16,6 +16,7 @@ use crate::{
     audit::{
         self, Row,
         chain::{Broken, Checker},
+        store::CheckError,
     },
     config::Config,
     database::RlsScope,
@@ -51,10 +52,12 @@ fn say_whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
 /// Checks the database's log.
 pub async fn verify_live(desk: &Desk, json: bool) -> Result<(), CommandError> {
     let mut tx = desk.begin(RlsScope::Operator).await?;
-    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await?;
+    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await.map_err(|error| match error {
+        CheckError::Broken(found) => broken_error(&found),
+        CheckError::Database(error) => error.into(),
+    })?;
     tx.commit().await?;
-    let (chains, rows) = checked.map_err(|broken| broken_error(&broken))?;
-    say_whole(chains, rows, json)
+    say_whole(checked.chains, checked.rows, json)
 }
 
 /// Checks an export. It does not hold the heads of the chains, so rows that are missing at its end go unnoticed.

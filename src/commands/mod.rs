@@ -237,7 +237,7 @@ impl Desk {
     /// The organization with a slug.
     async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
         let mut tx = self.begin(RlsScope::Operator).await?;
-        let org = store::by_slug(&mut tx, slug).await?;
+        let org = store::find_by_slug(&mut tx, slug).await?;
         tx.commit().await?;
         Ok(org)
     }

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     ConnectOptions, PgPool, Postgres, Transaction,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult},
 };
 use uuid::Uuid;
 
@@ -43,6 +43,20 @@ pub enum DatabaseError {
     NotDurable(String),
     #[error("the data folder could not be used: {0}")]
     DataDir(#[from] std::io::Error),
+}
+
+/// What became of an insert that names the constraint which a row before it may hold (`on conflict on constraint … do
+/// nothing`): the violation of any other constraint stays an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    New,
+    Duplicate,
+}
+
+impl From<PgQueryResult> for Inserted {
+    fn from(done: PgQueryResult) -> Self {
+        if done.rows_affected() == 0 { Self::Duplicate } else { Self::New }
+    }
 }
 
 /// A migrated database, with a pool for each plane.

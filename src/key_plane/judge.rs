@@ -15,7 +15,6 @@ use crate::{
     catalog::Tier,
     keys::{
         secret::Presented,
-        store,
         verdict::{self, Asked, Case, Lookup, Record, Spending, Step, Verdict},
     },
     revocation::memory::Unavailable,
@@ -126,7 +125,7 @@ impl KeyPlane {
             Err(why) => return Found::Not(Lookup::Malformed(why)),
         };
         let digest = presented.digest;
-        match self.memory.get(digest, || store::find_for_verification(&self.keys, digest)).await {
+        match self.memory.get(digest, || verdict::store::find_by_digest(&self.keys, digest)).await {
             Ok(Some(record)) => Found::Key(record),
             Ok(None) => Found::Not(Lookup::Unknown),
             Err(Unavailable) => Found::Not(Lookup::Unreachable),

@@ -9,6 +9,12 @@ use uuid::Uuid;
 #[serde(transparent)]
 pub struct KeyId(pub Uuid);
 
+impl From<Uuid> for KeyId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
+
 impl std::fmt::Display for KeyId {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.0.fmt(f)
@@ -178,10 +184,10 @@ impl Lifetime {
     }
 }
 
-/// What a person sees of a key's state.
+/// What a key is at a moment: `keys::lifespan` says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum KeyState {
     Active,
     Disabled,
     Expired,
@@ -190,8 +196,13 @@ pub enum Status {
     Revoked,
 }
 
-impl Status {
-    pub const ALL: [Status; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+impl KeyState {
+    pub const ALL: [KeyState; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+
+    /// Whether the key has come to its end, rather than being in use or paused.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Expired | Self::Rotated | Self::Revoked)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

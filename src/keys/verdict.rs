@@ -1,5 +1,7 @@
 //! The verdict on a presented key: a closed vocabulary and one pure function, gate by gate.
 
+pub mod store;
+
 use std::net::IpAddr;
 
 use ipnet::IpNet;
@@ -7,7 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{model::KeyId, secret::Malformed};
+use super::{
+    lifespan::KeyLifespan,
+    model::{KeyId, KeyState},
+    secret::Malformed,
+};
 use crate::{
     accounts::UserId,
     catalog::Catalog,
@@ -42,6 +48,18 @@ pub struct Record {
     pub created_by: Option<UserId>,
     /// What who made it is to the organization today.
     pub creator: Creator,
+}
+
+impl Record {
+    fn lifespan(&self) -> KeyLifespan {
+        KeyLifespan {
+            revoked_at: self.revoked_at,
+            overlap_ended: self.overlap_ended,
+            overlap_ends_at: self.overlap_ends_at,
+            disabled_at: self.disabled_at,
+            expires_at: self.expires_at,
+        }
+    }
 }
 
 /// What who made a key is to its organization today.
@@ -387,16 +405,12 @@ impl Case<'_> {
     }
 
     fn state(&self, key: &Record) -> Option<Verdict> {
-        if key.revoked_at.is_some() {
-            Some(Verdict::Revoked)
-        } else if key.overlap_ended || key.overlap_ends_at.is_some_and(|at| at <= self.now) {
-            Some(Verdict::Rotated { successor: key.successor })
-        } else if key.disabled_at.is_some() {
-            Some(Verdict::Disabled)
-        } else if key.expires_at.is_some_and(|at| at <= self.now) {
-            Some(Verdict::Expired)
-        } else {
-            None
+        match key.lifespan().state(self.now) {
+            KeyState::Active => None,
+            KeyState::Revoked => Some(Verdict::Revoked),
+            KeyState::Rotated => Some(Verdict::Rotated { successor: key.successor }),
+            KeyState::Disabled => Some(Verdict::Disabled),
+            KeyState::Expired => Some(Verdict::Expired),
         }
     }
 

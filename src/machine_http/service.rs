@@ -10,7 +10,7 @@ use crate::{
     catalog::Catalog,
     keys::{
         secret::Presented,
-        store::{self, ServiceKey},
+        service_keys::store::{self, ServiceKey},
         verdict::Verdict,
     },
     revocation::memory::Memory,
@@ -41,7 +41,7 @@ pub async fn enter(
         .map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog, request_id))?
         .digest;
     let found = memory
-        .get(digest, || store::service_key(db, digest))
+        .get(digest, || store::find(db, digest))
         .await
         .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog, request_id))?;
     let service = found

@@ -13,8 +13,15 @@ pub use permit::{Denied, Permit};
 pub use role::{Action, Role};
 
 /// Which organization: a UUID v7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct OrgId(pub Uuid);
+
+impl From<Uuid> for OrgId {
+    fn from(id: Uuid) -> Self {
+        Self(id)
+    }
+}
 
 impl OrgId {
     /// For what concerns no organization: staff and the deployment's own log.

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    keys::{store::ServiceKey, verdict::Record},
+    keys::{service_keys::store::ServiceKey, verdict::Record},
     secrets::Digest,
 };
 

@@ -30,8 +30,15 @@ pub const LEASE: Duration = Duration::from_secs(2);
 pub const RECEIPT_TIMEOUT: Duration = Duration::from_millis(2_200);
 
 /// The place of a change in the one order of all changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct Revision(pub i64);
+
+impl From<i64> for Revision {
+    fn from(revision: i64) -> Self {
+        Self(revision)
+    }
+}
 
 /// A revision, and the token it was made under: two histories that count alike differ in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

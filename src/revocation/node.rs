@@ -193,7 +193,7 @@ impl Node {
         let before = store::rounds(&mut db).await?;
         tokio::time::sleep(STILL).await;
         for (id, rounds) in before {
-            store::strike_if_still(&mut db, id, rounds).await?;
+            store::evict_if_still(&mut db, id, rounds).await?;
         }
         store::prune(&mut db).await?;
         db.close().await

@@ -75,13 +75,13 @@ pub async fn wait(console: &PgPool, revision: Revision, begun: Instant) -> Resul
     let committed = Instant::now();
     let (mut nodes, mut look) = (0, FIRST_LOOK);
     let cut_off = loop {
-        let (all, behind) = store::behind(console, revision).await?;
-        nodes = nodes.max(all);
-        if behind == 0 {
+        let counts = store::count_nodes(console, revision).await?;
+        nodes = nodes.max(counts.all);
+        if counts.behind == 0 {
             break Vec::new();
         }
         if committed.elapsed() > RECEIPT_TIMEOUT {
-            break store::strike_behind(console, revision).await?;
+            break store::evict_behind(console, revision).await?;
         }
         tokio::time::sleep(look).await;
         look = (look * 2).min(LAST_LOOK);

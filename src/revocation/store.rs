@@ -54,7 +54,7 @@ pub async fn changes(
                   (select count(*) from key_plane_nodes) as "nodes!",
                   c.revision as "revision?", c.token as "token?", c.kind as "kind?", c.id as "id?", c.digest
            from key_revision n left join key_changes c on c.revision >= $1 order by c.revision limit $2"#,
-        applied.0,
+        applied as _,
         MAX_BEHIND
     )
     .fetch_all(db)
@@ -97,7 +97,7 @@ pub async fn renew(db: &mut PgConnection, id: Uuid, applied: Revision) -> sqlx::
         "update key_plane_nodes set applied_revision = $2, rounds = rounds + 1, renewed_at = clock_timestamp()
          where id = $1",
         id,
-        applied.0
+        applied as _
     )
     .execute(db)
     .await?;
@@ -126,26 +126,31 @@ pub async fn rounds(db: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
     Ok(rows.into_iter().map(|row| (row.id, row.rounds)).collect())
 }
 
-/// Strikes a node that has made no round since it was at `rounds`.
-pub async fn strike_if_still(db: &mut PgConnection, id: Uuid, rounds: i64) -> sqlx::Result<()> {
+/// Evicts a node that has made no round since it was at `rounds`.
+pub async fn evict_if_still(db: &mut PgConnection, id: Uuid, rounds: i64) -> sqlx::Result<()> {
     sqlx::query!("delete from key_plane_nodes where id = $1 and rounds = $2", id, rounds).execute(db).await?;
     Ok(())
 }
 
-/// How many nodes there are, and how many have not applied a revision.
-pub async fn behind(console: &PgPool, revision: Revision) -> sqlx::Result<(i64, i64)> {
-    let row = sqlx::query!(
-        r#"select count(*) as "all!", count(*) filter (where applied_revision < $1) as "behind!" from key_plane_nodes"#,
-        revision.0
-    )
-    .fetch_one(console)
-    .await?;
-    Ok((row.all, row.behind))
+pub struct NodeCounts {
+    pub all: i64,
+    /// Those that have not applied the revision.
+    pub behind: i64,
 }
 
-/// Strikes the nodes that have not applied a revision, and answers their names.
-pub async fn strike_behind(console: &PgPool, revision: Revision) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("delete from key_plane_nodes where applied_revision < $1 returning name", revision.0)
+pub async fn count_nodes(console: &PgPool, revision: Revision) -> sqlx::Result<NodeCounts> {
+    sqlx::query_as!(
+        NodeCounts,
+        r#"select count(*) as "all!", count(*) filter (where applied_revision < $1) as "behind!" from key_plane_nodes"#,
+        revision as _
+    )
+    .fetch_one(console)
+    .await
+}
+
+/// Evicts the nodes that have not applied a revision, and answers their names.
+pub async fn evict_behind(console: &PgPool, revision: Revision) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("delete from key_plane_nodes where applied_revision < $1 returning name", revision as _)
         .fetch_all(console)
         .await
 }

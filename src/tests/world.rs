@@ -275,7 +275,7 @@ impl World {
     pub async fn org(&self, slug: &str) -> OrgId {
         let slug = Slug::parse(slug).unwrap();
         let mut tx = self.begin(RlsScope::Operator).await;
-        if let Some(org) = orgs::store::by_slug(&mut tx, &slug).await.unwrap() {
+        if let Some(org) = orgs::store::find_by_slug(&mut tx, &slug).await.unwrap() {
             return org.id;
         }
         let org = OrgId(clock::id(self.clock.now()));
@@ -464,7 +464,8 @@ impl World {
     pub async fn count(&self, org: &str) -> (i64, i64) {
         let org = self.org(org).await;
         let mut tx = self.begin(RlsScope::Org(org)).await;
-        keydesk::keys::store::counts(&mut tx, org).await.unwrap()
+        let counts = keydesk::keys::store::count(&mut tx, org).await.unwrap();
+        (counts.all, counts.revocable)
     }
 
     /// What an organization's audit log says, oldest first: `action: summary`.

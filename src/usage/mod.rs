@@ -8,7 +8,7 @@ pub mod store;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -63,11 +63,12 @@ pub struct UsageBucket {
     /// The beginning of the minute.
     pub minute: OffsetDateTime,
     pub code: Code,
-    pub address: IpAddr,
+    /// `None`: not known, or too many to tell apart.
+    pub address: Option<IpAddr>,
     /// The agent's family: `curl`, not `curl/8.5.0`.
     pub agent: Arc<str>,
-    /// The service that asked for the client. Empty if the client sent the key itself.
-    pub via: String,
+    /// The service that asked; `None` where the client called with the key itself.
+    pub via: Option<String>,
 }
 
 /// The calls of a bucket.
@@ -108,16 +109,16 @@ impl UsageRecorder {
             org: used.org,
             minute: minute_of(used.at),
             code: used.code,
-            address: used.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            address: used.address,
             agent: Arc::clone(&used.agent.family),
-            via: used.via.clone().unwrap_or_default(),
+            via: used.via.clone(),
         };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.len() >= MAX_BUCKETS && !waiting.contains_key(&bucket) {
             self.lumped.fetch_add(1, Ordering::Relaxed);
-            bucket.address = Ipv4Addr::UNSPECIFIED.into();
+            bucket.address = None;
             bucket.agent = OVERFLOW_AGENT.into();
-            bucket.via = String::new();
+            bucket.via = None;
         }
         waiting.entry(bucket).or_default().add(calls, (used.code == Code::Valid).then_some(used));
     }
@@ -202,6 +203,8 @@ fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use time::macros::datetime;
     use uuid::Uuid;
 

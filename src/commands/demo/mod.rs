@@ -504,7 +504,7 @@ impl Demo<'_> {
         for (index, created) in &self.created {
             let Some(demo_key) = DEMO_KEYS.get(*index) else { continue };
             for (nth, key) in created.iter().enumerate() {
-                let Some(record) = keys::store::find_for_verification(pool, key.digest).await? else { continue };
+                let Some(record) = keys::verdict::store::find_by_digest(pool, key.digest).await? else { continue };
                 let called = CalledKey::new(&record, key.created_at, demo_key.traffic, catalog);
                 for (seed, pattern) in (*index as u64 * 100..).zip(demo_key.traffic) {
                     if pattern.successor == (nth > 0) {

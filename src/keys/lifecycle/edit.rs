@@ -11,7 +11,7 @@ use crate::{
     catalog::Catalog,
     keys::{
         error::KeyError,
-        model::{KeyId, KeyName, Lifetime},
+        model::{KeyId, KeyName, KeyState, Lifetime},
         store::{self, EditableFields, LockedKey},
     },
     orgs::{Permit, permit::EditKey},
@@ -136,12 +136,10 @@ async fn editable(
     now: OffsetDateTime,
 ) -> Result<LockedKey, KeyError> {
     let key = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if key.revoked_at.is_some() {
-        Err(KeyError::Revoked)
-    } else if key.is_overlap_over(now) {
-        Err(KeyError::Replaced)
-    } else {
-        Ok(key)
+    match key.state(now) {
+        KeyState::Revoked => Err(KeyError::Revoked),
+        KeyState::Rotated => Err(KeyError::Replaced),
+        KeyState::Active | KeyState::Disabled | KeyState::Expired => Ok(key),
     }
 }
 

@@ -11,7 +11,12 @@ use std::{
 use keydesk::{
     database::{self, RlsScope},
     key_plane::{self, KeyPlane},
-    keys::{lifecycle, model::Reason, store as key_store, verdict::Record},
+    keys::{
+        lifecycle,
+        model::Reason,
+        service_keys,
+        verdict::{self, Record},
+    },
     orgs::{Actor, Permit},
     revocation::{
         self, LEASE, RECEIPT_TIMEOUT, Revision,
@@ -98,7 +103,7 @@ async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywher
     let look = async || {
         let read = || async {
             reads.fetch_add(1, Ordering::Relaxed);
-            key_store::find_for_verification(&world.keys_db, digest(&key)).await
+            verdict::store::find_by_digest(&world.keys_db, digest(&key)).await
         };
         memory.get(digest(&key), read).await.unwrap().unwrap()
     };
@@ -106,7 +111,7 @@ async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywher
         let digest = Digest::of(service.as_bytes());
         let read = || async {
             reads.fetch_add(1, Ordering::Relaxed);
-            key_store::service_key(&world.keys_db, digest).await
+            service_keys::store::find(&world.keys_db, digest).await
         };
         memory.get(digest, read).await.unwrap().is_some()
     };
@@ -174,7 +179,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         let mut node = Stepped::join(&world).await;
         // The read is done, what it found is on its way…
         let before = node.memory().before().unwrap();
-        let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
+        let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
         // …and a change overtakes it.
         match change {
             "key" => drop(revoke(&world, "acme", &key).await),
@@ -183,7 +188,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         }
         node.round().await.unwrap();
         assert!(node.memory().remember(before, digest(&key), read).is_none(), "{change}");
-        let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
+        let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
         let before = node.memory().before().unwrap();
         assert!(node.memory().remember(before, digest(&key), read).is_some(), "{change}: read again, it is");
     }
@@ -195,7 +200,7 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
     let before = node.memory().before().unwrap();
-    let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
+    let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
     // A stand-by takes over that is two changes behind, and there the key is revoked.
     sqlx::raw_sql(
         "update key_revision set revision = revision - 2, token = gen_random_uuid();
@@ -223,7 +228,7 @@ async fn whoever_joins_a_read_in_progress_gets_nothing_older_than_their_question
         let (db, reads, has_read, go_on) = (db.clone(), Arc::clone(&reads), Arc::clone(&has_read), Arc::clone(&go_on));
         tokio::spawn(async move {
             let read = || async {
-                let found = key_store::find_for_verification(&db, digest).await;
+                let found = verdict::store::find_by_digest(&db, digest).await;
                 if reads.fetch_add(1, Ordering::Relaxed) == 0 {
                     has_read.notify_one();
                     go_on.acquire().await.unwrap().forget();
@@ -497,7 +502,7 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
         if id != dead {
             store::renew(&mut db, id, Revision(0)).await.unwrap();
         }
-        store::strike_if_still(&mut db, id, rounds).await.unwrap();
+        store::evict_if_still(&mut db, id, rounds).await.unwrap();
     }
     let names: Vec<String> =
         sqlx::query_scalar("select name from key_plane_nodes").fetch_all(&world.owner).await.unwrap();
