@@ -1,7 +1,7 @@
 //! Keydesk: a self-hosted API key console. The map, in reading order.
 //!
 //! Outermost is *who is asking*: each plane has its own door and its own database role. The rules about a key exist
-//! once, in `keys`, and know neither cookies nor HTTP. The laws that keep it so are tested in `src/tests/architecture.rs`.
+//! once, in `keys`, and know neither cookies nor HTTP. The laws that keep it so are tested in `src/tests/house_rules/architecture.rs`.
 
 // What the server may never do. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
@@ -48,6 +48,10 @@ pub mod audit;
 /// DOMAIN: the deployment's product rules: environments, tiers, scopes.
 #[cfg(feature = "ssr")]
 pub mod catalog;
+
+/// What kind of error an error is, and how it is told to people.
+#[cfg(feature = "ssr")]
+pub mod error_kind;
 
 /// How Postgres is reached: embedded or given, with a role for each plane.
 #[cfg(feature = "ssr")]

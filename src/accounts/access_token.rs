@@ -16,6 +16,7 @@ use super::UserId;
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     config::Origin,
+    error_kind::{DomainError, ErrorKind},
     orgs::{Actor, Principal},
     secrets::{self, Digest},
 };
@@ -178,12 +179,21 @@ impl AccessToken {
 #[derive(Debug, thiserror::Error)]
 pub enum MintError {
     /// Staff, that is: the management API is an organization's.
-    #[error("access tokens are for members of an organization")]
+    #[error("access tokens are for members of an organization: support staff have none")]
     NotAMember,
     #[error("the token could not be signed")]
     Signing,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl DomainError for MintError {
+    fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            Self::NotAMember => ErrorKind::Forbidden,
+            Self::Signing | Self::Database(_) => ErrorKind::Unavailable,
+        }
+    }
 }
 
 /// Mints a token for a member, from one of their sessions. Needs their organization's reach.

@@ -11,6 +11,8 @@ use tokio::sync::Semaphore;
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
+use crate::error_kind::DomainError;
+
 /// In code points, after normalisation.
 const MIN: usize = 15;
 const MAX: usize = 128;
@@ -78,6 +80,8 @@ fn normalise(text: &SecretString) -> Zeroizing<String> {
 #[derive(Debug, thiserror::Error)]
 #[error("the password could not be hashed")]
 pub struct HashingFailed;
+
+impl DomainError for HashingFailed {}
 
 /// Hashes and checks passwords on threads that may block, a few at a time, so that a flood of sign-ins cannot take the
 /// machine away from the key plane.

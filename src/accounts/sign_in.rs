@@ -8,7 +8,10 @@ use super::{
     password::{Hasher, HashingFailed},
     store::{self, Account},
 };
-use crate::database::{self, RlsScope};
+use crate::{
+    database::{self, RlsScope},
+    error_kind::DomainError,
+};
 
 /// An account's recent failures.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +50,8 @@ pub enum AttemptFailed {
     #[error(transparent)]
     Database(#[from] sqlx::Error),
 }
+
+impl DomainError for AttemptFailed {}
 
 /// What a password proved.
 pub enum Attempt {

@@ -23,10 +23,8 @@ use super::{
 use crate::{
     accounts::{
         UserId,
-        access_token::MintError,
-        password::{Hasher, HashingFailed},
+        password::Hasher,
         session::{ENTRY, SignedIn},
-        sign_in::AttemptFailed,
     },
     audit::Chain,
     catalog::Catalog,
@@ -34,17 +32,16 @@ use crate::{
     clock::Clock,
     config::Origin,
     database::{self, RlsScope},
-    keys::error::KeyError,
+    error_kind::{DomainError, ErrorKind},
     orgs::{
         Actor, OrgId, Permit, Principal, Role,
-        lifecycle::{OrgError, note_refusal},
+        lifecycle::note_refusal,
         permit::Act,
         standing::{Standing, standing},
         store::Org,
     },
     revocation::{self, Revision},
     server_keys::ServerKeys,
-    webhooks::WebhookError,
 };
 
 /// What the console works with.
@@ -293,7 +290,7 @@ impl RequestContext {
                 let (key, now) = (&self.console.server_keys.audit, self.console.clock.now());
                 note_refusal(&mut tx, key, who.chain(), &who.actor, &denied, now).await?;
                 tx.commit().await?;
-                Err(ConsoleError::Forbidden { message: denied.message() })
+                Err(denied.into())
             }
         }
     }
@@ -329,105 +326,21 @@ pub async fn answer<T: Clone + Into<Done>>(
     result
 }
 
-/// A fault of ours: logged, and told as no more than that.
-macro_rules! faults {
-    ($($error:ty),* $(,)?) => {$(
-        impl From<$error> for ConsoleError {
-            fn from(error: $error) -> Self {
-                tracing::error!(%error, "a request of the console failed");
-                Self::Unavailable
-            }
-        }
-    )*};
-}
-faults!(sqlx::Error, HashingFailed, AttemptFailed);
-
-impl From<OrgError> for ConsoleError {
-    fn from(error: OrgError) -> Self {
-        match error {
-            OrgError::Database(error) => error.into(),
-            OrgError::SlugTaken(_) => Self::field("organization", "There is an organization of this name already."),
-            OrgError::EmailTaken(_) => Self::field("email", "This address has an account already."),
-            OrgError::NoOrg => Self::NotFound { message: "There is no such organization.".to_owned() },
-            OrgError::NoMember => Self::NotFound { message: "There is no such member.".to_owned() },
-            OrgError::OwnersOnly => {
-                Self::Forbidden { message: "Only an owner may change an owner, or make one.".to_owned() }
-            }
-            OrgError::LastOwner => Self::Conflict {
-                message:
-                    "The organization would be left without an owner who can sign in. Make somebody else an owner \
-                          first."
-                        .to_owned(),
-            },
-        }
-    }
-}
-
-impl From<KeyError> for ConsoleError {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::AlreadyIssued { name, hint } => Self::Conflict {
-                message: format!(
-                    "This form has already created the key “{name}” ({hint}). Its secret is not shown again: \
-                                  if it is lost, revoke the key and create another."
-                ),
-            },
-            KeyError::NotFound => Self::NotFound { message: "There is no such key.".to_owned() },
-            KeyError::Fields(fields) => Self::Fields {
+impl<E: DomainError> From<E> for ConsoleError {
+    fn from(error: E) -> Self {
+        let message = error.sentence();
+        match error.kind() {
+            ErrorKind::NotFound => Self::NotFound { message },
+            ErrorKind::Conflict => Self::Conflict { message },
+            ErrorKind::Forbidden => Self::Forbidden { message },
+            ErrorKind::Invalid(fields) => Self::Fields {
                 fields: fields
-                    .into_iter()
-                    .map(|(field, message)| FieldError { field: field.to_owned(), message })
+                    .iter()
+                    .map(|(field, message)| FieldError { field: (*field).to_owned(), message: message.clone() })
                     .collect(),
             },
-            error @ (KeyError::ChangedMeanwhile
-            | KeyError::Revoked
-            | KeyError::Replaced
-            | KeyError::Expired
-            | KeyError::Disabled
-            | KeyError::HasSuccessor { .. }
-            | KeyError::PredecessorLives
-            | KeyError::NotInCatalog
-            | KeyError::NotReplaced
-            | KeyError::Extended
-            | KeyError::EndsByItself) => Self::Conflict { message: error.sentence() },
-            KeyError::Database(error) => error.into(),
-            KeyError::Randomness(error) => {
-                tracing::error!(%error, "a key could not be made");
-                Self::Unavailable
-            }
-        }
-    }
-}
-
-impl From<MintError> for ConsoleError {
-    fn from(error: MintError) -> Self {
-        match error {
-            MintError::NotAMember => Self::Forbidden {
-                message: "Access tokens are for members of an organization; support staff have none.".to_owned(),
-            },
-            MintError::Database(error) => error.into(),
-            MintError::Signing => {
-                tracing::error!(%error, "an access token could not be minted");
-                Self::Unavailable
-            }
-        }
-    }
-}
-
-impl From<WebhookError> for ConsoleError {
-    fn from(error: WebhookError) -> Self {
-        match error {
-            WebhookError::Exists => Self::Conflict {
-                message: "There is a secret already, made by this form or by somebody else. It is not shown again: \
-                          regenerate it if it is lost."
-                    .to_owned(),
-            },
-            WebhookError::Absent => {
-                Self::Conflict { message: "There is no secret to replace any more. Generate one.".to_owned() }
-            }
-            WebhookError::Database(error) => error.into(),
-            WebhookError::Randomness(_) | WebhookError::Sealing(_) => {
-                tracing::error!(%error, "a webhook secret could not be made");
+            ErrorKind::Unavailable | ErrorKind::Unconfirmed => {
+                tracing::error!(%error, "a request of the console failed");
                 Self::Unavailable
             }
         }

@@ -297,7 +297,7 @@ impl Server {
         }
     }
 
-    /// The socket's folder, if Postgres runs. Whether it does is what it response_headers, not what its files say.
+    /// The socket's folder, if Postgres runs. Whether it does is what it answers, not what its files say.
     async fn running(&self) -> Result<Option<PathBuf>, EmbeddedError> {
         let deadline = Instant::now() + WAIT;
         loop {

@@ -1,9 +1,14 @@
 //! Why a key could not be made or changed.
 
+use crate::error_kind::{DomainError, ErrorKind};
+
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The same form made a key before.
-    #[error("this form has already created the key “{name}” ({hint})")]
+    #[error(
+        "this form has already created the key “{name}” ({hint}), whose secret is not shown again: if it is lost, revoke the \
+         key and create another"
+    )]
     AlreadyIssued { name: String, hint: String },
     /// Absent, or another organization's: one answer.
     #[error("there is no such key")]
@@ -40,12 +45,24 @@ pub enum KeyError {
     Database(#[from] sqlx::Error),
 }
 
-impl KeyError {
-    /// For people: with a capital and a full stop.
-    pub fn sentence(&self) -> String {
-        let text = self.to_string();
-        let mut rest = text.chars();
-        let first = rest.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-        format!("{first}{}.", rest.as_str())
+impl DomainError for KeyError {
+    fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            Self::NotFound => ErrorKind::NotFound,
+            Self::Fields(fields) => ErrorKind::Invalid(fields),
+            Self::AlreadyIssued { .. }
+            | Self::ChangedMeanwhile
+            | Self::Revoked
+            | Self::Replaced
+            | Self::Expired
+            | Self::Disabled
+            | Self::HasSuccessor { .. }
+            | Self::PredecessorLives
+            | Self::NotInCatalog
+            | Self::NotReplaced
+            | Self::Extended
+            | Self::EndsByItself => ErrorKind::Conflict,
+            Self::Randomness(_) | Self::Database(_) => ErrorKind::Unavailable,
+        }
     }
 }

@@ -111,7 +111,7 @@ impl Page {
     pub fn after<T: std::str::FromStr>(&self) -> Result<Option<T>, Problem> {
         let cursor = self.cursor.as_deref().map(str::parse).transpose();
         let sentence = "Send the next_cursor of a list, as it was answered.";
-        cursor.map_err(|_| Problem::fields(vec![("cursor", sentence.to_owned())]))
+        cursor.map_err(|_| Problem::fields(&[("cursor", sentence.to_owned())]))
     }
 }
 

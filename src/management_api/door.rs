@@ -86,7 +86,7 @@ impl<A: Act> FromRequestParts<Arc<Management>> for Authorized<A> {
                 let (key, now) = (&management.server_keys.audit, management.clock.now());
                 note_refusal(&mut tx, key, Chain::Org(caller.org.id), &caller.actor, &denied, now).await?;
                 tx.commit().await?;
-                Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", denied.message()))
+                Err(denied.into())
             }
         }
     }

@@ -182,7 +182,7 @@ impl KeyWish {
             expires: self.expires.clone(),
             idempotency_key: None,
         };
-        NewKey::parse(wish, catalog).map_err(Problem::fields)
+        NewKey::parse(wish, catalog).map_err(|fields| KeyError::Fields(fields).into())
     }
 }
 
@@ -461,7 +461,7 @@ pub async fn rotate(
 
 /// Revoke a key, for good
 ///
-/// When this response_headers, no node accepts the key any more. Revoking what is revoked already is fine.
+/// When this answers, no node accepts the key any more. Revoking what is revoked already is fine.
 #[utoipa::path(
     post, path = "/api/v1/api-keys/{id}/revoke", tag = "API keys", operation_id = "revokeKey",
     params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<Revocation>,

@@ -109,7 +109,7 @@ pub async fn set_role(
 ) -> Result<Json<ChangedRole>, Problem> {
     let begun = Instant::now();
     let role = Role::member(&wish.role)
-        .ok_or_else(|| Problem::fields(vec![("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
+        .ok_or_else(|| Problem::fields(&[("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
     let (key, now) = (&management.server_keys.audit, management.clock.now());
     let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { changed, .. } = lifecycle::set_role(&mut tx, key, &permit, user, role, now).await?;

@@ -8,8 +8,8 @@ use utoipa::{IntoResponses, ToSchema};
 use uuid::Uuid;
 
 use crate::{
-    accounts::access_token::MintError, keys::error::KeyError, machine_http, orgs::lifecycle::OrgError,
-    revocation::Unconfirmed, webhooks::WebhookError,
+    error_kind::{DomainError, ErrorKind},
+    machine_http,
 };
 
 /// What is wrong with one field.
@@ -106,11 +106,11 @@ impl Problem {
     }
 
     /// What was asked cannot be taken, field by field.
-    pub fn fields(fields: Vec<(&'static str, String)>) -> Self {
-        let errors = fields.into_iter().map(|(field, message)| {
+    pub fn fields(fields: &[(&str, String)]) -> Self {
+        let errors = fields.iter().map(|(field, message)| {
             // What the domain calls addresses, scripts call by the name that the API has.
-            let field = if field == "addresses" { "ip_whitelist" } else { field };
-            FieldProblem { field: field.to_owned(), message }
+            let field = if *field == "addresses" { "ip_whitelist" } else { field };
+            FieldProblem { field: field.to_owned(), message: message.clone() }
         });
         let errors: Vec<_> = errors.collect();
         let detail = errors.iter().map(|error| format!("{}: {}", error.field, error.message)).collect::<Vec<_>>();
@@ -144,14 +144,6 @@ impl IntoResponse for Problem {
     }
 }
 
-/// A fault of ours: logged, and told as no more than that.
-impl From<sqlx::Error> for Problem {
-    fn from(error: sqlx::Error) -> Self {
-        tracing::error!(%error, "a request of the management API failed");
-        Self::unavailable()
-    }
-}
-
 impl From<serde_json::Error> for Problem {
     fn from(error: serde_json::Error) -> Self {
         tracing::error!(%error, "an answer of the management API could not be written");
@@ -159,83 +151,35 @@ impl From<serde_json::Error> for Problem {
     }
 }
 
-impl From<Unconfirmed> for Problem {
-    fn from(error: Unconfirmed) -> Self {
-        tracing::error!(%error, "a change could not be seen to hold everywhere");
-        let detail = "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", detail)
-    }
-}
-
-impl From<KeyError> for Problem {
-    fn from(error: KeyError) -> Self {
-        match error {
-            KeyError::NotFound => Self::not_found("There is no such key."),
-            KeyError::Fields(fields) => Self::fields(fields),
-            KeyError::AlreadyIssued { name, hint } => {
-                Self::conflict(format!("The key “{name}” ({hint}) was created already."))
-            }
-            KeyError::ChangedMeanwhile
-            | KeyError::Revoked
-            | KeyError::Replaced
-            | KeyError::Expired
-            | KeyError::Disabled
-            | KeyError::HasSuccessor { .. }
-            | KeyError::PredecessorLives
-            | KeyError::NotInCatalog
-            | KeyError::NotReplaced
-            | KeyError::Extended
-            | KeyError::EndsByItself => Self::conflict(error.sentence()),
-            KeyError::Database(error) => error.into(),
-            KeyError::Randomness(_) => {
-                tracing::error!(%error, "a key could not be made");
+impl<E: DomainError> From<E> for Problem {
+    fn from(error: E) -> Self {
+        let detail = error.sentence();
+        match error.kind() {
+            ErrorKind::NotFound => Self::not_found(&detail),
+            ErrorKind::Invalid(fields) => Self::fields(fields),
+            ErrorKind::Conflict => Self::conflict(detail),
+            ErrorKind::Forbidden => Self::new(StatusCode::FORBIDDEN, "forbidden", detail),
+            ErrorKind::Unavailable => {
+                tracing::error!(%error, "a request of the management API failed");
                 Self::unavailable()
             }
-        }
-    }
-}
-
-impl From<OrgError> for Problem {
-    fn from(error: OrgError) -> Self {
-        match error {
-            OrgError::NoMember | OrgError::NoOrg => Self::not_found("There is no such member."),
-            OrgError::OwnersOnly => {
-                Self::new(StatusCode::FORBIDDEN, "forbidden", "Only an owner may change an owner, or make one.")
-            }
-            OrgError::LastOwner => {
-                Self::conflict("The organization would be left without an owner. Make somebody else an owner first.")
-            }
-            OrgError::SlugTaken(_) | OrgError::EmailTaken(_) => Self::conflict(format!("{error}.")),
-            OrgError::Database(error) => error.into(),
-        }
-    }
-}
-
-impl From<WebhookError> for Problem {
-    fn from(error: WebhookError) -> Self {
-        match error {
-            WebhookError::Exists => {
-                Self::conflict("The environment has a secret already. Regenerate it if it is lost.")
-            }
-            WebhookError::Absent => Self::conflict("The environment has no secret to replace. Create one."),
-            WebhookError::Database(error) => error.into(),
-            WebhookError::Randomness(_) | WebhookError::Sealing(_) => {
-                tracing::error!(%error, "a webhook secret could not be made");
-                Self::unavailable()
+            ErrorKind::Unconfirmed => {
+                tracing::error!(%error, "a change could not be seen to hold everywhere");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", detail)
             }
         }
     }
 }
 
-impl From<MintError> for Problem {
-    fn from(error: MintError) -> Self {
-        match error {
-            MintError::NotAMember => Self::new(StatusCode::FORBIDDEN, "not-a-member", error.to_string()),
-            MintError::Database(error) => error.into(),
-            MintError::Signing => {
-                tracing::error!(%error, "an access token could not be minted");
-                Self::unavailable()
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{keys::error::KeyError, orgs::lifecycle::OrgError};
+
+    #[test]
+    fn each_thing_that_is_absent_is_called_by_its_name() {
+        assert_eq!(Problem::from(OrgError::NoOrg).detail, "There is no such organization.");
+        assert_eq!(Problem::from(OrgError::NoMember).detail, "There is no such member.");
+        assert_eq!(Problem::from(KeyError::NotFound).detail, "There is no such key.");
     }
 }

@@ -122,7 +122,7 @@ async fn make(
 ) -> Result<Response, Problem> {
     let environment = &body.value.environment;
     if management.catalog.environment(environment).is_none() {
-        return Err(Problem::fields(vec![("environment", "There is no such environment.".to_owned())]));
+        return Err(Problem::fields(&[("environment", "There is no such environment.".to_owned())]));
     }
     let (keys, now) = (&management.server_keys, management.clock.now());
     let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;

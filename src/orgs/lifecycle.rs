@@ -15,6 +15,7 @@ use crate::{
     accounts::{self, Email, PersonName, UserId, store::Account},
     audit::{self, AuditKey, Chain, Event},
     clock,
+    error_kind::{DomainError, ErrorKind},
 };
 pub use members::{ChangedMember, remove_member, set_role};
 
@@ -22,7 +23,7 @@ pub use members::{ChangedMember, remove_member, set_role};
 pub enum OrgError {
     #[error("there is an organization {0} already")]
     SlugTaken(String),
-    #[error("{0} has an account already")]
+    #[error("the address {0} has an account already")]
     EmailTaken(String),
     #[error("there is no such organization")]
     NoOrg,
@@ -35,6 +36,17 @@ pub enum OrgError {
     LastOwner,
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl DomainError for OrgError {
+    fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            Self::NoOrg | Self::NoMember => ErrorKind::NotFound,
+            Self::OwnersOnly => ErrorKind::Forbidden,
+            Self::SlugTaken(_) | Self::EmailTaken(_) | Self::LastOwner => ErrorKind::Conflict,
+            Self::Database(_) => ErrorKind::Unavailable,
+        }
+    }
 }
 
 /// Notes that somebody was refused what their role does not allow.

@@ -4,6 +4,7 @@
 use std::marker::PhantomData;
 
 use super::{Action, Actor, OrgId, Principal, Role};
+use crate::error_kind::{DomainError, ErrorKind};
 
 /// A type for each action that something is permitted by.
 pub trait Act {
@@ -45,13 +46,6 @@ acts!(
     RevokeServiceKey
 );
 
-impl Denied {
-    /// For whoever was refused.
-    pub fn message(&self) -> String {
-        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
-    }
-}
-
 /// Proof that `actor` may do `A` in `org`.
 pub struct Permit<A> {
     actor: Actor,
@@ -65,6 +59,17 @@ pub struct Permit<A> {
 pub struct Denied {
     pub role: Role,
     pub action: Action,
+}
+
+impl DomainError for Denied {
+    fn kind(&self) -> ErrorKind<'_> {
+        ErrorKind::Forbidden
+    }
+
+    /// Speaks to whoever was refused.
+    fn sentence(&self) -> String {
+        format!("Your role, {}, may not {}.", self.role.as_str(), self.action.words())
+    }
 }
 
 impl<A: Act> Permit<A> {

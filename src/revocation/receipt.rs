@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use super::{RECEIPT_TIMEOUT, Revision, store};
+use crate::error_kind::{DomainError, ErrorKind};
 
 /// How soon a receipt looks again at how far the nodes are, at first: most of them follow within milliseconds.
 const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(2);
@@ -50,6 +51,16 @@ impl std::fmt::Display for Receipt {
 #[derive(Debug, thiserror::Error)]
 #[error("it is recorded, but whether every node knows could not be seen: {0}")]
 pub struct Unconfirmed(#[from] sqlx::Error);
+
+impl DomainError for Unconfirmed {
+    fn kind(&self) -> ErrorKind<'_> {
+        ErrorKind::Unconfirmed
+    }
+
+    fn sentence(&self) -> String {
+        "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure.".to_owned()
+    }
+}
 
 /// Commits, and answers the revision to wait for. Where the transaction changed nothing (the key was revoked already), it
 /// is the newest one: whoever made it so may still be waiting.

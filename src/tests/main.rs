@@ -1,35 +1,13 @@
 //! Integration tests: real routers, a real Postgres with a database for each test, and time as the test says.
+//! They are grouped by the plane they call, as `src/` is.
 
-mod access_tokens;
-mod architecture;
-mod audit_log;
-mod browser_rules;
 mod commands;
-mod conformance;
-mod demo;
-mod doors;
-mod edits;
-mod example;
-mod gates;
-mod key_page;
+mod console;
+mod domains;
+mod house_rules;
 mod key_plane;
-mod keys;
-mod keys_list;
 mod management_api;
-mod members;
-mod nodes;
 mod operator_api;
 mod process;
-mod prove;
-mod proxies;
-mod queries;
 mod revocation;
-mod rotation;
-mod rotation_page;
-mod sign_in;
-mod support;
-mod systems;
-mod tenancy;
-mod usage_page;
-mod webhooks;
 mod world;

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     clock,
+    error_kind::{DomainError, ErrorKind},
     orgs::{Permit, permit::ManageWebhooks},
     secrets::{self, NoRandomness},
 };
@@ -22,10 +23,10 @@ use seal::{Sealer, SealingFailed};
 #[derive(Debug, thiserror::Error)]
 pub enum WebhookError {
     /// Generate was asked for, but there is a secret; or this form has made one before.
-    #[error("there is a secret already")]
+    #[error("there is a secret already, which is not shown again: regenerate it if it is lost")]
     Exists,
     /// Regenerate was asked for, but there is none.
-    #[error("there is no secret to replace")]
+    #[error("there is no secret to replace: generate one")]
     Absent,
     #[error(transparent)]
     Randomness(#[from] NoRandomness),
@@ -33,6 +34,15 @@ pub enum WebhookError {
     Sealing(#[from] SealingFailed),
     #[error(transparent)]
     Database(#[from] sqlx::Error),
+}
+
+impl DomainError for WebhookError {
+    fn kind(&self) -> ErrorKind<'_> {
+        match self {
+            Self::Exists | Self::Absent => ErrorKind::Conflict,
+            Self::Randomness(_) | Self::Sealing(_) | Self::Database(_) => ErrorKind::Unavailable,
+        }
+    }
 }
 
 /// A signing secret just made: `whsec_` and 32 random bytes in base64 (Standard Webhooks). Neither prints nor serialises.

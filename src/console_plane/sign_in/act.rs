@@ -18,7 +18,11 @@ use crate::{
         error::{ConsoleError, FieldError},
     },
     database::{self, RlsScope},
-    orgs::{self, OrgId, OrgName, Permit, Principal, Role, lifecycle::NewPerson},
+    error_kind::DomainError,
+    orgs::{
+        self, OrgId, OrgName, Permit, Principal, Role,
+        lifecycle::{NewPerson, OrgError},
+    },
     secrets::Digest,
 };
 
@@ -171,11 +175,23 @@ async fn found(
     };
     let slug = org_name.slug();
     orgs::lifecycle::create_org(&mut tx, audit_key, &Permit::grant(&actor, org).map_err(grant)?, &slug, org_name, now)
-        .await?;
+        .await
+        .map_err(beside_its_field)?;
     let may_add = Permit::grant(&actor, org).map_err(grant)?;
-    let user = orgs::lifecycle::add_member(&mut tx, audit_key, &may_add, person, Role::Owner, now).await?;
+    let user = orgs::lifecycle::add_member(&mut tx, audit_key, &may_add, person, Role::Owner, now)
+        .await
+        .map_err(beside_its_field)?;
     tx.commit().await?;
     Ok(user)
+}
+
+/// What is taken is told beside the field that it was typed into.
+fn beside_its_field(error: OrgError) -> ConsoleError {
+    match error {
+        OrgError::SlugTaken(_) => ConsoleError::field("organization", error.sentence()),
+        OrgError::EmailTaken(_) => ConsoleError::field("email", error.sentence()),
+        error => error.into(),
+    }
 }
 
 /// Whether a set-up link's token is the live one.

@@ -1,0 +1,4 @@
+//! The program on the command line.
+
+mod command_line;
+mod demo;

@@ -1,0 +1,5 @@
+//! What the planes have in common: the domains, called as a plane calls them.
+
+mod audit_log;
+mod edits;
+mod rotation;

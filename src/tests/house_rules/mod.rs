@@ -1,0 +1,6 @@
+//! What holds for all planes at once.
+
+mod architecture;
+mod doors;
+mod queries;
+mod tenancy;

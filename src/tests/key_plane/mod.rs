@@ -1,0 +1,8 @@
+//! What a program with a key is answered, directly and through a proxy.
+
+mod answers;
+pub mod conformance;
+mod example;
+mod gates;
+mod presets;
+pub mod proxies;

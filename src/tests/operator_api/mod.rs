@@ -1,0 +1,3 @@
+//! What the provider's back office does.
+
+mod operations;

@@ -1,0 +1,4 @@
+//! Revoked means revoked: rule by rule, and under faults.
+
+mod protocol;
+mod prove;
