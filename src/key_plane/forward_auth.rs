@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// What the proxy's configuration may add.
+/// What the proxy's configuration may require in addition to the route.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expectations {
@@ -44,14 +44,15 @@ const X_KEYDESK_PROBLEM: HeaderName = HeaderName::from_static("x-keydesk-problem
 /// A proxy has room for a few kilobytes of headers, and a detail can quote what the client sent.
 const MAX_PROBLEM_BYTES: usize = 2048;
 
-/// A header in the words of Caddy and Traefik, and in nginx's.
+/// The header with the request's method, as Caddy and Traefik call it and as the configuration for nginx does.
 const METHOD_HEADERS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
+/// The header with the request's path and query, likewise.
 const TARGET_HEADERS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
 
-/// The value of a header that may have two names; `Err`: both are there and differ, or one is there twice. A client may
-/// have written one of them.
+/// The value of a header that may have two names. It is an error if two values differ, since a client may have written one
+/// of them.
 fn described<'a>(headers: &'a HeaderMap, names: &[HeaderName; 2]) -> Result<Option<&'a str>, ()> {
     let mut value = None;
     for header in names.iter().flat_map(|name| headers.get_all(name)) {
@@ -84,7 +85,7 @@ pub async fn forward_auth(
     if in_header && !answer.status().is_success() { with_problem_in_header(answer).await } else { answer }
 }
 
-/// The same answer, with its body in a header as well: JSON escaped to ASCII. One too long is left out.
+/// The same answer with its body in a header as well, as JSON escaped to ASCII, unless that is too long.
 async fn with_problem_in_header(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -129,6 +130,7 @@ async fn judged(
     let client = plane.proxies.resolve(peer, headers);
     let unrouted = needed.is_none();
     let needed = needed.unwrap_or_default();
+    // Step 2: what the proxy and the route require.
     let requirements = Requirements {
         orgs: [needed.org.as_deref(), expectations.org.as_deref()],
         environment: expectations.environment.as_deref(),
@@ -154,6 +156,7 @@ async fn judged(
             Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail, id.0).into_response()
         }
         Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => {
+            // Step 8.
             let mut response = StatusCode::OK.into_response();
             identify(response.headers_mut(), &plane.catalog, &key);
             wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
@@ -163,19 +166,33 @@ async fn judged(
     }
 }
 
-/// Who the key is, for the service behind the proxy. Every header is always there, if empty: a proxy that copies them must
-/// overwrite whatever a client sent under the same name.
+/// Tells the service behind the proxy whose key it is. Every header is always there, even if empty, so that a proxy that
+/// copies them overwrites what a client sent under the same name.
 fn identify(headers: &mut HeaderMap, catalog: &Catalog, key: &KeyRecord) {
-    // These, the rate, and what every answer carries.
+    // Room for these, for the rate limit, and for what every answer carries.
     headers.reserve(16);
     // Slugs, and names that the catalog and the lifecycle hold to ASCII.
     let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    let scopes = effective_scopes(catalog, key).collect::<Vec<_>>().join(" ");
     headers.insert(HeaderName::from_static("x-keydesk-org"), text(&key.org));
     headers.insert(HeaderName::from_static("x-keydesk-org-id"), machine_http::id_value(key.org_id.0));
     headers.insert(HeaderName::from_static("x-keydesk-key-id"), machine_http::id_value(key.id.0));
     headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&key.environment));
     headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&key.tier));
-    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&scopes));
-    headers.insert(HeaderName::from_static("x-keydesk-namespaces"), text(&key.namespaces.join(" ")));
+    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&words(effective_scopes(catalog, key))));
+    headers.insert(
+        HeaderName::from_static("x-keydesk-namespaces"),
+        text(&words(key.namespaces.iter().map(String::as_str))),
+    );
+}
+
+/// Words with a space between them, in one allocation for nearly every key.
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::with_capacity(128);
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text += word;
+    }
+    text
 }

@@ -7,10 +7,10 @@ use std::{
 
 use crate::client;
 
-/// So many agents are remembered as they were read…
-const REMEMBERED: usize = 1_000;
-/// …of those that are no longer than this as they are sent.
-const REMEMBERED_BYTES: usize = 512;
+/// How many agents are remembered at most.
+const MAX_AGENTS: usize = 1_000;
+/// An agent that is sent longer than this is read anew at each call.
+const MAX_AGENT_BYTES: usize = 512;
 
 /// What a caller says it is.
 #[derive(Clone, Debug)]
@@ -38,9 +38,9 @@ impl Agents {
             return agent.clone();
         }
         let agent = Agent::parse(sent);
-        if sent.len() <= REMEMBERED_BYTES {
+        if sent.len() <= MAX_AGENT_BYTES {
             // Anybody can send ever new ones.
-            if known.len() >= REMEMBERED {
+            if known.len() >= MAX_AGENTS {
                 known.clear();
             }
             known.insert(sent.into(), agent.clone());
@@ -100,6 +100,6 @@ mod tests {
         for n in 0..5_000 {
             assert_eq!(&*agents.get(&format!("curl/{n}")).family, "curl");
         }
-        assert!(agents.0.lock().unwrap().len() <= REMEMBERED);
+        assert!(agents.0.lock().unwrap().len() <= MAX_AGENTS);
     }
 }

@@ -7,7 +7,7 @@ pub mod store;
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -28,14 +28,14 @@ use crate::{
     orgs::OrgId,
 };
 
-/// How long a use may wait to be written. The console shows it within five seconds; this leaves room.
-const EVERY: Duration = Duration::from_secs(2);
-/// So many buckets are written at once. When more are waiting they are written more rarely, and count more calls each:
-/// writing must not take from Postgres what it needs for leases and revokes.
-const BATCH: usize = 5_000;
-/// More buckets than this are not kept apart: what comes on top is counted under [`OTHER`].
+/// How often uses are written. The console shows a use within five seconds, and this leaves room.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(2);
+/// How many buckets are written at once. When more are waiting, each waits longer and counts more calls, so that writing
+/// does not take from Postgres what it needs for leases and revokes.
+const BATCH_BUCKETS: usize = 5_000;
+/// How many buckets wait at most. Calls that would need another one are counted under [`OTHER`].
 const MAX_BUCKETS: usize = 200_000;
-/// The agent family of what could not be told apart any more.
+/// The agent family of calls for which there was no room in a bucket of their own.
 const OTHER: &str = "other";
 /// How long rollups are kept.
 pub const RETENTION: time::Duration = time::Duration::days(90);
@@ -62,11 +62,12 @@ pub struct Bucket {
     /// The beginning of the minute.
     pub minute: OffsetDateTime,
     pub code: Code,
-    pub address: IpAddr,
+    /// `None`: not known.
+    pub address: Option<IpAddr>,
     /// The agent's family: `curl`, not `curl/8.5.0`.
     pub agent: Arc<str>,
-    /// Empty where the key came itself.
-    pub via: String,
+    /// The service that asked on the client's behalf.
+    pub via: Option<String>,
 }
 
 /// The calls of a bucket.
@@ -107,16 +108,16 @@ impl Recorder {
             org: used.org,
             minute: minute_of(used.at),
             code: used.code,
-            address: used.address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()),
+            address: used.address,
             agent: Arc::clone(&used.agent.family),
-            via: used.via.clone().unwrap_or_default(),
+            via: used.via.clone(),
         };
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
         if noted.len() >= MAX_BUCKETS && !noted.contains_key(&bucket) {
             self.lumped.fetch_add(1, Ordering::Relaxed);
-            bucket.address = Ipv4Addr::UNSPECIFIED.into();
+            bucket.address = None;
             bucket.agent = OTHER.into();
-            bucket.via = String::new();
+            bucket.via = None;
         }
         noted.entry(bucket).or_default().add(count, (used.code == Code::Valid).then_some(used));
     }
@@ -147,7 +148,7 @@ impl Recorder {
     }
 
     fn take(&self) -> Vec<(Bucket, Calls)> {
-        self.noted.lock().unwrap_or_else(PoisonError::into_inner).extract_if(|_, _| true).take(BATCH).collect()
+        self.noted.lock().unwrap_or_else(PoisonError::into_inner).extract_if(|_, _| true).take(BATCH_BUCKETS).collect()
     }
 
     fn keep(&self, batch: Vec<(Bucket, Calls)>) {
@@ -161,7 +162,7 @@ impl Recorder {
     pub async fn run(&self, refusals: &Refusals, keys: &PgPool, mut stop: watch::Receiver<bool>) {
         let mut stopping = false;
         while !stopping {
-            stopping = tokio::time::timeout(EVERY, stop.wait_for(|stop| *stop)).await.is_ok();
+            stopping = tokio::time::timeout(FLUSH_INTERVAL, stop.wait_for(|stop| *stop)).await.is_ok();
             self.flush_once(refusals, keys).await;
         }
     }
@@ -200,6 +201,8 @@ fn minute_of(at: OffsetDateTime) -> OffsetDateTime {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use time::macros::datetime;
     use uuid::Uuid;
 

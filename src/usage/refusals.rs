@@ -1,4 +1,4 @@
-//! Why requests were refused, by request id: kept for some days, so that whoever asks "why?" can be told.
+//! Why requests were refused, by request id: kept for some days, so that the question "why?" can be answered.
 
 use std::{
     net::IpAddr,
@@ -24,9 +24,9 @@ use crate::{
 
 /// How long a refusal can be asked about.
 pub const RETENTION: time::Duration = time::Duration::days(7);
-/// So many of the newest are shown to staff and operators.
+/// How many of the newest are shown to staff and operators.
 pub const SHOWN: i64 = 20;
-/// More than this between two writes are not kept one by one; they are counted all the same.
+/// How many refusals wait for a write at most. More are not kept one by one, but their verdicts are counted all the same.
 const MAX_WAITING: usize = 10_000;
 
 /// One refused request. Nothing in it is secret.

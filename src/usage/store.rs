@@ -1,6 +1,9 @@
 //! SQL for rollups, last uses and refusals.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{
+    collections::HashMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use ipnet::IpNet;
 use sqlx::{PgConnection, PgPool};
@@ -18,9 +21,9 @@ pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> s
     let orgs: Vec<_> = batch.iter().map(|(bucket, _)| bucket.org.0).collect();
     let minutes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.minute).collect();
     let codes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.code.as_str().to_owned()).collect();
-    let addresses: Vec<IpNet> = batch.iter().map(|(bucket, _)| bucket.address.into()).collect();
+    let addresses: Vec<IpNet> = batch.iter().map(|(bucket, _)| stored(bucket.address)).collect();
     let agents: Vec<_> = batch.iter().map(|(bucket, _)| bucket.agent.to_string()).collect();
-    let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.clone()).collect();
+    let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.clone().unwrap_or_default()).collect();
     let calls: Vec<_> = batch.iter().map(|(_, calls)| calls.count).collect();
     sqlx::query!(
         "insert into key_usage as u (key_id, org_id, minute, code, address, agent, via, calls)
@@ -41,8 +44,7 @@ pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> s
     let ids: Vec<_> = last.iter().map(|used| used.key.0).collect();
     let orgs: Vec<_> = last.iter().map(|used| used.org.0).collect();
     let times: Vec<_> = last.iter().map(|used| used.at).collect();
-    let addresses: Vec<IpNet> =
-        last.iter().map(|used| used.address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()).into()).collect();
+    let addresses: Vec<IpNet> = last.iter().map(|used| stored(used.address)).collect();
     let agents: Vec<_> = last.iter().map(|used| used.agent.said.to_string()).collect();
     let vias: Vec<_> = last.iter().map(|used| used.via.clone()).collect();
     sqlx::query!(
@@ -111,7 +113,12 @@ pub async fn callers(
     Ok(callers.collect())
 }
 
-/// The unspecified address stands for one that was not known.
+/// An address as its column has it, which cannot be null: the unspecified address stands for one that is not known.
+fn stored(address: Option<IpAddr>) -> IpNet {
+    address.unwrap_or(Ipv4Addr::UNSPECIFIED.into()).into()
+}
+
+/// The reverse of [`stored`].
 fn known(address: IpNet) -> Option<IpAddr> {
     Some(address.addr()).filter(|address| !address.is_unspecified())
 }
