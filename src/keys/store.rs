@@ -314,7 +314,7 @@ pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<boo
         "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by,
                                created_at, expires_at, idempotency_key, predecessor)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-         on conflict on constraint api_keys_idempotency_key_once do nothing",
+         on conflict on constraint api_keys_idempotency_key_unique do nothing",
         key.id.0,
         key.org.0,
         key.environment,
@@ -730,7 +730,7 @@ pub async fn insert_service_key(
 ) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "insert into service_keys (id, name, digest, hint, capabilities, created_at) values ($1, $2, $3, $4, $5, $6)
-         on conflict on constraint service_keys_name_once do nothing",
+         on conflict on constraint service_keys_name_unique do nothing",
         crate::clock::id(now),
         name,
         digest.as_bytes(),

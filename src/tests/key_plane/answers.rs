@@ -333,7 +333,7 @@ async fn a_verdict_is_one_indexed_select() {
     for (statement, index) in [
         (
             "explain select k.id from api_keys k join orgs o on o.id = k.org_id where k.digest = sha256('7')",
-            "api_keys_digest_once",
+            "api_keys_digest_unique",
         ),
         ("explain select id from api_keys where hint = 'h7'", "api_keys_by_hint"),
     ] {

@@ -391,7 +391,7 @@ async fn a_lost_notification_costs_no_more_than_a_moment() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
     // From now on nobody is told of a change.
-    let definition: String = sqlx::query_scalar("select pg_get_functiondef('note_key_change'::regproc)")
+    let definition: String = sqlx::query_scalar("select pg_get_functiondef('log_key_change'::regproc)")
         .fetch_one(&world.owner)
         .await
         .unwrap();
