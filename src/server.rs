@@ -145,7 +145,7 @@ pub fn build_planes(deps: Dependencies) -> Result<Planes, HashingFailed> {
         site: deps.site,
     };
     let keys = KeyPlane {
-        keys: deps.keys_db,
+        db: deps.keys_db,
         memory: deps.memory,
         clock: deps.clock,
         catalog: deps.catalog,
@@ -268,7 +268,7 @@ async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, stop: w
     let keys = &planes.keys;
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let name = node_name(listener.local_addr().ok());
-    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.keys);
+    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
     tokio::select! {
         () = serve_connections(listener, planes.key_plane_router(), stop) => {}
         () = node.run() => {}
@@ -355,15 +355,15 @@ async fn maintain(console: PgPool, keys: KeyPlane) {
             let mut tx = database::begin(&console, RlsScope::Operator).await?;
             management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
             tx.commit().await?;
-            usage::store::prune(&keys.keys, now - usage::RETENTION).await?;
-            usage::store::prune_refusals(&keys.keys, now - usage::refusals::RETENTION).await
+            usage::store::prune(&keys.db, now - usage::RETENTION).await?;
+            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await
         };
         if let Err(error) = pruned.await {
             tracing::warn!(%error, "expired rows could not be deleted; trying again later");
         }
         keys.limiter.prune(now);
         tokio::time::sleep(NODE_DISCOVERY_DELAY).await;
-        if let Some(warning) = keys.alone().await {
+        if let Some(warning) = keys.unshared_limiters_warning().await {
             tracing::warn!("{warning}");
         }
         tokio::time::sleep(MAINTENANCE_INTERVAL).await;

@@ -26,7 +26,7 @@ use keydesk::{
     keys::{
         lifecycle,
         model::{KeyId, Reason},
-        verdict::Record,
+        verdict::{self, KeyRecord},
     },
     orgs::{Actor, OrgId, Permit},
     revocation,
@@ -123,7 +123,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
             let digest = key.digest();
             node.plane
                 .memory
-                .get::<Record, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
+                .get::<KeyRecord, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
         }
@@ -158,7 +158,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let full = resident();
     for n in 0..1_000_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        node.plane.memory.get::<Record, _>(nobody, || async { Ok(None) }).await.unwrap();
+        node.plane.memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap();
     }
     println!(
         "After 1,000,000 different keys that are nobody's: {} remembered as such, {} known ones, {:+.1} MB.",
@@ -199,7 +199,7 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         } else {
             node.plane
                 .memory
-                .get::<Record, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
+                .get::<KeyRecord, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
             calls.push(begun.elapsed());

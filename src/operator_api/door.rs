@@ -36,8 +36,8 @@ pub async fn door(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let shown = credential::bearer(headers);
-    let entered = service::enter(shown, "operate", &operator.memory, &operator.db, &operator.catalog, id.0).await;
+    let presented = credential::bearer(headers);
+    let entered = service::enter(presented, "operate", &operator.memory, &operator.db, &operator.catalog, id.0).await;
     let service = match entered {
         Ok(service) => service,
         Err(problem) => return problem.into_response(),

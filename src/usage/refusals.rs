@@ -18,7 +18,7 @@ use super::store;
 use crate::{
     keys::{
         model::KeyId,
-        verdict::{Asked, Code},
+        verdict::{Code, Requirements},
     },
     orgs::OrgId,
 };
@@ -47,12 +47,12 @@ pub struct Refusal {
     pub gates: Value,
 }
 
-/// The requirements of a refused request, as they are stored: with its method and its path, which has no query, and the
-/// service that asked for the client.
-pub fn requirements_json(request: (&str, &str), asked: &Asked<'_>, via: Option<&str>) -> Value {
+/// What was asked of a key, as a refusal keeps it: with which request (method, path without a query), and through which
+/// service.
+pub fn requirements_json(request: (&str, &str), requirements: &Requirements<'_>, via: Option<&str>) -> Value {
     json!({
-        "request": { "method": request.0, "path": request.1 }, "environment": asked.environment,
-        "namespace": asked.namespace, "scopes": asked.scopes, "via": via,
+        "request": { "method": request.0, "path": request.1 }, "environment": requirements.environment,
+        "namespace": requirements.namespace, "scopes": requirements.scopes, "via": via,
     })
 }
 

@@ -12,7 +12,8 @@ use super::{
 use crate::{
     catalog::{Catalog, routes},
     clock,
-    keys::verdict::{self, Asked, Case, Lookup, Record, Spending, Verdict},
+    keys::verdict::{Evaluation, KeyRecord, LimitState, Requirements, Verdict},
+    machine_http,
     usage::{
         self, Agent, UsageRecorder, Use,
         refusals::{self, Refusal, RefusalRecorder},
@@ -49,22 +50,22 @@ pub struct CallGenerator<'a> {
 
 /// A key that is used for calls.
 pub struct CalledKey<'a> {
-    pub record: &'a Record,
+    pub record: &'a KeyRecord,
     /// The key as it was before it was revoked, replaced or disabled.
-    pub while_active: Record,
+    pub while_active: KeyRecord,
     pub created_at: OffsetDateTime,
     /// The share of its patterns' calls that fits into its tier's limit.
     pub share: f64,
 }
 
 impl<'a> CalledKey<'a> {
-    pub fn new(record: &'a Record, created_at: OffsetDateTime, patterns: &[CallPattern], catalog: &Catalog) -> Self {
+    pub fn new(record: &'a KeyRecord, created_at: OffsetDateTime, patterns: &[CallPattern], catalog: &Catalog) -> Self {
         let wanted: f64 = patterns.iter().filter(|one| one.rhythm != Rhythm::Burst).map(|one| one.peak).sum();
         let limit = catalog.tier(&record.tier).and_then(|tier| tier.limit);
-        let hourly = limit.map_or(f64::MAX, |limit| f64::from(limit.calls) * 3_600. / limit.window.as_secs_f64());
+        let hourly = limit.map_or(f64::MAX, |limit| f64::from(limit.calls()) * 3_600. / limit.window().as_secs_f64());
         Self {
             record,
-            while_active: Record {
+            while_active: KeyRecord {
                 revoked_at: None,
                 overlap_ends_at: None,
                 overlap_ended: false,
@@ -77,7 +78,7 @@ impl<'a> CalledKey<'a> {
     }
 
     /// The key as it was at a time.
-    fn at(&self, at: OffsetDateTime) -> &Record {
+    fn at(&self, at: OffsetDateTime) -> &KeyRecord {
         let key = self.record;
         let ended = [key.revoked_at, key.overlap_ends_at, key.disabled_at].into_iter().flatten().min();
         if ended.is_some_and(|ended| ended <= at) { key } else { &self.while_active }
@@ -117,7 +118,7 @@ impl CallGenerator<'_> {
                     } else {
                         end - back
                     };
-                    self.record(called, pattern, &request, at.max(begin), whole, Spending::Within);
+                    self.record(called, pattern, &request, at.max(begin), whole, None);
                 }
             }
             begin = end;
@@ -161,12 +162,12 @@ impl CallGenerator<'_> {
         for minute in 0..9 {
             let at = at + Duration::minutes(minute);
             if minute < 5 {
-                let part = i64::from(limit.calls) / 5;
-                self.record(called, pattern, request, at, part, Spending::Within);
+                let part = i64::from(limit.calls()) / 5;
+                self.record(called, pattern, request, at, part, None);
             } else {
                 let more = (pattern.peak * (0.5 + noise(seed, day + minute))) as i64;
-                let left = limit.window.as_secs().saturating_sub(60 * minute.unsigned_abs());
-                self.record(called, pattern, request, at, more, Spending::OverRate(left));
+                let left = limit.window().as_secs().saturating_sub(60 * minute.unsigned_abs());
+                self.record(called, pattern, request, at, more, Some(LimitState::OverRate(left)));
             }
         }
     }
@@ -179,19 +180,22 @@ impl CallGenerator<'_> {
         request: &Request<'_>,
         at: OffsetDateTime,
         count: i64,
-        spending: Spending,
+        limits: Option<LimitState>,
     ) {
         let key = called.at(at);
         // An ordinary request has no requirements, because its key may make it in any catalog.
         let ordinary = request.purpose == Purpose::Ordinary;
-        let asked = Asked {
+        let requirements = Requirements {
             address: pattern.address.parse().ok(),
             scopes: if ordinary { &[] } else { &request.scopes },
             namespace: if ordinary { None } else { request.namespace.as_deref() },
-            ..Asked::default()
+            ..Requirements::default()
         };
-        let case = Case { catalog: self.catalog, lookup: Lookup::Found(key), asked: &asked, spending, now: at };
-        let verdict = verdict::decide(case);
+        let mut evaluation = Evaluation::of_key(key, &requirements, self.catalog, at);
+        if let Some(limits) = limits {
+            evaluation.add_limits(limits);
+        }
+        let verdict = evaluation.verdict();
         // A request that should be refused is left out if this catalog allows it.
         if count == 0 || (verdict == Verdict::Valid && !ordinary) {
             return;
@@ -201,16 +205,13 @@ impl CallGenerator<'_> {
             key: key.id,
             org: key.org_id,
             at,
-            address: asked.address,
+            address: requirements.address,
             agent: Agent::parse(pattern.agent),
             via: via.map(str::to_owned),
             code: verdict.code(),
         };
         if verdict != Verdict::Valid && at > self.now - refusals::RETENTION {
-            // The key plane checks the other gates before it counts a call, so a call refused by them was not counted.
-            let case =
-                Case { spending: if spending == Spending::Within { Spending::NotYet } else { spending }, ..case };
-            let gates = verdict::steps_json(&verdict::trace(case));
+            let gates = machine_http::gates_json(&evaluation);
             for n in 0..count {
                 // The calls are spread over the minute up to the time of the last.
                 let at = at - Duration::seconds(i64::from(at.second()) * (count - 1 - n) / count);
@@ -219,9 +220,9 @@ impl CallGenerator<'_> {
                     at,
                     code: used.code,
                     key: Some((key.id, key.org_id)),
-                    address: asked.address,
+                    address: requirements.address,
                     agent: used.agent.family.clone(),
-                    asked: refusals::requirements_json((request.method, request.path), &asked, via),
+                    asked: refusals::requirements_json((request.method, request.path), &requirements, via),
                     gates: gates.clone(),
                 });
             }

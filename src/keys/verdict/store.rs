@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use sqlx::PgPool;
 
-use super::{Creator, Record};
+use super::{Creator, KeyRecord};
 use crate::{
     accounts::UserId,
     keys::model::KeyId,
@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What a verdict is made of, by digest: the key plane's one indexed SELECT.
-pub async fn find_by_digest(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
+pub async fn find_by_digest(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {
     let row = sqlx::query!(
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
                   k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.overlap_ends_at,
@@ -25,7 +25,7 @@ pub async fn find_by_digest(keys: &PgPool, digest: Digest) -> sqlx::Result<Optio
     )
     .fetch_optional(keys)
     .await?;
-    Ok(row.map(|row| Record {
+    Ok(row.map(|row| KeyRecord {
         id: KeyId(row.id),
         org_id: OrgId(row.org_id),
         org: row.org,
