@@ -25,8 +25,7 @@ use keydesk::{
     keys::{
         lifecycle,
         model::{KeyId, Reason},
-        store,
-        verdict::Record,
+        verdict::{self, Record},
     },
     orgs::{Actor, OrgId, Permit},
     revocation,
@@ -121,7 +120,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
             let digest = key.digest();
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<Record, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
         }
@@ -192,12 +191,12 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         let digest = key.digest();
         let begun = Instant::now();
         if n % 2 == 0 {
-            store::find_for_verification(&bench.keys, digest).await.unwrap();
+            verdict::store::find_by_digest(&bench.keys, digest).await.unwrap();
             selects.push(begun.elapsed());
         } else {
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<Record, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
             calls.push(begun.elapsed());
