@@ -6,8 +6,8 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Email, PersonName, UserId, sign_in::Failures};
-use crate::{database::Inserted, secrets::Digest};
+use super::{Email, PersonName, sign_in::Failures};
+use crate::{database::Inserted, ids::UserId, secrets::Digest};
 
 /// What signing in needs to know of an account.
 pub struct Account {

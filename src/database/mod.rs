@@ -15,7 +15,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{accounts::UserId, config::Config, orgs::OrgId};
+use crate::{
+    config::Config,
+    data_dir,
+    ids::{OrgId, UserId},
+};
 use embedded::{Embedded, EmbeddedError};
 
 /// The migrations, compiled in.
@@ -74,7 +78,7 @@ impl Database {
     /// Opens the database: starts the embedded Postgres if need be, checks that an acknowledged commit is durable,
     /// makes the roles, applies pending migrations, and makes the pools.
     pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
-        create_data_dir(&config.data_dir)?;
+        data_dir::create(&config.data_dir)?;
         let embedded = match config.database_url {
             None => Some(Embedded::join(&config.data_dir).await?),
             Some(_) => None,
@@ -191,17 +195,6 @@ fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, Dat
         return Err(DatabaseError::Url { name });
     }
     PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Url { name })
-}
-
-/// Makes the folder of the embedded database and the server's keys, if it is missing.
-pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if path.is_dir() {
-        return Ok(());
-    }
-    // The mode lets the embedded Postgres, which may run as another user, pass through. The files inside have mode
-    // 0600.
-    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
 /// The rows that a transaction may read and change. Row-level security enforces it. Verdicts need none, because they

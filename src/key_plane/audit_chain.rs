@@ -16,9 +16,9 @@ use super::{KeyPlane, wire};
 use crate::{
     audit::{self, Chain},
     database::{self, RlsScope},
+    ids::OrgId,
     keys::verdict::Verdict,
     machine_http::RequestId,
-    orgs::OrgId,
 };
 
 /// How many rows are read at once. Between two reads nothing but these rows is held, and no connection, however slowly the

@@ -16,18 +16,20 @@ use uuid::Uuid;
 
 use super::{
     error::KeyError,
-    model::{KeyId, KeyName, Lifetime, Reason},
+    model::{KeyName, Lifetime, Reason},
     secret::NewSecret,
     service_keys,
     store::{self, InsertedKey, IssuedBefore},
 };
 use crate::{
+    actor::Actor,
     audit::{self, AuditKey, Chain, Event},
     catalog::{Catalog, Tier},
     clock,
     database::Inserted,
+    ids::{KeyId, OrgId},
     orgs::{
-        self, Actor, OrgId, Permit,
+        self, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };

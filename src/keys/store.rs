@@ -1,22 +1,18 @@
 //! SQL for API keys. What changes a key is called from `lifecycle` alone.
 
+use crate::ids::{KeyId, OrgId, UserId};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sqlx::{
-    Decode, Encode, PgConnection, Postgres, Type,
-    encode::IsNull,
-    error::BoxDynError,
-    postgres::{PgArgumentBuffer, PgHasArrayType, PgTypeInfo, PgValueRef},
-};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
     lifespan::KeyLifespan,
-    model::{KeyId, KeyState, Reason},
+    model::{KeyState, Reason},
 };
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::secrets::Digest;
 
 /// A key to be written.
 pub struct NewRow<'a> {
@@ -606,30 +602,4 @@ pub async fn set_all_revoked(
     )
     .fetch_all(db)
     .await
-}
-
-// In SQL a key's id is a UUID. Other ids derive this; [`KeyId`] is also compiled for the browser, which has no sqlx.
-
-impl Type<Postgres> for KeyId {
-    fn type_info() -> PgTypeInfo {
-        Uuid::type_info()
-    }
-}
-
-impl PgHasArrayType for KeyId {
-    fn array_type_info() -> PgTypeInfo {
-        Uuid::array_type_info()
-    }
-}
-
-impl Encode<'_, Postgres> for KeyId {
-    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
-        self.0.encode_by_ref(buffer)
-    }
-}
-
-impl Decode<'_, Postgres> for KeyId {
-    fn decode(value: PgValueRef<'_>) -> Result<Self, BoxDynError> {
-        Uuid::decode(value).map(Self)
-    }
 }

@@ -3,8 +3,12 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{OrgId, OrgName, Role, Slug};
-use crate::{accounts::UserId, database::Inserted};
+use super::{OrgName, Slug};
+use crate::{
+    actor::Role,
+    database::Inserted,
+    ids::{OrgId, UserId},
+};
 
 #[derive(Clone)]
 pub struct Org {

@@ -20,7 +20,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    ids::{OrgId, UserId},
+    secrets::Digest,
+};
 pub use receipt::{Receipt, Unconfirmed, commit, wait};
 
 /// How long a node may answer from memory, counted from when it began to read the changes. All nodes have to agree on it, so

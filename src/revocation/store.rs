@@ -1,5 +1,6 @@
 //! SQL for revisions, changes and nodes.
 
+use crate::ids::{OrgId, UserId};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
@@ -7,7 +8,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Change, Mark, Revision, memory::ChangeBatch};
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::secrets::Digest;
 
 /// More changes than this since the last round: it is quicker to forget everything.
 const MAX_BEHIND: i64 = 50_000;

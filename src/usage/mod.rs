@@ -25,8 +25,8 @@ pub use agent::{Agent, browser};
 use refusals::RefusalRecorder;
 
 use crate::{
-    keys::{model::KeyId, verdict::Code},
-    orgs::OrgId,
+    ids::{KeyId, OrgId},
+    keys::verdict::Code,
 };
 
 /// The pause between two writes. The console promises to show a use within five seconds.

@@ -1,6 +1,7 @@
 //! Refused requests by their id. They are kept for some days, so that the console and the key plane can explain why a
 //! request was refused.
 
+use crate::ids::{KeyId, OrgId};
 use std::{
     net::IpAddr,
     sync::{
@@ -15,13 +16,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::store;
-use crate::{
-    keys::{
-        model::KeyId,
-        verdict::{Code, Requirements},
-    },
-    orgs::OrgId,
-};
+use crate::keys::verdict::{Code, Requirements};
 
 /// How long refusals are kept.
 pub const RETENTION: time::Duration = time::Duration::days(7);

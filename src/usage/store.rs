@@ -1,5 +1,6 @@
 //! SQL for rollups, last uses and refusals.
 
+use crate::ids::{KeyId, OrgId};
 use std::{collections::HashMap, net::IpAddr};
 
 use sqlx::{PgConnection, PgPool};
@@ -7,7 +8,6 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{UsageBucket, UsageCount, Use, callers::KeyCaller, refusals::Refusal};
-use crate::{keys::model::KeyId, orgs::OrgId};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.

@@ -1,10 +1,11 @@
 //! SQL for webhook secrets.
 
+use crate::ids::{OrgId, UserId};
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{accounts::UserId, database::Inserted, orgs::OrgId};
+use crate::database::Inserted;
 
 pub struct NewRow<'a> {
     pub id: Uuid,

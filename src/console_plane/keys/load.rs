@@ -10,8 +10,9 @@ use crate::{
         model::{Choice, CreateOptions, KeyRow, LastUse, RevokeTarget, Revoked, When},
         ui::target_of,
     },
+    ids::KeyId,
     keys::{
-        model::{KeyId, KeyState, Lifetime, Reason},
+        model::{KeyState, Lifetime, Reason},
         store::{self, KeyDetails},
     },
     orgs::permit::ViewKeys,

@@ -1,5 +1,6 @@
 //! What support staff do.
 
+use crate::ids::KeyId;
 use std::time::Instant;
 
 use serde_json::json;
@@ -14,16 +15,13 @@ use crate::{
         model::Change,
     },
     database::{self, RlsScope},
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason, is_invisible},
-        secret, store,
-    },
+    keys::{lifecycle, model::Reason, secret, store},
     orgs::{
         Permit,
         permit::{FindAnyKey, RevokeAnyKey},
     },
     secrets::Digest,
+    text::is_invisible,
 };
 
 /// What somebody typed to find a key by.

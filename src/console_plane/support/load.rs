@@ -11,8 +11,9 @@ use crate::{
         ui::target_of,
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
-        model::{KeyId, KeyState},
+        model::KeyState,
         store::{self, KeyDetails},
     },
     orgs::permit::FindAnyKey,

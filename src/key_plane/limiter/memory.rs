@@ -1,5 +1,6 @@
 //! Counts in this process, for one node.
 
+use crate::ids::KeyId;
 use std::{
     collections::HashMap,
     hash::{BuildHasher, RandomState},
@@ -11,7 +12,7 @@ use super::{
     Subject,
     window::{Count, MICROS_PER_SECOND, SlidingWindow},
 };
-use crate::{catalog::Limit, keys::model::KeyId};
+use crate::catalog::Limit;
 
 /// One flooded key holds up only the keys that share its lock.
 pub(super) const SHARDS: usize = 64;

@@ -9,13 +9,14 @@ mod redis;
 mod tests;
 mod window;
 
+use crate::ids::KeyId;
 use std::net::{IpAddr, Ipv6Addr};
 
 use ::redis::RedisError;
 use secrecy::SecretString;
 use time::OffsetDateTime;
 
-use crate::{catalog::Limit, keys::model::KeyId};
+use crate::catalog::Limit;
 use memory::MemoryCounters;
 use redis::RedisCounters;
 pub use window::Count;

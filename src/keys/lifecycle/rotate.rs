@@ -11,9 +11,10 @@ use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
     clock,
+    ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyId, KeyState, OverlapWindow, Reason},
+        model::{KeyState, OverlapWindow, Reason},
         secret::NewSecret,
         store::{self, InsertedKey, IssuedBefore, LockedKey},
     },

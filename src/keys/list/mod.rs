@@ -5,7 +5,7 @@ pub mod store;
 use time::{Duration, OffsetDateTime};
 
 use super::model::KeyState;
-use crate::accounts::UserId;
+use crate::ids::UserId;
 
 /// What a key has to be to be listed. `None`: anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

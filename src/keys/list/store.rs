@@ -8,11 +8,11 @@
 //! Capitals and small letters of ASCII are made the same byte by byte, which takes a fraction of the time; those of other
 //! alphabets only where somebody asks for them (the … of a hint is no letter).
 
+use crate::ids::{KeyId, OrgId, UserId};
 use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
 use super::{Column, Creator, Filter, Order};
-use crate::{accounts::UserId, keys::model::KeyId, orgs::OrgId};
 
 /// Adds ` where …`: the keys `k` of an organization that a filter lets through. Only what the filter asks for is in it.
 fn push_filter(query: &mut QueryBuilder<Postgres>, org: OrgId, filter: &Filter, now: OffsetDateTime) {

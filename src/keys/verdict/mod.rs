@@ -2,22 +2,16 @@
 
 pub mod store;
 
+use crate::actor::Role;
+use crate::ids::{KeyId, OrgId, UserId};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::{
-    lifespan::KeyLifespan,
-    model::{KeyId, KeyState},
-    secret::Malformed,
-};
-use crate::{
-    accounts::UserId,
-    catalog::Catalog,
-    orgs::{OrgId, Role},
-};
+use super::{lifespan::KeyLifespan, model::KeyState, secret::Malformed};
+use crate::catalog::Catalog;
 
 /// Everything about a key that a verdict depends on.
 #[derive(Clone, Debug)]

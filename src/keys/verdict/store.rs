@@ -1,15 +1,12 @@
 //! SQL for verification.
 
+use crate::actor::Role;
+use crate::ids::{KeyId, OrgId, UserId};
 use ipnet::IpNet;
 use sqlx::PgPool;
 
 use super::{Creator, KeyRecord};
-use crate::{
-    accounts::UserId,
-    keys::model::KeyId,
-    orgs::{OrgId, Role},
-    secrets::Digest,
-};
+use crate::secrets::Digest;
 
 /// What a verdict is made of, by digest: the key plane's one indexed SELECT.
 pub async fn find_by_digest(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {

@@ -1,9 +1,7 @@
 //! A key's state: one rule, in Rust and in SQL.
 
-use keydesk::{
-    keys::{lifespan::KeyLifespan, model::KeyState},
-    orgs::Role,
-};
+use keydesk::actor::Role;
+use keydesk::keys::{lifespan::KeyLifespan, model::KeyState};
 use time::{Duration, OffsetDateTime};
 
 use crate::world::World;

@@ -5,13 +5,14 @@ use form_urlencoded::Serializer;
 use uuid::Uuid;
 
 use crate::{
-    accounts::UserId,
     catalog::Catalog,
+    ids::UserId,
     keys::{
         list::{Column, Creator, Filter, Order},
-        model::{KeyState, is_invisible},
+        model::KeyState,
         secret,
     },
+    text::is_invisible,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

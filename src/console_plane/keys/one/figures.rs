@@ -1,5 +1,6 @@
 //! How a key was used, read for its page.
 
+use crate::ids::{KeyId, OrgId};
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
@@ -8,8 +9,6 @@ use time::OffsetDateTime;
 use super::view::{Bar, ShareRow, Span, UsageModel};
 use crate::{
     console_plane::{error::ConsoleError, model::When},
-    keys::model::KeyId,
-    orgs::OrgId,
     usage::store::{self, Shares},
 };
 

@@ -22,9 +22,10 @@ use crate::{
         model::{Choice, FormState, Notice, Snippet, When},
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
         lifecycle,
-        model::{KeyId, KeyState, Lifetime, OverlapWindow, Reason},
+        model::{KeyState, Lifetime, OverlapWindow, Reason},
         store::{self, KeyDetails},
     },
     orgs::{Action, permit::ViewKeys},

@@ -1,5 +1,6 @@
 //! The same on Debian's Redis: the script's arithmetic, and what happens to the connection.
 
+use crate::ids::KeyId;
 use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -27,7 +28,7 @@ use super::{
     },
     Step, limit_of, limits, play, steps,
 };
-use crate::{catalog::Limit, keys::model::KeyId};
+use crate::catalog::Limit;
 
 const SUBJECT: Subject = Subject::Key(KeyId(Uuid::from_u128(1)));
 /// Redis asks its own clock.
