@@ -26,8 +26,7 @@ create table api_keys (
     -- confirmed and nothing has used may be lost.
     confirmed_at      timestamptz,
 
-    -- What ends or interrupts a key. Of several, the first of this order is the key's state: revoked, rotated, disabled,
-    -- expired. The function key_state() (keys/model.rs has the same rule as KeyState) is its only definition.
+    -- What ends or pauses a key. key_state() below says what state that makes.
     expires_at        timestamptz,
     disabled_at       timestamptz,
     revoked_at        timestamptz,
@@ -57,6 +56,23 @@ create table api_keys (
     constraint api_keys_overlap_complete check (overlap_ends_at is not null or not (overlap_ended or overlap_extended))
 );
 
+-- The state of a key at a moment. Of several that apply, the first counts: what nobody can undo comes before what a person
+-- did, and that before what time did. KeyLifespan::state in src/keys/lifespan.rs is the same rule, and a test ties the two.
+-- The function takes columns and not a row, since no plane may read them all. Postgres inlines it, so that a query which
+-- uses it can still be answered from an index alone.
+create function key_state(
+    revoked_at timestamptz, overlap_ended boolean, overlap_ends_at timestamptz, disabled_at timestamptz,
+    expires_at timestamptz, now timestamptz
+) returns text language sql immutable parallel safe as $$
+    select case
+        when revoked_at is not null then 'revoked'
+        when overlap_ended or overlap_ends_at <= now then 'rotated'
+        when disabled_at is not null then 'disabled'
+        when expires_at <= now then 'expired'
+        else 'active'
+    end
+$$;
+
 -- Lists of keys are filtered, sorted and paged in the database, however many keys there are. An organization's keys lie
 -- scattered over the table, since all organizations make keys in turn: to visit ten thousand of them is to visit ten
 -- thousand pages. This index holds, newest first, all that a list is searched, filtered and sorted by. Scopes are the
@@ -77,7 +93,8 @@ create table key_last_used (
     key_id   uuid        primary key references api_keys (id),
     org_id   uuid        not null references orgs (id),
     used_at  timestamptz not null,
-    address  inet        not null,
+    -- Null where it was not known.
+    address  inet,
     agent    text        not null,
     -- The service that asked on the client's behalf, if one did.
     via      text

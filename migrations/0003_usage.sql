@@ -15,13 +15,14 @@ create table key_usage (
     org_id   uuid         not null references orgs (id),
     minute   timestamptz  not null,
     code     text         not null,
-    -- The unspecified address (0.0.0.0) where it was not known, or where there were too many to tell apart.
-    address  inet         not null,
+    -- Null where it was not known, or where there were too many to tell apart.
+    address  inet,
     agent    text         not null,
-    -- The service that asked; empty where the client called with the key itself.
-    via      text         not null,
+    -- The service that asked; null where the client called with the key itself.
+    via      text,
     calls    bigint       not null,
-    primary key (key_id, minute, code, address, agent, via)
+    -- Two that are not known are one: their calls add up.
+    constraint key_usage_unique unique nulls not distinct (key_id, minute, code, address, agent, via)
 );
 -- Old rows are deleted by their minute.
 create index key_usage_by_minute on key_usage (minute);

@@ -50,6 +50,7 @@ pub mod audit;
 pub mod catalog;
 
 /// Ids of people, organizations and keys.
+#[cfg(feature = "ssr")]
 pub mod ids;
 
 /// The rules for what people type as a name.

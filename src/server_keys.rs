@@ -1,5 +1,6 @@
-//! The server's own keys: for the audit chains, for sealing webhook secrets and for signing access tokens. They are files
-//! of the data folder, never rows of the database, and are generated on the first run.
+//! The server's own keys: for the audit chains, for sealing webhook secrets and for signing access tokens. They are
+//! generated on the first run and stay in files of the data folder (mode 0600), so that a copy of the database has
+//! none.
 
 use std::path::Path;
 
@@ -26,16 +27,23 @@ pub struct ServerKeys {
     pub tokens: TokenKeys,
 }
 
-/// To change the key that signs access tokens, its file is given the second name.
-const TOKEN_KEY: &str = "access-token.key";
-const OLD_TOKEN_KEY: &str = "access-token.old.key";
+/// The key that signs access tokens.
+const TOKEN_KEY_FILE: &str = "access-token.key";
+/// A previous signing key, whose tokens are accepted until they expire. An operator changes the key by renaming its
+/// file to this.
+const OLD_TOKEN_KEY_FILE: &str = "access-token.old.key";
+/// The shortest content a key file can have. A whole one holds 32 bytes in URL-safe base64: 43 characters.
+const MIN_KEY_CHARS: usize = 40;
 
 impl ServerKeys {
     pub fn load(data_dir: &Path) -> Result<Self, ServerKeysError> {
-        let old_token_key =
-            data_dir.join(OLD_TOKEN_KEY).exists().then(|| data_dir::secret(data_dir, OLD_TOKEN_KEY)).transpose()?;
+        let old_token_key = data_dir
+            .join(OLD_TOKEN_KEY_FILE)
+            .exists()
+            .then(|| data_dir::secret(data_dir, OLD_TOKEN_KEY_FILE))
+            .transpose()?;
         Ok(Self {
-            tokens: TokenKeys::new(&data_dir::secret(data_dir, TOKEN_KEY)?, old_token_key.as_ref())?,
+            tokens: TokenKeys::new(&data_dir::secret(data_dir, TOKEN_KEY_FILE)?, old_token_key.as_ref())?,
             audit: AuditKey(data_dir::secret(data_dir, "audit.key")?),
             sealer: Sealer::new(&data_dir::secret(data_dir, "webhook-seal.key")?)?,
         })

@@ -1,4 +1,4 @@
-//! Whether a password is accepted, and the delay that grows with failures.
+//! Sign-in with a password, and the delay that grows with each failure.
 
 use secrecy::SecretString;
 use sqlx::PgPool;
@@ -10,31 +10,36 @@ use super::{
 };
 use crate::{error_kind::DomainError, mutation::Mutation};
 
-/// An account's recent failures.
+/// The failed attempts of an account since the last that was accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// Consecutive ones.
     pub count: i32,
     pub paused_until: Option<OffsetDateTime>,
 }
 
-/// From here on, each failure pauses the account.
-const FREE: i32 = 4;
-/// NIST SP 800-63B-4 §3.2.2: no more than 100 in a row; then the account stays shut until its password is reset.
-const SHUT: i32 = 100;
+/// The failures in a row that cause no pause.
+const MAX_FREE_FAILURES: i32 = 4;
+/// The failures in a row after which no password is tried until it is reset. NIST SP 800-63B-4, section 3.2.2, allows
+/// at most 100.
+const MAX_FAILURES: i32 = 100;
+/// The pause after the first failure that causes one. Each further failure doubles it, up to [`MAX_PAUSE`].
+const FIRST_PAUSE_SECONDS: i64 = 30;
+const MAX_PAUSE: Duration = Duration::HOUR;
+/// The doublings after which a pause is longer than [`MAX_PAUSE`].
+const MAX_DOUBLINGS: u32 = 7;
 
 impl Failures {
-    /// Whether a password may be tried at all now.
+    /// Whether a password may be tried now.
     pub fn may_try(&self, now: OffsetDateTime) -> bool {
-        self.count < SHUT && self.paused_until.is_none_or(|until| until <= now)
+        self.count < MAX_FAILURES && self.paused_until.is_none_or(|until| until <= now)
     }
 
-    /// After one more failure: a pause of 30 seconds, doubling up to an hour.
-    pub fn and_one_more(self, now: OffsetDateTime) -> Self {
+    /// The failures after one more, with the pause that it causes.
+    pub fn after_another(self, now: OffsetDateTime) -> Self {
         let count = self.count.saturating_add(1);
-        let paused_until = (count > FREE).then(|| {
-            let doublings = u32::try_from(count - FREE - 1).unwrap_or_default().min(7);
-            now + Duration::seconds(30 << doublings).min(Duration::HOUR)
+        let paused_until = (count > MAX_FREE_FAILURES).then(|| {
+            let doublings = u32::try_from(count - MAX_FREE_FAILURES - 1).unwrap_or_default().min(MAX_DOUBLINGS);
+            now + Duration::seconds(FIRST_PAUSE_SECONDS << doublings).min(MAX_PAUSE)
         });
         Self { count, paused_until }
     }
@@ -50,10 +55,10 @@ pub enum AttemptFailed {
 
 impl DomainError for AttemptFailed {}
 
-/// What a password proved.
+/// The outcome of an attempt to sign in.
 pub enum Attempt {
     Accepted(Account),
-    /// Of the account, if there is one; whoever tries is told nothing of that.
+    /// Holds the account, if there is one, for the audit log. The person must not learn whether there is.
     Refused(Option<Account>),
 }
 
@@ -65,8 +70,8 @@ pub struct Checked {
     rehashed: Option<String>,
 }
 
-/// Compares a password with the stored one, outside any transaction since that is slow. Does the same slow work whatever is
-/// wrong.
+/// Compares a password with the stored one. That is slow, so it happens outside of the transaction, which holds a connection
+/// and a lock. The work takes equally long whatever is wrong.
 pub async fn check(
     console: &PgPool,
     hasher: &Hasher,
@@ -89,9 +94,9 @@ pub async fn check(
 pub async fn attempt(m: &mut Mutation, email: &str, checked: Checked) -> sqlx::Result<Attempt> {
     let now = m.now();
     let Some(account) = store::lock_by_email(m, email).await? else { return Ok(Attempt::Refused(None)) };
-    // While it is paused nothing counts, right or wrong: else whoever guesses could keep its owner out for ever.
+    // Attempts during a pause are not counted. Otherwise an attacker could prolong it without end and keep the owner out.
     let open = !account.disabled && account.failures.may_try(now);
-    // The hash may have changed since it was checked.
+    // The password may have been changed since its hash was checked.
     if open && checked.matches && checked.stored.as_ref() == Some(&account.password_hash) {
         store::signed_in(m, account.id, now).await?;
         if let Some(hash) = checked.rehashed {
@@ -100,7 +105,7 @@ pub async fn attempt(m: &mut Mutation, email: &str, checked: Checked) -> sqlx::R
         return Ok(Attempt::Accepted(account));
     }
     if open {
-        store::set_failures(m, account.id, account.failures.and_one_more(now)).await?;
+        store::set_failures(m, account.id, account.failures.after_another(now)).await?;
     }
     Ok(Attempt::Refused(Some(account)))
 }
@@ -118,14 +123,14 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..14 {
             assert!(failures.may_try(now));
-            failures = failures.and_one_more(now);
+            failures = failures.after_another(now);
             delays.push(failures.paused_until.map_or(0, |until| (until - now).whole_seconds()));
             failures.paused_until = failures.paused_until.map(|_| now);
         }
         assert_eq!(delays, [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
         failures.count = 99;
         assert!(failures.may_try(now));
-        assert!(!failures.and_one_more(now).may_try(now + Duration::weeks(52)));
+        assert!(!failures.after_another(now).may_try(now + Duration::weeks(52)));
     }
 
     #[test]

@@ -237,7 +237,7 @@ async fn list(cx: &CommandContext, list: List) -> Result<(), CommandError> {
             .iter()
             .map(|key| {
                 json!({
-                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(cx.now),
+                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.state(cx.now),
                     "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
                     "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
                     "expires_at": seconds(key.expires_at), "overlap_ends_at": seconds(key.overlap_ends_at), "predecessor": key.predecessor,
@@ -249,7 +249,7 @@ async fn list(cx: &CommandContext, list: List) -> Result<(), CommandError> {
     }
     let lines: Vec<String> = keys
         .iter()
-        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.status(cx.now).label(), key.hint, key.name))
+        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.state(cx.now).label(), key.hint, key.name))
         .collect();
     say(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }

@@ -31,7 +31,7 @@ use crate::{
         store::{self, Org},
     },
     revocation::Receipt,
-    server::{self, Serves},
+    server::{self, ServedPlanes},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
 };
@@ -83,7 +83,7 @@ enum Plane {
     Keys,
 }
 
-impl From<Plane> for Serves {
+impl From<Plane> for ServedPlanes {
     fn from(plane: Plane) -> Self {
         match plane {
             Plane::All => Self::All,
@@ -227,7 +227,7 @@ impl CommandContext {
     /// Begins a change of the organization with a slug, by the operator.
     async fn begin_in(&self, slug: &Slug) -> Result<(Mutation, Org), CommandError> {
         let mut m = self.begin(RlsScope::Operator).await?;
-        let org = store::by_slug(&mut m, slug).await?.ok_or_else(|| no_org(slug))?;
+        let org = store::find_by_slug(&mut m, slug).await?.ok_or_else(|| no_org(slug))?;
         m.set_rls_scope(RlsScope::Org(org.id)).await?;
         Ok((m, org))
     }
@@ -243,7 +243,7 @@ impl CommandContext {
     /// The organization with a slug.
     async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
         let mut tx = self.read(RlsScope::Operator).await?;
-        Ok(store::by_slug(&mut tx, slug).await?)
+        Ok(store::find_by_slug(&mut tx, slug).await?)
     }
 }
 

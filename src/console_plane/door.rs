@@ -160,7 +160,7 @@ impl FromRequestParts<Arc<Console>> for RequestContext {
             console: Arc::clone(console),
             request_id,
             address: console.proxies.resolve(peer, &parts.headers).nearest(),
-            agent: client::kept_agent(client::agent(&parts.headers)),
+            agent: client::clean_agent(client::agent(&parts.headers)),
             look: Appearance::of(&parts.headers),
             session,
             slot: Slot::default(),

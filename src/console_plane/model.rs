@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::ConsoleError;
-pub use crate::keys::model::Status;
+pub use crate::keys::model::KeyState;
 
 /// A moment: exact for machines and tooltips, relative for reading.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,7 +122,7 @@ pub struct KeyRow {
     pub created_by: String,
     pub last_used: Option<LastUse>,
     pub expires: Option<When>,
-    pub status: Status,
+    pub status: KeyState,
     /// Nothing has used it, and nobody has said that it is stored.
     pub unconfirmed: bool,
     pub revoked: Option<Revoked>,

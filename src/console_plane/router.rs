@@ -156,7 +156,7 @@ async fn finish_response(State(console): State<Arc<Console>>, mut request: Reque
     let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
         .await
         .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "The console took too long. Try again."));
-    response_headers::finish_response(response.headers_mut(), id, &console.origin);
+    response_headers::set(response.headers_mut(), id, &console.origin);
     tracing::info!(
         plane = "console", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

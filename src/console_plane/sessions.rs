@@ -85,12 +85,8 @@ impl SessionStore for Sessions {
         if session.last_seen_at + TOUCH <= now {
             store::touch_session(&mut db, digest, now).await.map_err(backend)?;
         }
-        let entry = SignedIn {
-            user: session.user.0,
-            session: session.id,
-            agent: session.agent,
-            address: session.address.map(|net| net.addr()),
-        };
+        let entry =
+            SignedIn { user: session.user.0, session: session.id, agent: session.agent, address: session.address };
         let entry = serde_json::to_value(entry).map_err(|error| Error::Decode(error.to_string()))?;
         let data = [(ENTRY.to_owned(), entry)].into();
         Ok(Some(Record { id: *id, data, expiry_date: session.created_at + session::ABSOLUTE }))

@@ -2,7 +2,7 @@
 
 use crate::{
     error_kind::{DomainError, ErrorKind},
-    keys::callers::Caller,
+    keys::callers::KeyCaller,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub enum KeyError {
     #[error("there is a key of this name already, {hint}: choose another name, or set allow_duplicate_name")]
     DuplicateName { hint: String },
     #[error("{}", still_in_use(.callers.len()))]
-    StillInUse { callers: Vec<Caller> },
+    StillInUse { callers: Vec<KeyCaller> },
     /// Absent, or another organization's: one answer.
     #[error("there is no such key")]
     NotFound,

@@ -18,12 +18,14 @@ use super::{
     error::KeyError,
     model::{KeyName, Lifetime, Reason},
     secret::NewSecret,
-    store::{self, Duplicate, LockedKey},
+    service_keys,
+    store::{self, Duplicate, InsertedKey, IssuedBefore, LockedKey},
 };
 use crate::{
     audit::{self, Event},
     catalog::{Catalog, Tier},
     clock,
+    database::Inserted,
     ids::{KeyId, OrgId},
     mutation::Mutation,
     orgs::{
@@ -185,7 +187,9 @@ pub async fn issue(m: &mut Mutation, permit: &Permit<IssueKey>, new: &NewKey) ->
     let name = (!new.allow_duplicate_name).then(|| new.name.as_str());
     if new.idempotency_key.is_some() || name.is_some() {
         match store::find_duplicate(m, org, new.idempotency_key, name, now).await? {
-            Some(Duplicate::SameRequest { name, hint }) => return Err(KeyError::AlreadyIssued { name, hint }),
+            Some(Duplicate::SameRequest(IssuedBefore { name, hint })) => {
+                return Err(KeyError::AlreadyIssued { name, hint });
+            }
             Some(Duplicate::SameName { hint }) => return Err(KeyError::DuplicateName { hint }),
             None => {}
         }
@@ -231,12 +235,9 @@ pub async fn issue(m: &mut Mutation, permit: &Permit<IssueKey>, new: &NewKey) ->
 
 /// Adds a key's row, unless the same request is adding one at this very moment.
 async fn insert(m: &mut Mutation, row: &store::NewKeyRow<'_>) -> Result<(), KeyError> {
-    if store::insert(m, row).await? {
-        return Ok(());
-    }
-    match store::find_duplicate(m, row.org, row.idempotency_key, None, row.created_at).await? {
-        Some(Duplicate::SameRequest { name, hint }) => Err(KeyError::AlreadyIssued { name, hint }),
-        _ => Err(KeyError::NotFound),
+    match store::insert(m, row).await? {
+        InsertedKey::New => Ok(()),
+        InsertedKey::Repeated(IssuedBefore { name, hint }) => Err(KeyError::AlreadyIssued { name, hint }),
     }
 }
 
@@ -391,7 +392,9 @@ pub async fn issue_service_key(
     capabilities: &[String],
 ) -> Result<Option<NewSecret>, KeyError> {
     let (secret, now) = (NewSecret::generate(prefix)?, m.now());
-    if !store::insert_service_key(m, name.as_str(), secret.digest, &secret.hint, capabilities, now).await? {
+    let inserted =
+        service_keys::store::insert(m, name.as_str(), secret.digest, &secret.hint, capabilities, now).await?;
+    if inserted == Inserted::Duplicate {
         return Ok(None);
     }
     m.record(Event {
@@ -412,7 +415,7 @@ pub async fn revoke_service_key(
     name: &KeyName,
 ) -> Result<bool, KeyError> {
     let now = m.now();
-    if !store::set_service_key_revoked(m, name.as_str(), now).await? {
+    if !service_keys::store::set_revoked(m, name.as_str(), now).await? {
         return Ok(false);
     }
     m.restricts_access();

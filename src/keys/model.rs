@@ -139,10 +139,10 @@ impl Lifetime {
     }
 }
 
-/// What a person sees of a key's state.
+/// What a key is at a moment: `keys::lifespan` says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum KeyState {
     Active,
     Disabled,
     Expired,
@@ -151,8 +151,13 @@ pub enum Status {
     Revoked,
 }
 
-impl Status {
-    pub const ALL: [Status; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+impl KeyState {
+    pub const ALL: [KeyState; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+
+    /// Whether the key has come to its end, rather than being in use or paused.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Expired | Self::Rotated | Self::Revoked)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

@@ -73,7 +73,7 @@ impl FromRequestParts<Arc<Management>> for Bearer {
             user: claims.user(),
             session: claims.sid,
             address: management.proxies.resolve(peer, &parts.headers).nearest().to_string(),
-            agent: client::kept_agent(client::agent(&parts.headers)),
+            agent: client::clean_agent(client::agent(&parts.headers)),
             request_id,
         })
     }

@@ -83,7 +83,7 @@ pub struct RemovedMember {
     responses((status = 200, description = "All of them.", body = Listed<Member>), Refusals)
 )]
 pub async fn list(Authorized { mut tx, permit }: Authorized<ViewMembers>) -> Result<Json<Listed<Member>>, Problem> {
-    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    let members = orgs::store::list_members(&mut tx, permit.org()).await?;
     let data = members.into_iter().map(Member::from);
     Ok(Json(Listed { data: data.collect(), next_cursor: None }))
 }
@@ -101,7 +101,7 @@ pub async fn set_role(change: Change<ManageMembers, SetRoleRequest, MemberPath>)
     let role = Role::member(&body.value.role)
         .ok_or_else(|| Problem::fields(&[("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
     lifecycle::set_role(&mut m, &permit, user, role).await?;
-    let members = orgs::store::members(&mut m, permit.org()).await?;
+    let members = orgs::store::list_members(&mut m, permit.org()).await?;
     let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;
     Ok(Json(ChangedRole { member: member.into(), receipt: m.commit().await? }))
 }

@@ -8,8 +8,13 @@ use axum::{
 use http::StatusCode;
 use serde::Serialize;
 
-use super::{body::Body, door::Caller, problem::Problem, store};
-use crate::{mutation::Mutation, secrets};
+use super::{
+    body::Body,
+    door::Caller,
+    problem::Problem,
+    store::{self, Taken},
+};
+use crate::mutation::Mutation;
 
 /// For so long is a repeat known as one.
 pub const REMEMBERED: time::Duration = time::Duration::hours(24);
@@ -17,11 +22,11 @@ pub const REMEMBERED: time::Duration = time::Duration::hours(24);
 /// Takes the request's key, if it has one. `Some`: what to answer, because it was done before.
 pub async fn of<T>(m: &mut Mutation, caller: &Caller, body: &Body<T>) -> Result<Option<Response>, Problem> {
     let (Some(key), now) = (&body.key, m.now()) else { return Ok(None) };
-    if store::take(m, caller.org, caller.user, key, body.request, now).await? {
+    let Taken::Before { digest, answer } = store::take(m, caller.org, caller.user, key, body.request, now).await?
+    else {
         return Ok(None);
-    }
-    let (digest, answer) = store::taken(m, caller.org, caller.user, key).await?.unwrap_or_default();
-    if !secrets::same(&digest, body.request.as_bytes()) {
+    };
+    if digest != body.request {
         let detail = "This Idempotency-Key was sent with another request before. Choose a new one for each request.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail));
     }

@@ -61,5 +61,5 @@ impl Operator {
 async fn tenant(db: &mut PgConnection, tenant_id: &str) -> Result<Org, OperatorError> {
     let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
     let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
-    store::by_slug(db, &slug).await?.ok_or_else(unknown)
+    store::find_by_slug(db, &slug).await?.ok_or_else(unknown)
 }

@@ -58,7 +58,7 @@ pub async fn list(
     let after = page.cursor.map(|text| text.parse().map(OrgId)).transpose();
     let after = after.map_err(|_| OperatorError::Query(Page::SHAPE))?;
     let mut tx = database::read(&operator.db, RlsScope::Operator).await?;
-    let rows = store::tenants(&mut tx, after, limit.and_one()).await?;
+    let rows = store::list_tenants(&mut tx, after, limit.and_one()).await?;
     let tenant = |row: store::Tenant| Tenant {
         tenant_id: row.slug,
         name: row.name,

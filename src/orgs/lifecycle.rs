@@ -15,7 +15,7 @@ use crate::{
     actor::{Principal, Role},
     audit::Event,
     clock,
-    database::RlsScope,
+    database::{Inserted, RlsScope},
     error_kind::{DomainError, ErrorKind},
     ids::{OrgId, UserId},
     mutation::Mutation,
@@ -67,7 +67,7 @@ pub async fn create_org(
     name: &OrgName,
 ) -> Result<OrgId, OrgError> {
     let (org, now) = (permit.org(), m.now());
-    if store::insert(m, org, slug, name, now).await?.is_none() {
+    if store::insert(m, org, slug, name, now).await? == Inserted::Duplicate {
         return Err(OrgError::SlugTaken(slug.as_str().to_owned()));
     }
     m.record(Event {
@@ -101,7 +101,7 @@ async fn set_suspended(
     (action, summary): (&'static str, &str),
 ) -> Result<bool, OrgError> {
     let before = store::lock(m, permit.org()).await?.ok_or(OrgError::NoOrg)?;
-    if before.is_some() == since.is_some() {
+    if before.suspended_at.is_some() == since.is_some() {
         return Ok(false);
     }
     store::set_suspended(m, permit.org(), since).await?;
@@ -109,7 +109,7 @@ async fn set_suspended(
         action,
         subject: String::new(),
         summary: summary.to_owned(),
-        details: json!({ "suspended_since": before.map(OffsetDateTime::unix_timestamp) }),
+        details: json!({ "suspended_since": before.suspended_at.map(OffsetDateTime::unix_timestamp) }),
     })
     .await?;
     Ok(true)
@@ -124,7 +124,7 @@ pub async fn add_member(
 ) -> Result<UserId, OrgError> {
     let user = add_person(m, person, false).await?;
     let now = m.now();
-    store::add_member(m, permit.org(), user, role, now).await?;
+    store::insert_member(m, permit.org(), user, role, now).await?;
     m.record(Event {
         action: "member.add",
         subject: accounts::subject(user),
@@ -151,10 +151,9 @@ pub async fn add_staff(m: &mut Mutation, _: &Permit<AddStaff>, person: &NewPerso
 async fn add_person(m: &mut Mutation, person: &NewPerson, staff: bool) -> Result<UserId, OrgError> {
     let now = m.now();
     let (user, email) = (UserId(clock::id(now)), &person.email);
-    if accounts::store::insert(m, user, email, &person.name, &person.password_hash, staff, now).await? {
-        Ok(user)
-    } else {
-        Err(OrgError::EmailTaken(email.as_str().to_owned()))
+    match accounts::store::insert(m, user, email, &person.name, &person.password_hash, staff, now).await? {
+        Inserted::New => Ok(user),
+        Inserted::Duplicate => Err(OrgError::EmailTaken(email.as_str().to_owned())),
     }
 }
 

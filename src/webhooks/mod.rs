@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     audit::Event,
     clock,
+    database::Inserted,
     error_kind::{DomainError, ErrorKind},
     mutation::Mutation,
     orgs::{Permit, permit::ManageWebhooks},
@@ -99,7 +100,7 @@ pub async fn make(
     };
     // A form sent again conflicts with itself, and of two at once the second waits here for the first. Either way the
     // caller's transaction ends without a change, the retirement above included.
-    if !store::insert(m, &row).await? {
+    if store::insert(m, &row).await? == Inserted::Duplicate {
         return Err(WebhookError::Exists);
     }
     let (action, words) = match make {

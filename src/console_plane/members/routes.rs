@@ -65,7 +65,7 @@ async fn draw_page(
     let Authorized { who, permit, .. } = cx.clone().enter::<ViewMembers>().await?;
     let now = cx.console.clock.now();
     let mut tx = database::read(&cx.console.db, RlsScope::Org(permit.org())).await?;
-    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    let members = orgs::store::list_members(&mut tx, permit.org()).await?;
     let may_manage = Permit::<ManageMembers>::grant(&who.actor, permit.org()).is_ok();
     let rows: Vec<MemberRow> = members
         .into_iter()

@@ -12,7 +12,7 @@ use crate::{
     orgs::permit::ViewNodes,
     revocation::{self, Revision, health::Health, store::NodeRow},
     usage::{
-        refusals::SHOWN,
+        refusals::MAX_SHOWN,
         store::{Refused, last_refusals},
     },
 };
@@ -22,7 +22,7 @@ pub async fn page(entry: &Authorized<ViewNodes>) -> Result<NodesPageModel, Conso
     let now = console.clock.now();
     let mut tx = database::read(&console.db, RlsScope::Support).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;
-    let refusals = last_refusals(&mut tx, SHOWN).await?;
+    let refusals = last_refusals(&mut tx, MAX_SHOWN).await?;
     Ok(NodesPageModel {
         newest_revision: newest.0,
         nodes: nodes.into_iter().map(|node| line(node, newest, now)).collect(),

@@ -26,7 +26,7 @@ pub async fn page(
             this_one: session.id == who.session_id,
             id: session.id.to_string(),
             agent: browser_of(&session.agent),
-            address: session.address.map(|address| address.addr().to_string()).unwrap_or_default(),
+            address: session.address.map(|address| address.to_string()).unwrap_or_default(),
             started: When::at(session.created_at, now),
             last_seen: When::at(session.last_seen_at, now),
         })

@@ -13,7 +13,7 @@ use crate::{
     },
     database::RlsScope,
     ids::KeyId,
-    keys::{lifecycle, model::Reason, secret::Presented, store},
+    keys::{lifecycle, model::Reason, secret, store},
     orgs::permit::FindAnyKey,
     secrets::Digest,
     text::is_invisible,
@@ -31,8 +31,8 @@ impl Query {
         if let Some(digest) = Digest::from_hex(text) {
             return Ok(Self::Digest { digest, pasted: false });
         }
-        if let Ok(presented) = Presented::parse(text.as_bytes()) {
-            return Ok(Self::Digest { digest: presented.digest, pasted: true });
+        if let Ok(digest) = secret::digest_of_key(text.as_bytes()) {
+            return Ok(Self::Digest { digest, pasted: true });
         }
         // Not everybody can type the ellipsis.
         let hint = text.replace("...", "…");

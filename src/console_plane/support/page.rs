@@ -11,7 +11,7 @@ use crate::{
             TextField, fact,
         },
     },
-    keys::model::Status,
+    keys::model::KeyState,
 };
 
 const SCRIPT: &str = include_str!("page.js");
@@ -77,7 +77,7 @@ pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
 
 fn found_key(found: FoundKey) -> impl IntoView {
     let key = found.key;
-    let quiet = matches!(key.status, Status::Revoked | Status::Rotated | Status::Expired);
+    let quiet = key.status.is_over();
     view! {
         <li class="card" class:ended=quiet>
             <div class="found-head">
@@ -85,7 +85,7 @@ fn found_key(found: FoundKey) -> impl IntoView {
                     <h2>{key.name.clone()}</h2>
                     <code class="hint">{key.hint.clone()}</code>
                 </div>
-                {(key.status != Status::Revoked).then(|| view! { <RevokeButton key=key.clone() page="/support".to_owned() /> })}
+                {(key.status != KeyState::Revoked).then(|| view! { <RevokeButton key=key.clone() page="/support".to_owned() /> })}
             </div>
             <dl class="facts">
                 {fact("Organization", view! { {found.org} " " <code class="hint">{found.org_slug}</code> })}

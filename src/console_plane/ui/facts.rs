@@ -2,7 +2,7 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::model::{KeyRow, LastUse, Status, When};
+use crate::console_plane::model::{KeyRow, KeyState, LastUse, When};
 
 /// A moment, relative; the exact one shows on hover and on focus.
 #[component]
@@ -25,11 +25,11 @@ pub fn fact(term: &'static str, what: impl IntoView) -> impl IntoView {
 }
 
 #[component]
-pub fn StatusBadge(status: Status) -> impl IntoView {
+pub fn StatusBadge(status: KeyState) -> impl IntoView {
     let class = match status {
-        Status::Active => "badge good",
-        Status::Disabled => "badge warn",
-        Status::Expired | Status::Rotated | Status::Revoked => "badge",
+        KeyState::Active => "badge good",
+        KeyState::Disabled => "badge warn",
+        KeyState::Expired | KeyState::Rotated | KeyState::Revoked => "badge",
     };
     view! { <span class=class>{status.label()}</span> }
 }

@@ -27,7 +27,7 @@ pub async fn page(
         .map(|known| known.name.clone())
         .unwrap_or_default();
     let mut tx = database::read(&console.db, RlsScope::Org(org)).await?;
-    let current = store::current(&mut tx, org, &environment).await?;
+    let current = store::find_active(&mut tx, org, &environment).await?;
     let may_manage = entry.who.role.may(Action::ManageWebhooks);
     let panel = match panel {
         // Nothing to replace, or not theirs to replace.
@@ -42,7 +42,7 @@ pub async fn page(
             .map(|known| Choice { value: known.name.clone(), label: known.label.clone(), note: String::new() })
             .collect(),
         environment,
-        current: current.map(|(at, by)| (When::at(at, console.clock.now()), by)),
+        current: current.map(|secret| (When::at(secret.created_at, console.clock.now()), secret.created_by)),
         may_manage,
         idempotency_key: uuid::Uuid::new_v4().to_string(),
         panel,

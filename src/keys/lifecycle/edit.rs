@@ -11,7 +11,7 @@ use crate::{
     ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyName, Lifetime},
+        model::{KeyName, KeyState, Lifetime},
         store::{self, EditableFields, LockedKey},
     },
     mutation::Mutation,
@@ -113,12 +113,10 @@ async fn set_disabled(
 /// Locks a key that can still be changed.
 async fn editable(m: &mut Mutation, permit: &Permit<EditKey>, id: KeyId) -> Result<LockedKey, KeyError> {
     let key = store::lock(m, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if key.revoked_at.is_some() {
-        Err(KeyError::Revoked)
-    } else if key.is_overlap_over(m.now()) {
-        Err(KeyError::Replaced)
-    } else {
-        Ok(key)
+    match key.state(m.now()) {
+        KeyState::Revoked => Err(KeyError::Revoked),
+        KeyState::Rotated => Err(KeyError::Replaced),
+        KeyState::Active | KeyState::Disabled | KeyState::Expired => Ok(key),
     }
 }
 

@@ -12,11 +12,11 @@ use crate::{
     clock,
     ids::KeyId,
     keys::{
-        callers::{BEFORE, Progress},
+        callers::{CallerProgress, LOOKBACK},
         error::KeyError,
-        model::{OverlapWindow, Reason},
+        model::{KeyState, OverlapWindow, Reason},
         secret::NewSecret,
-        store::{self, Duplicate, LockedKey},
+        store::{self, IssuedBefore, LockedKey},
     },
     mutation::Mutation,
     orgs::{Permit, permit::RotateKey},
@@ -61,10 +61,7 @@ pub async fn rotate(
         None => None,
     };
     let key = store::lock(m, org, id).await?.ok_or(KeyError::NotFound)?;
-    if rotation.idempotency_key.is_some()
-        && let Some(Duplicate::SameRequest { name, hint }) =
-            store::find_duplicate(m, org, rotation.idempotency_key, None, now).await?
-    {
+    if let Some(IssuedBefore { name, hint }) = store::find_by_idempotency_key(m, org, rotation.idempotency_key).await? {
         return Err(KeyError::AlreadyIssued { name, hint });
     }
     rotatable(&key, predecessor.as_ref(), now)?;
@@ -131,8 +128,8 @@ pub async fn finish_rotation(
     if changed {
         if !force && let Some(successor) = store::successor(m, org, id).await? {
             let rotated_at = successor.created_at;
-            let mut callers = store::callers(m, org, (id, successor.id), rotated_at - BEFORE).await?;
-            callers.retain(|caller| caller.progress(rotated_at) == Progress::Still);
+            let mut callers = store::callers(m, org, (id, successor.id), rotated_at - LOOKBACK).await?;
+            callers.retain(|caller| caller.progress(rotated_at) == CallerProgress::OnOldKey);
             if !callers.is_empty() {
                 return Err(KeyError::StillInUse { callers });
             }
@@ -159,7 +156,7 @@ pub async fn extend_rotation(
     id: KeyId,
 ) -> Result<OffsetDateTime, KeyError> {
     let (key, overlap_ends_at) = replaced(m, permit, id).await?;
-    if key.is_overlap_over(m.now()) {
+    if key.state(m.now()) == KeyState::Rotated {
         return Err(KeyError::Replaced);
     }
     if key.overlap_extended {
@@ -190,20 +187,13 @@ fn moved(before: OffsetDateTime, after: OffsetDateTime) -> serde_json::Value {
 
 /// Whether a key may be replaced now.
 fn rotatable(key: &LockedKey, predecessor: Option<&LockedKey>, now: OffsetDateTime) -> Result<(), KeyError> {
-    if key.revoked_at.is_some() {
-        Err(KeyError::Revoked)
-    } else if key.is_overlap_over(now) {
-        Err(KeyError::Replaced)
-    } else if key.is_expired(now) {
-        Err(KeyError::Expired)
-    } else if key.disabled_at.is_some() {
-        Err(KeyError::Disabled)
-    } else if predecessor
-        .is_some_and(|old| old.revoked_at.is_none() && !old.is_overlap_over(now) && !old.is_expired(now))
-    {
-        Err(KeyError::PredecessorLives)
-    } else {
-        Ok(())
+    match key.state(now) {
+        KeyState::Revoked => Err(KeyError::Revoked),
+        KeyState::Rotated => Err(KeyError::Replaced),
+        KeyState::Disabled => Err(KeyError::Disabled),
+        KeyState::Expired => Err(KeyError::Expired),
+        KeyState::Active if predecessor.is_some_and(|old| !old.state(now).is_over()) => Err(KeyError::PredecessorLives),
+        KeyState::Active => Ok(()),
     }
 }
 

@@ -32,7 +32,7 @@ pub async fn remove_member(
     user: UserId,
 ) -> Result<ChangedMember, OrgError> {
     let member = member(m, permit, user, None).await?;
-    store::remove_member(m, permit.org(), user).await?;
+    store::delete_member(m, permit.org(), user).await?;
     m.restricts_access();
     let (summary, details) =
         (format!("Removed {} ({})", member.name, member.email), json!({ "role": member.role.as_str() }));
@@ -70,7 +70,7 @@ async fn member(
     to: Option<Role>,
 ) -> Result<Member, OrgError> {
     store::lock(m, permit.org()).await?.ok_or(OrgError::NoOrg)?;
-    let members = store::members(m, permit.org()).await?;
+    let members = store::list_members(m, permit.org()).await?;
     let is_owner = |user: UserId| members.iter().any(|member| member.user == user && member.role == Role::Owner);
     if (is_owner(user) || to == Some(Role::Owner)) && !m.actor().user().is_some_and(is_owner) {
         return Err(OrgError::OwnersOnly);

@@ -5,6 +5,7 @@ use keydesk::{
     actor::Role,
     database::RlsScope,
     ids::Scope,
+    orgs,
     secrets::{self, Digest},
 };
 use time::Duration;
@@ -357,8 +358,8 @@ async fn a_disabled_person_is_out_at_once() {
         .await
         .unwrap();
     browser.get("/keys").await.is(303);
-    let (mut tx, user) = (world.begin(RlsScope::Nothing).await, account.user);
-    assert!(accounts::store::person(&mut tx, user).await.unwrap().is_none());
+    let (mut tx, user) = (world.begin(RlsScope::Person(account.user)).await, account.user);
+    assert!(orgs::standing::standing(&mut tx, user).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use keydesk::{
     audit::{
         self, Event, Row,
         chain::{Broken, Checker},
+        store::CheckError,
     },
     catalog::Catalog,
     database::RlsScope,
@@ -22,7 +23,11 @@ use crate::world::{Answer, TestKey, World};
 
 async fn check(world: &World) -> Result<(u64, i64), Broken> {
     let mut tx = world.begin(RlsScope::Operator).await;
-    audit::store::check_all(&mut tx, &world.server_keys.audit).await.unwrap()
+    match audit::store::check_all(&mut tx, &world.server_keys.audit).await {
+        Ok(checked) => Ok((checked.chains, checked.rows)),
+        Err(CheckError::Broken(broken)) => Err(broken),
+        Err(CheckError::Database(error)) => panic!("{error}"),
+    }
 }
 
 /// Runs a statement as the owner, whom no rule binds.

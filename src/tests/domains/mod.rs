@@ -2,5 +2,6 @@
 
 mod audit_log;
 mod edits;
+mod key_state;
 mod mutations;
 mod rotation;

@@ -8,7 +8,7 @@ use keydesk::{
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, CreateKeyInput, Edit, Rotated, Rotation},
-        model::{OverlapWindow, Reason, Status},
+        model::{KeyState, OverlapWindow, Reason},
         store,
     },
     mutation::Mutation,
@@ -119,10 +119,10 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
     assert_eq!(who["retires_at"], "2026-11-25T12:00:00Z");
     world.clock.advance(Duration::hours(24) - Duration::MICROSECOND);
     assert_eq!((world.verdict(&old.secret).await.as_str(), world.verdict(&new).await.as_str()), ("VALID", "VALID"));
-    assert_eq!(hand.listed(old.id).await.status(world.clock.now()), Status::Active);
+    assert_eq!(hand.listed(old.id).await.state(world.clock.now()), KeyState::Active);
     world.clock.advance(Duration::MICROSECOND);
     assert_eq!((world.verdict(&old.secret).await.as_str(), world.verdict(&new).await.as_str()), ("ROTATED", "VALID"));
-    assert_eq!(hand.listed(old.id).await.status(world.clock.now()), Status::Rotated);
+    assert_eq!(hand.listed(old.id).await.state(world.clock.now()), KeyState::Rotated);
 }
 
 #[tokio::test]

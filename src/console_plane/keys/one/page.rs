@@ -18,7 +18,7 @@ use crate::{
             issued::ending_field, target_of,
         },
     },
-    keys::model::Status,
+    keys::model::KeyState,
 };
 
 const SCRIPT: &str = include_str!("page.js");
@@ -126,7 +126,7 @@ fn actions(
     });
     let edit = may_edit.then(|| {
         let switch = match key.status {
-            Status::Disabled => ("/console/fn/keys/enable", "Enable"),
+            KeyState::Disabled => ("/console/fn/keys/enable", "Enable"),
             _ => ("/console/fn/keys/disable", "Disable"),
         };
         view! {

@@ -14,7 +14,7 @@ use crate::{
     },
     ids::{KeyId, OrgId},
     keys::{
-        callers::{BEFORE, Caller, Progress},
+        callers::{CallerProgress, KeyCaller, LOOKBACK},
         error::KeyError,
         lifecycle::{self, Rotation},
         model::{OverlapWindow, Reason},
@@ -60,7 +60,7 @@ pub async fn finish(key_id: String, cutting: bool) -> Result<Change, ConsoleErro
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let changed = match lifecycle::finish_rotation(&mut m, &permit, id, cutting).await {
         Err(KeyError::StillInUse { callers }) => {
-            let still = callers.into_iter().map(|caller| caller_row(caller, Progress::Still, m.now()));
+            let still = callers.into_iter().map(|caller| caller_row(caller, CallerProgress::OnOldKey, m.now()));
             let message = format!("{} Tick this box to cut them off.", callers_words(&still.collect::<Vec<_>>()));
             return Err(ConsoleError::field("cutting", message));
         }
@@ -78,7 +78,7 @@ pub async fn callers(
     rotated_at: OffsetDateTime,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<CallerRow>> {
-    let callers = store::callers(db, org, pair, rotated_at - BEFORE).await?;
+    let callers = store::callers(db, org, pair, rotated_at - LOOKBACK).await?;
     let mut rows: Vec<CallerRow> = callers
         .into_iter()
         .map(|caller| {
@@ -90,7 +90,7 @@ pub async fn callers(
     Ok(rows)
 }
 
-fn caller_row(caller: Caller, progress: Progress, now: OffsetDateTime) -> CallerRow {
+fn caller_row(caller: KeyCaller, progress: CallerProgress, now: OffsetDateTime) -> CallerRow {
     CallerRow {
         progress,
         address: caller.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string()),

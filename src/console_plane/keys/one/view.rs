@@ -2,7 +2,7 @@
 
 use crate::{
     console_plane::model::{AuditRow, Choice, FormState, IssuedKey, KeyRow, Notice, Snippet, When},
-    keys::callers::Progress,
+    keys::callers::CallerProgress,
 };
 
 /// What the page's address asks to be open, or a form that has to be mended.
@@ -68,7 +68,7 @@ pub struct RotationModel {
 
 #[derive(Clone)]
 pub struct CallerRow {
-    pub progress: Progress,
+    pub progress: CallerProgress,
     pub address: String,
     /// Empty when it sent none.
     pub agent: String,
