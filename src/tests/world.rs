@@ -7,6 +7,7 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
+use futures::future::join_all;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use keydesk::{
@@ -64,12 +65,17 @@ async fn cluster() -> &'static Cluster {
                     .fetch_all(&mut db)
                     .await
                     .unwrap();
-            for name in old {
-                for what in ["database", "role"] {
-                    let drop = format!("drop {what} if exists {name}");
-                    let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await;
+            // Each waits for a checkpoint; side by side they share them.
+            let droppers = old.chunks(old.len().div_ceil(16).max(1)).map(async |names| {
+                let mut db = embedded.options("postgres").connect().await.unwrap();
+                for name in names {
+                    for what in ["database", "role"] {
+                        let drop = format!("drop {what} if exists {name}");
+                        let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await;
+                    }
                 }
-            }
+            });
+            join_all(droppers).await;
             sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
             database::prepare(embedded.options(TEMPLATE), &folder, database::Given::default()).await.unwrap();
             let hasher = accounts::password::Hasher::new().unwrap();

@@ -311,8 +311,10 @@ async fn a_node_that_was_waited_for_in_vain_is_struck_and_finds_out() {
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
     assert_eq!(node.verdict(&key).await, "VALID");
-    let begun = Instant::now();
     let revision = revoke(&world, "acme", &key).await;
+    // The other node is told, and takes as long as it takes.
+    world.settle().await;
+    let begun = Instant::now();
     // The node's clock goes on with the waiter's.
     let advance = tokio::spawn({
         let clock = world.clock.clone();
@@ -400,6 +402,7 @@ async fn a_lost_notification_costs_no_more_than_a_moment() {
     sqlx::raw_sql(AssertSqlSafe(silent)).execute(&world.owner).await.unwrap();
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let revision = revoke(&world, "acme", &key).await;
+    world.settle().await;
     let receipt = revocation::wait(&world.db, revision, Instant::now()).await.unwrap();
     assert_eq!((receipt.nodes, receipt.cut_off), (1, vec![]));
     assert_eq!(world.verdict(&key.secret).await, "REVOKED");
