@@ -20,7 +20,7 @@ use crate::{
     accounts::{
         self,
         password::{Hasher, HashingFailed},
-        session::Sessions,
+        session,
     },
     catalog::Catalog,
     client::TrustedProxies,
@@ -339,14 +339,15 @@ async fn setup_link(database: &Database, now: OffsetDateTime, origin: &Origin) -
     }
     let token = secrets::random_token()?;
     accounts::store::put_setup_link(&mut db, Digest::of_text(&token), now + SETUP_LINK).await?;
-    Ok(Some(secrets::link(origin, &token)))
+    // The one address that holds a secret, since it has to be opened from a terminal.
+    Ok(Some(format!("{origin}/setup?token={}", secrets::reveal(&token))))
 }
 
 /// What has to be done now and then: forget what is over, free what is idle, warn of what is wrong.
 async fn chores(console: PgPool, keys: KeyPlane) {
     loop {
         let now = keys.clock.now();
-        let (idle_since, begun_since) = Sessions::bounds(now);
+        let (idle_since, begun_since) = session::bounds(now);
         let forgotten = async {
             let mut db = console.acquire().await?;
             accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;

@@ -4,13 +4,15 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use axum::Router;
 use keydesk::{
+    actor::Actor,
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     key_plane::{self, KeyPlane, limiter::Limiter},
-    keys::{model::KeyId, secret::NewSecret},
-    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    keys::secret::NewSecret,
+    orgs::{self, OrgName, Permit, Slug},
     revocation::{memory::Memory, node::Node},
     secrets::Digest,
     server,

@@ -19,16 +19,13 @@ use axum::{Json, Router, body::Bytes, routing::get};
 use bench::{Bench, Key, Running};
 use http::{HeaderMap, header};
 use keydesk::{
+    actor::Actor,
     clock::Clock,
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     key_plane::metrics,
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason},
-        store,
-        verdict::Record,
-    },
-    orgs::{Actor, OrgId, Permit},
+    keys::{lifecycle, model::Reason, store, verdict::Record},
+    orgs::Permit,
     revocation,
     secrets::Digest,
 };
@@ -63,7 +60,7 @@ fn parts() -> Vec<String> {
 fn main() {
     let parts = parts();
     let data: PathBuf = std::env::temp_dir().join(format!("keydesk-bench-{}", uuid::Uuid::new_v4().simple()));
-    database::create_data_dir(&data).unwrap();
+    keydesk::data_dir::create(&data).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let embedded = Embedded::join(&data).await.unwrap();
@@ -281,11 +278,11 @@ async fn receipts(bench: &Bench) {
 }
 
 fn all_of(org: OrgId) -> Permit<keydesk::orgs::permit::RevokeAllKeys> {
-    let principal = keydesk::orgs::Principal::Member {
-        user: keydesk::accounts::UserId(uuid::Uuid::nil()),
+    let principal = keydesk::actor::Principal::Member {
+        user: keydesk::ids::UserId(uuid::Uuid::nil()),
         name: "Bench".to_owned(),
         org,
-        role: keydesk::orgs::Role::Owner,
+        role: keydesk::actor::Role::Owner,
     };
     Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
 }

@@ -5,8 +5,8 @@ use sqlx::{PgConnection, error::ErrorKind};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Email, PersonName, UserId, sign_in::Failures};
-use crate::secrets::Digest;
+use super::{Email, PersonName, sign_in::Failures};
+use crate::{ids::UserId, secrets::Digest};
 
 /// What signing in needs to know of an account.
 pub struct Account {

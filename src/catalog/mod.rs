@@ -8,7 +8,7 @@ mod summary;
 
 use std::{path::Path, time::Duration};
 
-use crate::orgs::Role;
+use crate::actor::Role;
 pub use parse::CatalogError;
 use routes::Route;
 

@@ -9,7 +9,7 @@ use super::{
     Api, Catalog, Environment, Headers, Limit, PRESETS, Scope, Snippets, Tier,
     routes::{Pattern, Route},
 };
-use crate::orgs::Role;
+use crate::actor::Role;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {

@@ -15,18 +15,20 @@ use uuid::Uuid;
 
 use super::{CommandError, Desk, say, say_json};
 use crate::{
-    accounts::{self, Email, PersonName, UserId, access_token, password::NewPassword},
+    accounts::{self, Email, PersonName, access_token, password::NewPassword},
+    actor::{Actor, Principal, Role},
     audit::{self, Chain, Event},
     clock,
     config::Origin,
     database::RlsScope,
+    ids::{KeyId, OrgId, UserId},
     keys::{
         self,
         lifecycle::{self, Edit, Issued, NewKey, Rotation, Wish},
-        model::{KeyId, Lifetime, Reason},
+        model::{Lifetime, Reason},
         verdict::Code,
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Principal, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Permit, Slug, lifecycle::NewPerson},
     secrets::{self, Digest},
     usage::{Agent, Recorder, Use, refusals::Refusals},
     webhooks::{self, Make},
@@ -151,7 +153,7 @@ pub async fn run(desk: &Desk, command: SeedDemo) -> Result<(), CommandError> {
     tx.commit().await?;
     demo.call().await?;
     let email = PEOPLE[DANA].email;
-    let password = secrets::shown_once(&password);
+    let password = secrets::reveal(&password);
     if command.json {
         return say_json(&json!({ "org": ORG.0, "email": email, "password": password, "keys": command.keys }));
     }

@@ -9,14 +9,16 @@ use time::OffsetDateTime;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
+    actor::Actor,
     database::{self, RlsScope},
+    ids::OrgId,
     keys::{
         lifecycle::{self, CAPABILITIES, NewKey, Wish},
         model::{KeyName, Reason},
         store::{self, Candidate},
     },
     orgs::{
-        Actor, OrgId, Permit, Slug,
+        Permit, Slug,
         permit::{EditKey, RevokeAnyKey},
     },
     secrets::Digest,

@@ -19,6 +19,7 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::Clock,
     config::{Config, ConfigError},
+    data_dir,
     database::{self, Database, DatabaseError, RlsScope},
     keys::error::KeyError,
     orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
@@ -197,7 +198,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
 }
 
 fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
-    database::create_data_dir(&config.data_dir)?;
+    data_dir::create(&config.data_dir)?;
     Ok(ServerKeys::load(&config.data_dir)?)
 }
 

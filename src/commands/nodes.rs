@@ -6,8 +6,10 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::{CommandError, Desk, say, say_json};
 use crate::{
+    actor::Actor,
     database::RlsScope,
-    orgs::{Actor, OrgId, Permit, permit::ViewNodes},
+    ids::OrgId,
+    orgs::{Permit, permit::ViewNodes},
     revocation::{self, Revision, store::NodeRow},
     usage::{
         refusals::SHOWN,

@@ -19,13 +19,11 @@ use super::{
     assets::Site,
     error::{ConsoleError, FieldError},
     model::{Change, FoundKey, IssuedAccessToken, IssuedKey, IssuedWebhookSecret},
+    sessions::{ENTRY, SignedIn},
 };
 use crate::{
-    accounts::{
-        UserId,
-        password::Hasher,
-        session::{ENTRY, SignedIn},
-    },
+    accounts::password::Hasher,
+    actor::{Actor, Principal, Role},
     audit::Chain,
     catalog::Catalog,
     client::{self, TrustedProxies},
@@ -33,8 +31,9 @@ use crate::{
     config::Origin,
     database::{self, RlsScope},
     error_kind::{DomainError, ErrorKind},
+    ids::{OrgId, UserId},
     orgs::{
-        Actor, OrgId, Permit, Principal, Role,
+        Permit,
         lifecycle::note_refusal,
         permit::Act,
         standing::{Standing, standing},

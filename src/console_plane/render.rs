@@ -17,7 +17,7 @@ use super::{
     shell::{Document, Section},
     ui::MessagePage,
 };
-use crate::orgs::{Action, Role};
+use crate::{actor::Role, orgs::Action};
 
 /// A page's place in the console.
 #[derive(Clone)]

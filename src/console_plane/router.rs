@@ -20,9 +20,11 @@ use uuid::Uuid;
 use super::{
     audit_log,
     door::{Console, RequestContext, RequestId},
-    forms, keys, members, nodes, render, settings, sign_in, support, webhooks,
+    forms, keys, members, nodes, render,
+    sessions::Sessions,
+    settings, sign_in, support, webhooks,
 };
-use crate::{accounts::session::Sessions, config::Origin, database, response_headers};
+use crate::{config::Origin, database, response_headers};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 16] = [

@@ -25,7 +25,7 @@ use sqlx::{
 use tokio::{process::Command, task::spawn_blocking, time::Instant};
 
 use super::DATABASE;
-use crate::{secrets::Digest, server_keys};
+use crate::{data_dir, secrets::Digest};
 
 /// The role that owns the cluster and everything in it.
 const OWNER: &str = "keydesk_owner";
@@ -235,7 +235,7 @@ impl Server {
         {
             return Err(EmbeddedError::PasswordMissing { file, cluster });
         }
-        let password = server_keys::load_or_generate(&data_dir, PASSWORD_FILE).map_err(about(&file))?;
+        let password = data_dir::secret(&data_dir, PASSWORD_FILE).map_err(about(&file))?;
         let server = Self { data_dir, home, account, programs, password };
         if cluster.is_none() {
             server.init().await?;

@@ -14,7 +14,11 @@ use sqlx::{
 };
 use uuid::Uuid;
 
-use crate::{accounts::UserId, config::Config, orgs::OrgId};
+use crate::{
+    config::Config,
+    data_dir,
+    ids::{OrgId, UserId},
+};
 use embedded::{Embedded, EmbeddedError};
 
 /// The narrated migrations, compiled in.
@@ -54,7 +58,7 @@ impl Database {
     /// Reaches Postgres (starting the embedded one if need be), makes the roles, applies pending migrations, checks that
     /// acknowledged means durable, and connects the planes.
     pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
-        create_data_dir(&config.data_dir)?;
+        data_dir::create(&config.data_dir)?;
         let embedded = match config.database_url {
             None => Some(Embedded::join(&config.data_dir).await?),
             Some(_) => None,
@@ -171,16 +175,6 @@ fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, Dat
         return Err(DatabaseError::Url { name });
     }
     PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Url { name })
-}
-
-/// The folder of the embedded database and the server's keys.
-pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if path.is_dir() {
-        return Ok(());
-    }
-    // 0711: the embedded Postgres may run as another user and must be able to pass through; the files inside are 0600.
-    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
 /// What a transaction may touch: row-level security holds it to that. (Verdicts need none: they begin at a digest.)

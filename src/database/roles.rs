@@ -6,7 +6,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{ConnectOptions, PgConnection, postgres::PgConnectOptions};
 
 use super::{DatabaseError, store};
-use crate::server_keys;
+use crate::data_dir;
 
 /// "Invalid password" and "invalid authorization".
 const WRONG_PASSWORD: [&str; 2] = ["28P01", "28000"];
@@ -19,7 +19,7 @@ pub async fn ensure(
     data_dir: &Path,
     role: &'static str,
 ) -> Result<PgConnectOptions, DatabaseError> {
-    let password: SecretString = server_keys::load_or_generate(data_dir, &format!("{role}.password"))?;
+    let password: SecretString = data_dir::secret(data_dir, &format!("{role}.password"))?;
     // Roles belong to the cluster, not the database, so everyone locks in the one database that is always there. Where
     // the owner may not connect to it, its own has to do.
     let mut lock = match owner.clone().database("postgres").connect().await {

@@ -16,9 +16,9 @@ use super::{KeyPlane, wire};
 use crate::{
     audit::{self, Chain},
     database::{self, RlsScope},
+    ids::OrgId,
     keys::verdict::Verdict,
     machine_http::RequestId,
-    orgs::OrgId,
 };
 
 /// So many rows are read at once. Between two reads neither a connection nor anything but these rows is held, however

@@ -22,7 +22,7 @@ use redis::{
 use secrecy::{ExposeSecret, SecretString};
 use time::OffsetDateTime;
 
-use crate::keys::model::KeyId;
+use crate::ids::KeyId;
 
 /// Sub-buckets in a window. One more can count at a time, since the window's ends cut two of them.
 const BUCKETS: i64 = 60;

@@ -43,7 +43,7 @@ impl KeyPlane {
         }
         // A peek at a subject that nobody is.
         if let Ok(allowance) = Allowance::new(1, Duration::from_secs(1)) {
-            let nobody = Subject::Key(crate::keys::model::KeyId(uuid::Uuid::nil()));
+            let nobody = Subject::Key(crate::ids::KeyId(uuid::Uuid::nil()));
             if self.limiter.peek(nobody, allowance, self.clock.now()).await.is_err() {
                 missing.push("the limiter does not answer".to_owned());
             }

@@ -16,16 +16,18 @@ use uuid::Uuid;
 
 use super::{
     error::KeyError,
-    model::{KeyId, KeyName, Lifetime, Reason},
+    model::{KeyName, Lifetime, Reason},
     secret::NewSecret,
     store,
 };
 use crate::{
+    actor::Actor,
     audit::{self, AuditKey, Chain, Event},
     catalog::{Catalog, Tier},
     clock,
+    ids::{KeyId, OrgId},
     orgs::{
-        self, Actor, OrgId, Permit,
+        self, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };

@@ -6,12 +6,12 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    model::{KeyId, Reason, Status},
+    model::{Reason, Status},
     verdict::{Creator, Record},
 };
 use crate::{
-    accounts::UserId,
-    orgs::{OrgId, Role},
+    actor::Role,
+    ids::{KeyId, OrgId, UserId},
     secrets::Digest,
 };
 

@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{model::KeyId, secret::Malformed};
+use super::secret::Malformed;
 use crate::{
-    accounts::UserId,
+    actor::Role,
     catalog::Catalog,
-    orgs::{OrgId, Role},
+    ids::{KeyId, OrgId, UserId},
 };
 
 /// Everything about a key that a verdict depends on.

@@ -24,14 +24,15 @@ use super::{
 use crate::{
     catalog::Catalog,
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, NewKey, Rotation, Wish},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{OverlapWindow, Reason, Status},
         store,
     },
     orgs::{
-        OrgId, Permit,
+        Permit,
         permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     },
     revocation,

@@ -15,9 +15,10 @@ use super::{
     problem::{Problem, Refusals},
 };
 use crate::{
+    actor::Role,
     database::{self, RlsScope},
     orgs::{
-        self, Role,
+        self,
         lifecycle::{self, ChangedMember, OrgError},
         permit::{ManageMembers, ViewMembers},
     },

@@ -3,7 +3,10 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    ids::{OrgId, UserId},
+    secrets::Digest,
+};
 
 /// Takes a key for a request. `Ok(false)`: it is taken. Of two at once, one waits here for the end of the other.
 pub async fn take(

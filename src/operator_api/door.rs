@@ -10,9 +10,11 @@ use axum::{
 
 use super::{Operator, error::OperatorError};
 use crate::{
+    actor::{Actor, Principal},
     client,
+    ids::OrgId,
     machine_http::{RequestId, credential, service},
-    orgs::{Actor, OrgId, Permit, Principal, permit::Act},
+    orgs::{Permit, permit::Act},
 };
 
 /// Who was let in.

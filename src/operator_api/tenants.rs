@@ -21,8 +21,9 @@ use super::{
 use crate::{
     clock,
     database::{self, RlsScope},
+    ids::OrgId,
     keys::error::KeyError,
-    orgs::{OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
+    orgs::{OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
 
 #[derive(Serialize)]

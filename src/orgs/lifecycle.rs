@@ -7,15 +7,17 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    Actor, Denied, OrgId, OrgName, Permit, Role, Slug,
+    Denied, OrgName, Permit, Slug,
     permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
     store,
 };
 use crate::{
-    accounts::{self, Email, PersonName, UserId, store::Account},
+    accounts::{self, Email, PersonName, store::Account},
+    actor::{Actor, Role},
     audit::{self, AuditKey, Chain, Event},
     clock,
     error_kind::{DomainError, ErrorKind},
+    ids::{OrgId, UserId},
 };
 pub use members::{ChangedMember, remove_member, set_role};
 

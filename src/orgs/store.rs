@@ -3,8 +3,11 @@
 use sqlx::{PgConnection, error::ErrorKind};
 use time::OffsetDateTime;
 
-use super::{OrgId, OrgName, Role, Slug};
-use crate::accounts::UserId;
+use super::{OrgName, Slug};
+use crate::{
+    actor::Role,
+    ids::{OrgId, UserId},
+};
 
 #[derive(Clone)]
 pub struct Org {

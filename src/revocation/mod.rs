@@ -20,7 +20,10 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    ids::{OrgId, UserId},
+    secrets::Digest,
+};
 pub use receipt::{Receipt, Unconfirmed, commit, wait};
 
 /// For so long after it began to read the changes may a node answer from memory. Everyone has to agree on it, so it is

@@ -7,7 +7,10 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Change, Mark, Revision, memory::Seen};
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    ids::{OrgId, UserId},
+    secrets::Digest,
+};
 
 /// More changes than this since the last round: it is quicker to forget everything.
 const MAX_BEHIND: i64 = 50_000;

@@ -11,19 +11,21 @@ use futures::future::join_all;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use keydesk::{
-    accounts::{self, Email, PersonName, UserId},
+    accounts::{self, Email, PersonName},
+    actor::{Actor, Principal, Role},
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
     config::Origin,
     console_plane::assets::Site,
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId, UserId},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
         lifecycle::{self, NewKey, Rotation, Wish},
-        model::{KeyId, KeyName, OverlapWindow, Reason},
+        model::{KeyName, OverlapWindow, Reason},
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Permit, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
     secrets::Digest,
     server::{self, Parts},
@@ -58,7 +60,7 @@ async fn cluster() -> &'static Cluster {
         .get_or_init(|| async {
             let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
             let folder = target.join("test-postgres");
-            database::create_data_dir(&folder).unwrap();
+            keydesk::data_dir::create(&folder).unwrap();
             let embedded = Embedded::join(&folder).await.unwrap();
             let mut db = embedded.options("postgres").connect().await.unwrap();
             // Of an earlier run: nobody is in them any more, or they stay.
@@ -458,7 +460,7 @@ impl World {
 
     /// What somebody of an organization may do, as a value.
     pub fn permit<A: orgs::permit::Act>(&self, org: OrgId, user: UserId, role: Role) -> Permit<A> {
-        let principal = orgs::Principal::Member { user, name: "Ada".to_owned(), org, role };
+        let principal = Principal::Member { user, name: "Ada".to_owned(), org, role };
         Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
     }
 

@@ -24,8 +24,8 @@ pub use agent::{Agent, browser};
 use refusals::Refusals;
 
 use crate::{
-    keys::{model::KeyId, verdict::Code},
-    orgs::OrgId,
+    ids::{KeyId, OrgId},
+    keys::verdict::Code,
 };
 
 /// How long a use may wait to be written. The console shows it within five seconds; this leaves room.

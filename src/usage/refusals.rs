@@ -15,11 +15,8 @@ use uuid::Uuid;
 
 use super::store;
 use crate::{
-    keys::{
-        model::KeyId,
-        verdict::{Asked, Code},
-    },
-    orgs::OrgId,
+    ids::{KeyId, OrgId},
+    keys::verdict::{Asked, Code},
 };
 
 /// How long a refusal can be asked about.

@@ -8,7 +8,7 @@ use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
 use super::{Bucket, Calls, Use, callers::Caller, refusals::Refusal};
-use crate::{keys::model::KeyId, orgs::OrgId};
+use crate::ids::{KeyId, OrgId};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::{orgs::OrgId, secrets::Digest};
+use crate::{ids::OrgId, secrets::Digest};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the webhook secret could not be sealed or opened")]

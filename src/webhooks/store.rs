@@ -4,7 +4,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{accounts::UserId, orgs::OrgId};
+use crate::ids::{OrgId, UserId};
 
 pub struct NewRow<'a> {
     pub id: Uuid,

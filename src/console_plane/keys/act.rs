@@ -13,9 +13,10 @@ use crate::{
         model::{Change, IssuedKey},
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
         lifecycle::{self, Issued, NewKey, Wish},
-        model::{KeyId, Reason},
+        model::Reason,
         store,
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},

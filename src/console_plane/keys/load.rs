@@ -10,8 +10,9 @@ use crate::{
         model::{Choice, CreateOptions, KeyRow, LastUse, RevokeTarget, Revoked, When},
         ui::target_of,
     },
+    ids::KeyId,
     keys::{
-        model::{KeyId, Lifetime, Reason, Status},
+        model::{Lifetime, Reason, Status},
         store::{self, KeyDetails},
     },
     orgs::permit::ViewKeys,

@@ -5,15 +5,15 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    accounts::UserId,
+    actor::Role,
     console_plane::{
         door::{self, Authorized},
         error::ConsoleError,
         model::Change,
     },
     database::{self, RlsScope},
+    ids::UserId,
     orgs::{
-        Role,
         lifecycle::{self, ChangedMember, OrgError},
         permit::ManageMembers,
     },

@@ -3,11 +3,11 @@
 use leptos::prelude::*;
 
 use crate::{
+    actor::Role,
     console_plane::{
         model::{Choice, FormState, MemberRow, MembersPageModel},
         ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField},
     },
-    orgs::Role,
 };
 
 const MEMBERS: [(Role, &str); 4] = [

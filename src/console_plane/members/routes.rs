@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::page::MembersPage;
 use crate::{
+    actor::Role,
     console_plane::{
         door::{Authorized, Done, RequestContext},
         error::ConsoleError,
@@ -17,7 +18,7 @@ use crate::{
     },
     database::{self, RlsScope},
     orgs::{
-        self, Permit, Role,
+        self, Permit,
         permit::{ManageMembers, ViewMembers},
     },
 };

@@ -1,7 +1,7 @@
 //! What the settings page shows.
 
 use crate::{
-    accounts::{self, session::Sessions},
+    accounts::{self, session},
     console_plane::{
         door::{CurrentUser, RequestContext},
         error::ConsoleError,
@@ -17,7 +17,7 @@ pub async fn page(
     notice: Option<Notice>,
 ) -> Result<SettingsPageModel, ConsoleError> {
     let now = cx.console.clock.now();
-    let (idle_since, begun_since) = Sessions::bounds(now);
+    let (idle_since, begun_since) = session::bounds(now);
     let mut db = cx.console.db.acquire().await?;
     let sessions = accounts::store::sessions_of(&mut db, who.user, idle_since, begun_since).await?;
     let sessions = sessions

@@ -14,17 +14,14 @@ use crate::{
         model::Change,
     },
     database::{self, RlsScope},
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason, is_invisible},
-        secret::Presented,
-        store,
-    },
+    ids::KeyId,
+    keys::{lifecycle, model::Reason, secret::Presented, store},
     orgs::{
         Permit,
         permit::{FindAnyKey, RevokeAnyKey},
     },
     secrets::Digest,
+    text::is_invisible,
 };
 
 /// What somebody typed to find a key by.

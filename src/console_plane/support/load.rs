@@ -11,8 +11,9 @@ use crate::{
         ui::target_of,
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
-        model::{KeyId, Status},
+        model::Status,
         store::{self, KeyDetails},
     },
     orgs::permit::FindAnyKey,

@@ -9,9 +9,10 @@ use super::{addresses, end_of, namespaces, scopes, subject};
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
+    ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyId, KeyName, Lifetime},
+        model::{KeyName, Lifetime},
         store::{self, EditableFields, LockedKey},
     },
     orgs::{Permit, permit::EditKey},

@@ -11,9 +11,10 @@ use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
     clock,
+    ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         secret::NewSecret,
         store::{self, LockedKey},
     },

@@ -6,7 +6,7 @@ use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
 use super::model::Status;
-use crate::accounts::UserId;
+use crate::ids::UserId;
 
 /// What a key has to be to be listed. `None`: anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

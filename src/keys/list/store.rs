@@ -12,7 +12,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{Column, Filter, Order};
-use crate::{accounts::UserId, keys::model::KeyId, orgs::OrgId};
+use crate::ids::{KeyId, OrgId, UserId};
 
 /// A statement about the keys that a filter lets through.
 macro_rules! select_hits {

@@ -6,10 +6,11 @@ use time::OffsetDateTime;
 
 use super::OrgError;
 use crate::{
-    accounts::UserId,
+    actor::Role,
     audit::{self, AuditKey, Chain, Event},
+    ids::UserId,
     orgs::{
-        Permit, Role,
+        Permit,
         permit::ManageMembers,
         store::{self, Member},
     },

@@ -1,6 +1,6 @@
 //! Keys from the console: make, list, revoke, and who may.
 
-use keydesk::orgs::Role;
+use keydesk::actor::Role;
 use time::Duration;
 use uuid::Uuid;
 

@@ -1,12 +1,14 @@
 //! The list of keys: what is asked of it in the address, many keys at once, and the file.
 
 use keydesk::{
+    actor::{Principal, Role},
     database::RlsScope,
+    ids::KeyId,
     keys::{
         lifecycle::{self, NewKey, Wish},
-        model::{KeyId, Status},
+        model::Status,
     },
-    orgs::{Permit, Principal, Role},
+    orgs::Permit,
 };
 use sqlx::AssertSqlSafe;
 use time::Duration;
@@ -146,7 +148,7 @@ async fn made_by(world: &World, org: &str, account: &Account, name: &str) {
         expires: "never".to_owned(),
         ..Wish::default()
     };
-    let mut actor = keydesk::orgs::Actor::operator();
+    let mut actor = keydesk::actor::Actor::operator();
     actor.principal = Principal::Member { user: account.user, name: "Ada".to_owned(), org, role: Role::Owner };
     world.clock.advance(Duration::MILLISECOND);
     let mut tx = world.begin(RlsScope::Org(org)).await;

@@ -6,6 +6,7 @@ use axum::{body::Body, extract::ConnectInfo};
 use http::Request;
 use http_body_util::BodyExt;
 use keydesk::{
+    actor::Actor,
     audit::{
         self, Chain, Event, Row,
         chain::{Broken, Checker},
@@ -13,7 +14,6 @@ use keydesk::{
     catalog::Catalog,
     database::RlsScope,
     keys::lifecycle::Wish,
-    orgs::Actor,
 };
 use tower::ServiceExt;
 use uuid::Uuid;

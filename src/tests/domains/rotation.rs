@@ -2,15 +2,16 @@
 //! successor whatever happens at once.
 
 use keydesk::{
-    accounts::UserId,
+    actor::Role,
     database::{self, RlsScope},
+    ids::{KeyId, OrgId, UserId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, Rotated, Rotation, Wish},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{OverlapWindow, Reason, Status},
         store,
     },
-    orgs::{OrgId, Permit, Role, permit::Act},
+    orgs::{Permit, permit::Act},
 };
 use time::Duration;
 use uuid::Uuid;

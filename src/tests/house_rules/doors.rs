@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use keydesk::{catalog::Catalog, console_plane, key_plane, management_api, operator_api, orgs::Role};
+use keydesk::{actor::Role, catalog::Catalog, console_plane, key_plane, management_api, operator_api};
 use leptos::server_fn::axum::server_fn_paths;
 use serde_json::json;
 use uuid::Uuid;

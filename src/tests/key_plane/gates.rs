@@ -1,6 +1,6 @@
 //! The further gates through the wire: address, namespace, rate, quota, standing; dry runs; what calls leave behind.
 
-use keydesk::{catalog::Catalog, key_plane::limiter::Limiter, keys::model::KeyId};
+use keydesk::{catalog::Catalog, ids::KeyId, key_plane::limiter::Limiter};
 use serde_json::{Value, json};
 use time::{Duration, macros::datetime};
 
@@ -367,7 +367,7 @@ async fn a_suspended_organization_is_refused_and_resumes() {
 #[tokio::test]
 async fn a_key_outlives_who_made_it_unless_the_catalog_binds_it() {
     let free = world().await;
-    let account = free.member("acme", keydesk::orgs::Role::Developer).await;
+    let account = free.member("acme", keydesk::actor::Role::Developer).await;
     let mut browser = free.browser(&account).await;
     let idempotency_key = uuid::Uuid::new_v4().to_string();
     let form = [
@@ -393,7 +393,7 @@ async fn a_bound_key_does_what_its_creators_role_allows_today() {
         .replacen("\n[headers]", "bound_to_creator = true\n[roles]\ndeveloper = [\"read\"]\n[headers]", 1)
         .replace("limit = 3", "limit = 100");
     let world = World::of(Catalog::parse(&text).unwrap(), "10.0.0.0/8").await;
-    let account = world.member("acme", keydesk::orgs::Role::Developer).await;
+    let account = world.member("acme", keydesk::actor::Role::Developer).await;
     let idempotency_key = uuid::Uuid::new_v4().to_string();
     let form = [
         ("idempotency_key", idempotency_key.as_str()),

@@ -9,10 +9,11 @@ use std::{
 };
 
 use keydesk::{
+    actor::Actor,
     database::{self, RlsScope},
     key_plane::{self, KeyPlane},
     keys::{lifecycle, model::Reason, store as key_store, verdict::Record},
-    orgs::{Actor, Permit},
+    orgs::Permit,
     revocation::{
         self, LEASE, RECEIPT_TIMEOUT, Revision,
         memory::Memory,
@@ -87,7 +88,7 @@ async fn head(world: &World) -> i64 {
 #[tokio::test]
 async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywhere() {
     let world = World::new().await;
-    let account = world.member("acme", keydesk::orgs::Role::Developer).await;
+    let account = world.member("acme", keydesk::actor::Role::Developer).await;
     let key = world.key("acme", &["read"], "never").await;
     let service = world.service_key(&["verify"]).await;
     let mut node = Stepped::join(&world).await;
@@ -168,7 +169,7 @@ async fn a_key_that_was_nobodys_is_found_once_it_is_made() {
 async fn what_was_read_before_a_change_is_not_remembered_after_it() {
     for change in ["key", "org", "person"] {
         let world = World::new().await;
-        let account = world.member("acme", keydesk::orgs::Role::Developer).await;
+        let account = world.member("acme", keydesk::actor::Role::Developer).await;
         let key = world.key("acme", &[], "never").await;
         world.change(&format!("update api_keys set created_by = '{}'", account.user.0)).await;
         let mut node = Stepped::join(&world).await;

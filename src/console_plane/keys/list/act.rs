@@ -13,10 +13,8 @@ use crate::{
         model::Change,
     },
     database::{self, RlsScope},
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason},
-    },
+    ids::KeyId,
+    keys::{lifecycle, model::Reason},
     orgs::permit::RevokeKey,
 };
 

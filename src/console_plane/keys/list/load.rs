@@ -17,13 +17,13 @@ use crate::{
         model::{Choice, CreateOptions, FormState, KeyRow, KeysPanel, Notice, Snippet},
     },
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         list::{self, Creator},
-        model::KeyId,
         store,
     },
     orgs::{
-        Action, OrgId,
+        Action,
         permit::{RevokeKey, ViewKeys},
     },
     usage,
@@ -155,7 +155,7 @@ async fn looked_at(
     }
 }
 
-fn creators(people: Vec<(crate::accounts::UserId, String)>) -> Vec<Choice> {
+fn creators(people: Vec<(crate::ids::UserId, String)>) -> Vec<Choice> {
     let people = people.into_iter().map(|(user, name)| choice(&view::creator_word(Creator::Person(user)), &name, ""));
     people.chain([choice(&view::creator_word(Creator::Operator), "Operator", "")]).collect()
 }

@@ -26,7 +26,7 @@ use crate::{
         render::{self, Place},
         shell::Section,
     },
-    keys::model::KeyId,
+    ids::KeyId,
     orgs::permit::{RevokeKey, ViewKeys},
 };
 

@@ -5,13 +5,14 @@ use form_urlencoded::Serializer;
 use uuid::Uuid;
 
 use crate::{
-    accounts::UserId,
     catalog::Catalog,
+    ids::UserId,
     keys::{
         list::{Column, Creator, Filter, Order},
-        model::{Status, is_invisible},
+        model::Status,
         secret,
     },
+    text::is_invisible,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,12 +12,12 @@ use crate::{
         model::Change,
     },
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
-        model::KeyId,
     },
-    orgs::{OrgId, permit::EditKey},
+    orgs::permit::EditKey,
 };
 
 /// A key as somebody wants it, as its form has it.

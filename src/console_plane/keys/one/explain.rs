@@ -12,11 +12,8 @@ use crate::{
         error::ConsoleError,
         model::{FormState, When},
     },
-    keys::{
-        model::KeyId,
-        verdict::{Code, Gate},
-    },
-    orgs::OrgId,
+    ids::{KeyId, OrgId},
+    keys::verdict::{Code, Gate},
     usage::store::{self, Explained},
 };
 

@@ -8,8 +8,7 @@ use time::OffsetDateTime;
 use super::view::{Bar, ShareRow, Span, UsageModel};
 use crate::{
     console_plane::{error::ConsoleError, model::When},
-    keys::model::KeyId,
-    orgs::OrgId,
+    ids::{KeyId, OrgId},
     usage::store,
 };
 

@@ -22,9 +22,10 @@ use crate::{
         model::{Choice, FormState, Notice, Snippet, When},
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
         lifecycle,
-        model::{KeyId, Lifetime, OverlapWindow, Reason, Status},
+        model::{Lifetime, OverlapWindow, Reason, Status},
         store::{self, KeyDetails},
     },
     orgs::{Action, permit::ViewKeys},

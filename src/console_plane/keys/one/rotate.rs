@@ -15,13 +15,14 @@ use crate::{
         model::{Change, IssuedKey, When},
     },
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Rotation},
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         store,
     },
-    orgs::{OrgId, permit::RotateKey},
+    orgs::permit::RotateKey,
     revocation,
     usage::{
         self,

@@ -22,7 +22,7 @@ use crate::{
         render::{self, Place},
         shell::Section,
     },
-    keys::model::KeyId,
+    ids::KeyId,
     orgs::permit::ViewKeys,
 };
 

@@ -8,14 +8,15 @@ use std::{
 };
 
 use keydesk::{
-    accounts::UserId,
+    actor::{Actor, Principal, Role},
     clock::Clock,
     database::{self, RlsScope},
+    ids::UserId,
     keys::{
         lifecycle::{self, Edit},
         model::Reason,
     },
-    orgs::{self, Actor, Permit, Principal, Role},
+    orgs::{self, Permit},
     revocation::{self, Receipt},
     secrets::Digest,
 };

@@ -9,14 +9,16 @@ use std::{
 
 use futures::future::join_all;
 use keydesk::{
+    actor::Actor,
     catalog::Catalog,
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     keys::{
         lifecycle::{self, NewKey, Wish},
-        model::{KeyId, KeyName},
+        model::KeyName,
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    orgs::{self, OrgName, Permit, Slug},
     server_keys::ServerKeys,
 };
 use nix::{sys::signal::Signal, unistd::Pid};
