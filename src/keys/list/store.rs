@@ -36,11 +36,14 @@ fn push_filter(query: &mut QueryBuilder<Postgres>, org: OrgId, filter: &Filter, 
         query.push(" and key_state(k.revoked_at, k.overlap_ended, k.overlap_ends_at, k.disabled_at, k.expires_at, ");
         query.push_bind(now).push(") = ").push_bind(state.as_str());
     }
-    match filter.creator {
-        Some(Creator::Person(user)) => query.push(" and k.created_by = ").push_bind(user),
-        Some(Creator::Operator) => query.push(" and k.created_by is null"),
-        None => query,
-    };
+    if let Some(creator) = filter.creator {
+        let user = match creator {
+            Creator::Person(user) => Some(user),
+            Creator::Operator => None,
+        };
+        // Not `=`, which Postgres would look up in `api_keys_by_creator` and then visit the table for each key found.
+        query.push(" and k.created_by is not distinct from ").push_bind(user);
+    }
     if let Some(since) = filter.unused_since(now) {
         query.push(" and k.created_at < ").push_bind(since);
         query.push(" and k.id not in (select u.key_id from key_last_used u where u.org_id = ").push_bind(org);

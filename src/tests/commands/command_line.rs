@@ -8,7 +8,7 @@ use std::{
 
 use nix::sys::signal::Signal::SIGTERM;
 
-use crate::process::{Folder, PATIENCE, STOPS_WITHIN, ran, serving, signal};
+use crate::process::{Folder, PATIENCE, ran, serving, signal};
 
 /// A running server; killed at the end, if it was not stopped.
 struct Server {
@@ -237,7 +237,7 @@ fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_
     let old = first.link.clone().unwrap();
     assert!(old.starts_with(&format!("{}/setup?token=", first.console)), "{old}");
     assert!(first.keys.starts_with("http://127.0.0.1:"));
-    assert!(first.stop() < STOPS_WITHIN);
+    assert!(first.stop() < PATIENCE);
     assert!(!folder.0.join("postgres/postmaster.pid").exists(), "the last to leave stops Postgres");
     let mut second = Server::start(&folder, true);
     let new = second.link.clone().unwrap();
@@ -255,6 +255,11 @@ fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_
     let mut status = String::new();
     BufReader::new(stream.try_clone().unwrap()).read_line(&mut status).unwrap();
     assert_eq!(status.trim(), "HTTP/1.1 200 OK");
+    // Asks for more than fits on its way and reads nothing of it: this ends by being cut off, or never.
+    let page = get(&third.console, "/sign-in", "");
+    let asset = page.split('"').find(|part| part.starts_with("/pkg/") && part.ends_with(".css")).unwrap();
+    let mut deaf = std::net::TcpStream::connect(third.console.trim_start_matches("http://")).unwrap();
+    deaf.write_all(format!("GET {asset} HTTP/1.1\r\nhost: x\r\n\r\n").repeat(1_000).as_bytes()).unwrap();
     // Nobody sends so large a head but to keep the server busy.
     let mut large = std::net::TcpStream::connect(third.console.replace("http://localhost", "127.0.0.1")).unwrap();
     let head = format!("GET /sign-in HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n", "a".repeat(40_000));
@@ -263,8 +268,8 @@ fn each_start_prints_a_fresh_link_while_nobody_has_an_account_and_commands_work_
     let mut status = String::new();
     BufReader::new(large).read_line(&mut status).unwrap();
     assert!(status.starts_with("HTTP/1.1 431"), "{status}");
-    // The connection stays open and idle, and must not hold the server.
-    assert!(third.stop() < STOPS_WITHIN);
+    // The first connection stays open and idle, and the deaf one full; neither must hold the server.
+    assert!(third.stop() < PATIENCE);
 }
 
 #[tokio::test]
