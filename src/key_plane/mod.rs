@@ -11,7 +11,7 @@
 //!    from its body, after `machine_http/service.rs` has let the service in that asks.
 //! 3. `judge.rs`, `find_key`: shape and checksum, then the digest (`keys/secret.rs`).
 //! 4. `revocation/memory.rs`: the key's record, from memory while the node's lease holds; otherwise by one SELECT
-//!    (`keys/store.rs`, `find_for_verification`).
+//!    (`keys/verdict/store.rs`, `find_by_digest`).
 //! 5. `keys/verdict/mod.rs`: the gates that need nothing but the record, each asked once. A call that one of them refuses
 //!    spends nothing.
 //! 6. `judge.rs`, `spend`: the rate (`limiter/`) and the monthly quota (`usage/store.rs`, where a tier has one).

@@ -123,7 +123,7 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     assert_eq!((enabled["disabled"].as_bool(), enabled["changed"].as_bool()), (Some(false), Some(true)));
     let listed: serde_json::Value =
         serde_json::from_str(folder.run(&["key", "list", "--org", "acme", "--json"], "").ok()).unwrap();
-    assert_eq!((listed[0]["status"].as_str(), listed[0]["name"].as_str()), (Some("active"), Some("CI")));
+    assert_eq!((listed[1]["status"].as_str(), listed[1]["name"].as_str()), (Some("active"), Some("CI")));
     let suspended = folder.run(&["org", "suspend", "--org", "acme"], "");
     assert!(suspended.ok().starts_with("acme is suspended. Effective after"), "{suspended:?}");
     let resumed = folder.run(&["org", "resume", "--org", "acme", "--json"], "");

@@ -68,7 +68,7 @@ async fn a_key_both_disabled_and_expired_is_disabled_everywhere_and_can_be_enabl
     dee.get("/keys?status=expired").await.is(200).says_not(&key.hint);
     dee.get("/keys.csv").await.is(200).says("Disabled").says_not("Expired");
     let script = world.script_of("acme", Role::Viewer).await;
-    let told = script.get(&format!("/api/v1/keys/{}", key.id)).await.json();
+    let told = script.get(&format!("/api/v1/api-keys/{}", key.id)).await.json();
     assert_eq!(told["status"], "disabled", "{told}");
     let page = dee.get(&format!("/keys/{}", key.id)).await;
     page.is(200).says(">Disabled<").says(">Enable<").says_not(">Disable<");

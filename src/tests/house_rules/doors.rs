@@ -288,7 +288,7 @@ async fn every_door_of_the_key_plane() {
 /// A body that would be taken from whoever may send it.
 fn body_for(operation: &str) -> serde_json::Value {
     match operation {
-        "createKey" => json!({ "name": "CI" }),
+        "createKey" => json!({ "name": "CI", "allow_duplicate_name": true }),
         "editKey" | "putKey" => json!({ "name": "Renamed" }),
         "createWebhookSecret" | "regenerateWebhookSecret" => json!({ "environment": "live" }),
         "setRole" => json!({ "role": "developer" }),

@@ -32,7 +32,9 @@ fn refused<'a>(answer: &'a Answer, status: u16, code: &str) -> &'a str {
 async fn the_service_lets_good_keys_through_and_nobody_else() {
     let mut desk = Deployment::of("heir").await;
     desk.add(&["--email", "ada@acme.example", "--name", "Ada", "--org", "acme"]);
-    let key = |more: &[&str]| desk.run(&[&["key", "create", "--org", "acme", "--name", "CI"], more].concat(), "");
+    let key = |more: &[&str]| {
+        desk.run(&[&["key", "create", "--org", "acme", "--name", "CI", "--allow-duplicate-name"], more].concat(), "")
+    };
     let (good, bare) = (key(&["--scope", "contracts"]), key(&[]));
     let elsewhere = key(&["--scope", "contracts", "--ip", "203.0.113.7/32"]);
     let service_key = desk.run(&["service-key", "create", "--name", "reports", "--capability", "verify"], "");

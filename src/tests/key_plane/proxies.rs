@@ -106,7 +106,7 @@ impl Desk {
 
     /// A new key of `acme`.
     fn key(&self, more: &[&str]) -> String {
-        self.run(&[&["key", "create", "--org", "acme", "--name", "Test"], more].concat(), "")
+        self.run(&[&["key", "create", "--org", "acme", "--name", "Test", "--allow-duplicate-name"], more].concat(), "")
     }
 
     fn revoke(&self, key: &str) {

@@ -7,7 +7,7 @@ use super::{Deployment, eventually, refused};
 
 /// A key by the management API, as documented but for these values.
 async fn create(heir: &Deployment, token: &str, tier: &str, scopes: &[&str]) -> Value {
-    let body = json!({ "name": "Production Key", "tier": tier, "scopes": scopes });
+    let body = json!({ "name": "Production Key", "tier": tier, "scopes": scopes, "allow_duplicate_name": true });
     heir.api(token, "POST", "/api/v1/api-keys", &body.to_string()).await.is(201).json()
 }
 
