@@ -62,7 +62,7 @@ impl SessionStore for Sessions {
             created_at: now,
             last_seen_at: now,
             agent: entry.agent,
-            address: entry.address.map(Into::into),
+            address: entry.address,
         };
         let mut db = self.console.acquire().await.map_err(backend)?;
         store::insert_session(&mut db, digest(&record.id), &session).await.map_err(backend)

@@ -353,7 +353,8 @@ impl Demo<'_> {
         };
         m.set_scene(Actor { principal, request_id: clock::id(at), ..actor.clone() }, at);
         let event = Event { action: "sign_in", subject: accounts::subject(user), summary, details: json!({}) };
-        Ok(if accepted { m.record(event).await? } else { m.record_refusal(event).await? })
+        let recorded = if accepted { m.record(event).await } else { m.record_refusal(event).await };
+        Ok(recorded?)
     }
 
     async fn change_key(
