@@ -2,7 +2,7 @@
 //!
 //! Functions of the domains called `lifecycle` take one, and say of themselves whether they restrict access. A plane or a
 //! command begins one and commits it, and decides nothing: [`Mutation::commit`] waits where it has to. Nothing else commits
-//! a change (`src/tests/architecture.rs`).
+//! a change (`src/tests/house_rules/architecture.rs`).
 
 use std::{
     ops::{Deref, DerefMut},
