@@ -11,8 +11,9 @@ export default defineConfig({
   globalSetup: `${here}/global-setup.js`,
   // While one waits for its server, the other's browser works.
   workers: 2,
-  // What passes at the second try only is not right.
-  retries: 0,
+  // For a browser that hangs or a machine that stalls. What needs a second try is counted in the last line of `make test`, and
+  // more than two are a failure (.ci/test).
+  retries: 1,
   forbidOnly: !!process.env.CI,
   // Ceilings for what does not happen at all: no test depends on how long a step takes.
   timeout: 180_000,
