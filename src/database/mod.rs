@@ -44,6 +44,9 @@ pub enum DatabaseError {
     Migrate(#[from] sqlx::migrate::MigrateError),
     #[error("{0}")]
     NotDurable(String),
+    /// The schema needs what came with 15, `unique nulls not distinct`. The number is Postgres's `server_version_num`.
+    #[error("this is Postgres {}, and Keydesk needs 15 or later", .0 / 10_000)]
+    TooOld(u32),
     #[error("the data folder could not be used: {0}")]
     DataDir(#[from] std::io::Error),
 }
@@ -149,6 +152,7 @@ pub async fn prepare(
 ) -> Result<PlaneOptions, DatabaseError> {
     let owner = owner.application_name("keydesk owner").log_statements(tracing::log::LevelFilter::Trace);
     let mut db = owner.connect().await?;
+    assert_supported(db.server_version_num())?;
     store::assert_durable(&mut db).await?;
     let planes = PlaneOptions {
         console: match overrides.console {
@@ -174,6 +178,11 @@ pub async fn prepare(
 
 /// A connection that has been idle for longer is tested before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+
+/// A pooler in between may not tell the version; then the migrations find out.
+fn assert_supported(version: Option<u32>) -> Result<(), DatabaseError> {
+    version.filter(|version| *version < 150_000).map_or(Ok(()), |version| Err(DatabaseError::TooOld(version)))
+}
 
 /// A pool that connects when it is first used. Statements are logged at trace level only, without the values bound to
 /// them.
@@ -251,4 +260,16 @@ pub async fn begin(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'
 /// Changes what the rest of a transaction may touch.
 pub async fn set_rls_scope(tx: &mut Transaction<'static, Postgres>, scope: RlsScope) -> sqlx::Result<()> {
     store::set_rls_scope(tx, scope).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::assert_supported;
+
+    #[test]
+    fn a_postgres_before_15_is_refused_by_name() {
+        let refused = assert_supported(Some(140_011)).unwrap_err();
+        assert_eq!(refused.to_string(), "this is Postgres 14, and Keydesk needs 15 or later");
+        assert!(assert_supported(Some(150_000)).is_ok() && assert_supported(None).is_ok());
+    }
 }
