@@ -40,6 +40,7 @@ use crate::{
         standing::{Standing, standing},
         store::Org,
     },
+    response_headers::RequestId,
     revocation::{self, Revision},
     server_keys::ServerKeys,
 };
@@ -151,10 +152,6 @@ impl From<Found> for Done {
 
 /// Where a server function leaves its result for the request it runs in.
 pub type Slot = Arc<Mutex<Option<Result<Done, ConsoleError>>>>;
-
-/// The id that an answer carries and the logs know it by.
-#[derive(Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// One request: from where, by what, with which session.
 #[derive(Clone)]

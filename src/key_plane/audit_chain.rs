@@ -17,8 +17,9 @@ use crate::{
     audit::{self, Chain},
     database::{self, RlsScope},
     keys::verdict::Verdict,
-    machine_http::RequestId,
+    machine_http::Problem,
     orgs::OrgId,
+    response_headers::RequestId,
 };
 
 /// So many rows are read at once. Between two reads neither a connection nor anything but these rows is held, however
@@ -31,24 +32,18 @@ pub async fn audit_chain(
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
-) -> Response {
+) -> Result<Response, Problem> {
     let scopes = plane.catalog.audit_scope.as_slice();
-    let (record, metered) = match plane.ask_itself(id, peer, request.headers(), scopes, "/v1/audit/chain").await {
-        Ok(good) => good,
-        Err(refusal) => return *refusal,
-    };
-    let mut response = match end(&plane.keys, record.org_id).await {
-        Ok(end) => {
-            let lines = lines(plane.keys.clone(), record.org_id, end);
-            ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], Body::from_stream(lines)).into_response()
-        }
-        Err(error) => {
-            tracing::error!(%error, "an audit chain could not be read");
-            plane.refusal(&Verdict::Unavailable, id, None)
-        }
-    };
-    wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
-    response
+    let (record, metered) = plane.ask_itself(id, peer, request.headers(), scopes, "/v1/audit/chain").await?;
+    let end = end(&plane.keys, record.org_id).await.map_err(|error| {
+        tracing::error!(%error, "an audit chain could not be read");
+        plane.refusal(&Verdict::Unavailable, metered.as_ref())
+    })?;
+    let lines = lines(plane.keys.clone(), record.org_id, end);
+    let content_type = [(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")];
+    let mut response = (content_type, Body::from_stream(lines)).into_response();
+    response.headers_mut().extend(wire::rate_limit_headers(metered.as_ref()));
+    Ok(response)
 }
 
 async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {

@@ -19,7 +19,8 @@ use crate::{
     catalog::routes::{Path, needs},
     client,
     keys::verdict::{Asked, Record, Verdict},
-    machine_http::{self, Problem, RequestId},
+    machine_http::Problem,
+    response_headers::{RequestId, id_value},
 };
 
 /// What the proxy's configuration may add.
@@ -33,10 +34,6 @@ pub struct Expectations {
     /// Repeats the problem document in a header of the answer, for nginx, which reads no body of it.
     problem_in_header: bool,
 }
-
-const X_KEYDESK_PROBLEM: HeaderName = HeaderName::from_static("x-keydesk-problem");
-/// A proxy's room for an answer's headers is a few kilobytes, and a detail can quote what the client sent.
-const MAX_PROBLEM: usize = 2048;
 
 /// A header in the words of Caddy and Traefik, and in nginx's.
 const METHOD: [HeaderName; 2] =
@@ -67,33 +64,14 @@ pub async fn forward_auth(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     expectations: Result<Query<Expectations>, QueryRejection>,
     request: Request,
-) -> Response {
-    let Ok(Query(expectations)) = expectations else {
-        let detail = "The query may hold environment=, org= and problem_in_header=true, once each, and nothing else.";
-        return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
-    };
-    let in_header = expectations.problem_in_header;
+) -> Result<Response, Problem> {
+    let Query(expectations) = expectations.map_err(|_| {
+        Problem::bad_request(
+            "The query may hold environment=, org= and problem_in_header=true, once each, and nothing else.",
+        )
+    })?;
     let answer = judged(&plane, id, peer, &expectations, request.headers()).await;
-    if in_header && !answer.status().is_success() { with_problem_in_header(answer).await } else { answer }
-}
-
-/// The same answer, with its body in a header as well: JSON escaped to ASCII. One too long is left out.
-async fn with_problem_in_header(answer: Response) -> Response {
-    let (mut parts, body) = answer.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let ascii: String = String::from_utf8_lossy(&body)
-        .encode_utf16()
-        .map(|unit| match u8::try_from(unit) {
-            Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
-            _ => format!("\\u{unit:04x}"),
-        })
-        .collect();
-    if ascii.len() <= MAX_PROBLEM
-        && let Ok(value) = HeaderValue::from_str(&ascii)
-    {
-        parts.headers.insert(X_KEYDESK_PROBLEM, value);
-    }
-    Response::from_parts(parts, body.into())
+    answer.map_err(|problem| Problem { repeat_in_header: expectations.problem_in_header, ..problem })
 }
 
 async fn judged(
@@ -102,21 +80,18 @@ async fn judged(
     peer: SocketAddr,
     expectations: &Expectations,
     headers: &HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
     let (Ok(method), Ok(target)) = (described(headers, &METHOD), described(headers, &TARGET)) else {
         let detail =
             "The request is described in two ways that differ. Let the proxy clear the headers that it does not set.";
-        return Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail, id.0).into_response();
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail));
     };
     let (Some(method), Some(target)) = (method, target) else {
         let detail = "The proxy has to describe the request: X-Forwarded-Method and X-Forwarded-Uri, or X-Original-Method and \
                       X-Original-URI.";
-        return Problem::new(StatusCode::BAD_REQUEST, "no-request", detail, id.0).into_response();
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "no-request", detail));
     };
-    let shown = match handlers::shown(headers, plane.catalog.headers, id) {
-        Ok(shown) => shown,
-        Err(refusal) => return *refusal,
-    };
+    let shown = handlers::shown(headers, plane.catalog.headers)?;
     let path = Path::parse(target);
     let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
     let client = plane.proxies.resolve(peer, headers);
@@ -150,15 +125,15 @@ async fn judged(
     match judged {
         Judged { verdict: Verdict::Valid, .. } if unrouted => {
             let detail = "No route of the catalog matches this request, so it is refused.";
-            Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail, id.0).into_response()
+            Err(Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail))
         }
         Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
             let mut response = StatusCode::OK.into_response();
             identify(response.headers_mut(), &record);
-            wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
-            response
+            response.headers_mut().extend(wire::rate_limit_headers(metered.as_ref()));
+            Ok(response)
         }
-        Judged { verdict, metered, .. } => plane.refusal(&verdict, id, metered.as_ref()),
+        Judged { verdict, metered, .. } => Err(plane.refusal(&verdict, metered.as_ref())),
     }
 }
 
@@ -170,8 +145,8 @@ fn identify(headers: &mut HeaderMap, record: &Record) {
     // Slugs, and names that the catalog and the lifecycle hold to ASCII.
     let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     headers.insert(HeaderName::from_static("x-keydesk-org"), text(&record.org));
-    headers.insert(HeaderName::from_static("x-keydesk-org-id"), machine_http::id_value(record.org_id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-key-id"), machine_http::id_value(record.id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-org-id"), id_value(record.org_id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-key-id"), id_value(record.id.0));
     headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&record.environment));
     headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&record.tier));
     headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&record.scopes.join(" ")));

@@ -8,9 +8,9 @@ use std::{
 use axum::{
     Extension, Json,
     extract::{ConnectInfo, FromRequest, Request, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
 use super::{
     KeyPlane,
@@ -22,19 +22,20 @@ use crate::{
     client, database,
     keys::verdict::{self, Asked, Record, Verdict},
     machine_http::{
-        self, Object, Problem, RequestId,
+        self, Object, Problem,
         credential::{self, Credential},
         service,
     },
+    response_headers::RequestId,
 };
 
 /// What the headers show, as the catalog lets them count.
-pub fn shown(headers: &HeaderMap, rules: Headers, id: RequestId) -> Result<Shown<'_>, Box<Response>> {
+pub fn shown(headers: &HeaderMap, rules: Headers) -> Result<Shown<'_>, Problem> {
     match credential::from_headers(headers, rules) {
         Credential::One(credential) => Ok(Shown::Credential(credential)),
         Credential::None => Ok(Shown::Nothing),
         Credential::BearerDoesNotCount => Ok(Shown::WrongHeader),
-        Credential::Ambiguous(detail) => Err(Box::new(Problem::ambiguous(detail, id.0).into_response())),
+        Credential::Ambiguous(detail) => Err(Problem::ambiguous(detail)),
     }
 }
 
@@ -44,16 +45,12 @@ pub async fn whoami(
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
-) -> Response {
-    match plane.ask_itself(id, peer, request.headers(), &[], "/v1/whoami").await {
-        Ok((record, metered)) => {
-            let rate_limit = metered.as_ref().map(Into::into);
-            let mut response = wire::json(&Whoami { key: KeyFacts::from(&*record), rate_limit });
-            wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
-            response
-        }
-        Err(refusal) => *refusal,
-    }
+) -> Result<Response, Problem> {
+    let (record, metered) = plane.ask_itself(id, peer, request.headers(), &[], "/v1/whoami").await?;
+    let rate_limit = metered.as_ref().map(Into::into);
+    let mut response = wire::json(&Whoami { key: KeyFacts::from(&*record), rate_limit });
+    response.headers_mut().extend(wire::rate_limit_headers(metered.as_ref()));
+    Ok(response)
 }
 
 const VERIFY_SHAPE: &str = "Send an object with \"key\" and, if you like, \"environment\", \"org\", \"scopes\", \"namespace\", \"address\" and \
@@ -64,29 +61,22 @@ pub async fn verify(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
     request: Request,
-) -> Response {
+) -> Result<Response, Problem> {
     let headers = request.headers();
     // Who asks comes first: whoever may not ask learns nothing of what a well-formed question is.
     let shown = credential::from_headers(headers, credential::SERVICES);
-    let service = match service::enter(shown, "verify", &plane.memory, &plane.keys, &plane.catalog, id.0).await {
-        Ok(service) => service,
-        Err(problem) => return problem.into_response(),
-    };
+    let service = service::enter(shown, "verify", &plane.memory, &plane.keys, &plane.catalog).await?;
     if machine_http::announces_too_much(headers) {
-        return Problem::too_large(id.0).into_response();
+        return Err(Problem::too_large());
     }
     let agent = client::agent(headers).to_owned();
-    let Json(Object(body)) = match Json::<Object<VerifyRequest>>::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(rejection) => return Problem::bad_body(&rejection, VERIFY_SHAPE, id.0).into_response(),
-    };
-    let address = match body.address.as_deref().map(str::parse::<IpAddr>).transpose() {
-        Ok(address) => address.map(|address| address.to_canonical()),
-        Err(_) => {
-            let detail = "\"address\" is the client's IP address alone, as in 203.0.113.7.";
-            return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
-        }
-    };
+    let Json(Object(body)) = Json::<Object<VerifyRequest>>::from_request(request, &())
+        .await
+        .map_err(|rejection| Problem::bad_body(&rejection, VERIFY_SHAPE))?;
+    let address = body.address.as_deref().map(str::parse::<IpAddr>).transpose();
+    let address = address
+        .map_err(|_| Problem::bad_request("\"address\" is the client's IP address alone, as in 203.0.113.7."))?
+        .map(|address| address.to_canonical());
     let asked = Asked {
         org: body.org.as_deref(),
         environment: body.environment.as_deref(),
@@ -117,11 +107,11 @@ pub async fn verify(
         rate_limit,
         trace: body.dry_run.then(|| verdict::steps_json(&judged.steps)),
     });
-    wire::set_rate_limit_headers(response.headers_mut(), judged.metered.as_ref());
+    response.headers_mut().extend(wire::rate_limit_headers(judged.metered.as_ref()));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    response
+    Ok(response)
 }
 
 impl KeyPlane {
@@ -133,10 +123,10 @@ impl KeyPlane {
         headers: &HeaderMap,
         scopes: &[String],
         path: &str,
-    ) -> Result<(Arc<Record>, Option<Metered<'_>>), Box<Response>> {
+    ) -> Result<(Arc<Record>, Option<Metered<'_>>), Problem> {
         let question = Question {
             asked: Asked { address: self.proxies.resolve(peer, headers).known(), scopes, ..Asked::default() },
-            shown: shown(headers, self.catalog.headers, id)?,
+            shown: shown(headers, self.catalog.headers)?,
             request_id: id.0,
             agent: client::agent(headers),
             via: None,
@@ -146,31 +136,20 @@ impl KeyPlane {
         };
         match self.judge(question).await {
             Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => Ok((record, metered)),
-            Judged { verdict, metered, .. } => Err(Box::new(self.refusal(&verdict, id, metered.as_ref()))),
+            Judged { verdict, metered, .. } => Err(self.refusal(&verdict, metered.as_ref())),
         }
     }
 
-    pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered<'_>>) -> Response {
-        let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
-        wire::set_rate_limit_headers(response.headers_mut(), metered);
-        response
+    pub fn refusal(&self, verdict: &Verdict, metered: Option<&Metered<'_>>) -> Problem {
+        Problem::refusal(verdict, &self.catalog).with_headers(wire::rate_limit_headers(metered))
     }
 }
 
 /// `GET /healthz`: 200 if keys can be judged.
-pub async fn healthz(State(plane): State<Arc<KeyPlane>>, Extension(id): Extension<RequestId>) -> Response {
+pub async fn healthz(State(plane): State<Arc<KeyPlane>>) -> Result<Json<serde_json::Value>, Problem> {
     if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.keys).await {
-        Json(serde_json::json!({ "status": "ok" })).into_response()
+        Ok(Json(serde_json::json!({ "status": "ok" })))
     } else {
-        plane.refusal(&Verdict::Unavailable, id, None)
+        Err(plane.refusal(&Verdict::Unavailable, None))
     }
-}
-
-pub async fn not_found(Extension(id): Extension<RequestId>) -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "no-such-path", "There is nothing at this path.", id.0).into_response()
-}
-
-pub async fn method_not_allowed(Extension(id): Extension<RequestId>) -> Response {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take this method.", id.0)
-        .into_response()
 }

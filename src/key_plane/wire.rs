@@ -1,12 +1,12 @@
 //! What the key plane says on the wire: verify's JSON and whoami's JSON.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -114,22 +114,24 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), where there is a limit.
-pub fn set_rate_limit_headers(headers: &mut HeaderMap, metered: Option<&Metered<'_>>) {
-    let Some(metered) = metered else { return };
-    let Rate { limit, remaining, reset } = metered.rate;
-    let (tier, window) = (&metered.tier, metered.window.as_secs());
-    for (name, value) in [
-        (RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window}")),
-        (RATELIMIT, format_args!("\"{tier}\";r={remaining};t={reset}")),
-    ] {
-        let mut text = String::with_capacity(64);
-        // Writing to a string does not fail.
-        let _ = text.write_fmt(value);
+pub fn rate_limit_headers(metered: Option<&Metered<'_>>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    metered.into_iter().flat_map(|metered| {
+        let Rate { limit, remaining, reset } = metered.rate;
+        let (tier, window) = (&metered.tier, metered.window.as_secs());
         // A tier's name is lower-case ASCII without quotes: the catalog sees to that.
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(name, value);
-        }
-    }
+        let header = |name, value: fmt::Arguments<'_>| {
+            let mut text = String::with_capacity(64);
+            // Writing to a string does not fail.
+            let _ = text.write_fmt(value);
+            HeaderValue::try_from(text).ok().map(|value| (name, value))
+        };
+        [
+            header(RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window}")),
+            header(RATELIMIT, format_args!("\"{tier}\";r={remaining};t={reset}")),
+        ]
+        .into_iter()
+        .flatten()
+    })
 }
 
 /// What is told of a key whose full secret matched.

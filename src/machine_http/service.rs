@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use super::{Problem, credential::Credential};
 use crate::{
@@ -23,27 +22,23 @@ pub async fn enter(
     memory: &Memory,
     db: &PgPool,
     catalog: &Catalog,
-    request_id: Uuid,
 ) -> Result<Arc<ServiceKey>, Problem> {
-    let refuse = |verdict: &Verdict, detail: &str| Problem {
-        detail: detail.to_owned(),
-        ..Problem::refusal(verdict, catalog, request_id)
-    };
+    let refuse =
+        |verdict: &Verdict, detail: &str| Problem { detail: detail.to_owned(), ..Problem::refusal(verdict, catalog) };
     let credential = match shown {
         Credential::One(credential) => credential,
         Credential::None | Credential::BearerDoesNotCount => {
             let missing = Verdict::Missing { bearer: true };
             return Err(refuse(&missing, "Send your service key as Authorization: Bearer."));
         }
-        Credential::Ambiguous(detail) => return Err(Problem::ambiguous(detail, request_id)),
+        Credential::Ambiguous(detail) => return Err(Problem::ambiguous(detail)),
     };
-    let digest = Presented::parse(credential)
-        .map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog, request_id))?
-        .digest;
+    let digest =
+        Presented::parse(credential).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog))?.digest;
     let found = memory
         .get(digest, || store::service_key(db, digest))
         .await
-        .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog, request_id))?;
+        .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog))?;
     let service = found
         .ok_or_else(|| refuse(&Verdict::NotFound, "There is no such service key. An API key does not count as one."))?;
     if service.capabilities.iter().any(|known| known == capability) {

@@ -13,11 +13,12 @@ use super::{
     Management,
     body::{Listed, Page},
     door::Authorized,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
 };
 use crate::{
     audit::{self, Chain, Row},
     database::{self, RlsScope},
+    machine_http::Problem,
     orgs::permit::ViewAudit,
     secrets,
 };

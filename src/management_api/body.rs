@@ -11,8 +11,13 @@ use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Management, problem::Problem};
-use crate::{accounts::UserId, keys::model::KeyId, machine_http, secrets::Digest};
+use super::Management;
+use crate::{
+    accounts::UserId,
+    keys::model::KeyId,
+    machine_http::{self, Problem},
+    secrets::Digest,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

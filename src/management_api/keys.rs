@@ -18,7 +18,7 @@ use super::{
     Management,
     body::{Body, KeyPath, Listed, Nothing, Page},
     door::Authorized,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
     repeat,
 };
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         model::{KeyId, OverlapWindow, Reason, Status},
         store,
     },
+    machine_http::Problem,
     orgs::{
         OrgId, Permit,
         permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},

@@ -12,10 +12,11 @@ use super::{
     Management,
     body::{Body, Listed, MemberPath},
     door::Authorized,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
 };
 use crate::{
     database::{self, RlsScope},
+    machine_http::Problem,
     orgs::{
         self, Role,
         lifecycle::{self, ChangedMember, OrgError},

@@ -7,7 +7,7 @@ mod door;
 mod keys;
 mod members;
 pub mod openapi;
-mod problem;
+mod refusals;
 pub mod repeat;
 pub mod router;
 pub mod store;
@@ -19,9 +19,9 @@ use std::{sync::Arc, time::Instant};
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::{
-    catalog::Catalog, client::TrustedProxies, clock::Clock, config::Origin, revocation, server_keys::ServerKeys,
+    catalog::Catalog, client::TrustedProxies, clock::Clock, config::Origin, machine_http::Problem, revocation,
+    server_keys::ServerKeys,
 };
-use problem::Problem;
 
 /// What the management API works with.
 pub struct Management {

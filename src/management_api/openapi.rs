@@ -8,8 +8,10 @@ use utoipa::{
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
 };
 
-use super::problem::{FieldProblem, ProblemDocument};
-use crate::catalog::Catalog;
+use crate::{
+    catalog::Catalog,
+    machine_http::{FieldProblem, ProblemDocument},
+};
 
 /// What is said of the API as a whole.
 #[derive(OpenApi)]

@@ -10,8 +10,8 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{body::Body, door::Caller, problem::Problem, store};
-use crate::secrets;
+use super::{body::Body, door::Caller, store};
+use crate::{machine_http::Problem, secrets};
 
 /// For so long is a repeat known as one.
 pub const REMEMBERED: time::Duration = time::Duration::hours(24);

@@ -12,11 +12,12 @@ use super::{
     Management,
     body::{Body, Nothing},
     door::Caller,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
 };
 use crate::{
     accounts::access_token,
     database::{self, RlsScope},
+    machine_http::Problem,
 };
 
 /// SECRET: in the answer that made it, and nowhere else.

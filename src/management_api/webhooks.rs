@@ -17,11 +17,12 @@ use super::{
     Management,
     body::{Body, Listed},
     door::Authorized,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
     repeat,
 };
 use crate::{
     database::{self, RlsScope},
+    machine_http::Problem,
     orgs::permit::{ManageWebhooks, ViewWebhooks},
     webhooks::{self, Make, store},
 };

@@ -2,7 +2,6 @@
 //! keys are nothing here. On the key plane's listener, with a database role of its own.
 
 mod door;
-mod error;
 mod onboard;
 pub mod router;
 mod tenants;
@@ -11,6 +10,7 @@ mod wire;
 
 use std::{sync::Arc, time::Instant};
 
+use http::StatusCode;
 use sqlx::{PgPool, Postgres, Transaction};
 
 use crate::{
@@ -18,6 +18,7 @@ use crate::{
     client::TrustedProxies,
     clock::Clock,
     database::{self, RlsScope},
+    machine_http::Problem,
     orgs::{
         Slug,
         store::{self, Org},
@@ -25,7 +26,6 @@ use crate::{
     revocation::{self, Receipt, memory::Memory},
     server_keys::ServerKeys,
 };
-use error::OperatorError;
 
 /// What the operator API works with.
 #[derive(Clone)]
@@ -42,8 +42,9 @@ pub struct Operator {
 
 impl Operator {
     /// The organization that a request calls a tenant.
-    async fn tenant(&self, tenant_id: &str) -> Result<Org, OperatorError> {
-        let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
+    async fn tenant(&self, tenant_id: &str) -> Result<Org, Problem> {
+        let unknown =
+            || Problem::new(StatusCode::NOT_FOUND, "no-such-tenant", format!("There is no tenant {tenant_id:?}."));
         let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
         let mut tx = database::begin(&self.db, RlsScope::Operator).await?;
         store::by_slug(&mut tx, &slug).await?.ok_or_else(unknown)
@@ -51,7 +52,7 @@ impl Operator {
 
     /// Commits, and waits until the change holds on every node: also one that widens, so that whoever was answered can rely
     /// on it in the next request.
-    async fn settle(&self, tx: Transaction<'static, Postgres>, begun: Instant) -> Result<Receipt, OperatorError> {
+    async fn settle(&self, tx: Transaction<'static, Postgres>, begun: Instant) -> Result<Receipt, Problem> {
         let revision = revocation::commit(tx).await?;
         Ok(revocation::wait(&self.db, revision, begun).await?)
     }

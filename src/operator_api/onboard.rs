@@ -9,15 +9,16 @@ use axum::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{
     Operator,
     door::Caller,
-    error::OperatorError,
     wire::{Asked, Body},
 };
 use crate::{
     database::{self, RlsScope},
+    error_kind::DomainError,
     keys::{
         error::KeyError,
         lifecycle::{self, NewKey, Rotation, Wish},
@@ -25,6 +26,7 @@ use crate::{
         secret::NewSecret,
         store,
     },
+    machine_http::Problem,
     orgs,
 };
 
@@ -65,7 +67,7 @@ pub async fn first_key(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Body(first): Body<FirstKey>,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     let catalog = &operator.catalog;
     let org = operator.tenant(&first.tenant_id).await?;
     let (environment, tier) = catalog.defaults();
@@ -84,7 +86,8 @@ pub async fn first_key(
     // Of two who ask at once, one is first.
     orgs::store::lock(&mut tx, org.id).await?;
     if !store::list_active(&mut tx, org.id, now).await?.is_empty() {
-        return Err(OperatorError::HasKeys);
+        let detail = "The tenant has a live key already. Rotate it, or create another in the console.";
+        return Err(Problem::conflict(detail));
     }
     let may_add = caller.permit(org.id)?;
     for namespace in &first.namespaces {
@@ -113,7 +116,7 @@ pub async fn rotate_key(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Body(asked): Body<RotateKey>,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     let begun = Instant::now();
     let org = operator.tenant(&asked.tenant_id).await?;
     let permit = caller.permit(org.id)?;
@@ -121,22 +124,33 @@ pub async fn rotate_key(
     let mut tx = database::begin(&operator.db, RlsScope::Org(org.id)).await?;
     let id = match asked.key_id {
         Some(id) => id,
-        None => only(store::list_active(&mut tx, org.id, now).await?)?,
+        None => only(&store::list_active(&mut tx, org.id, now).await?)?,
     };
     let rotation = Rotation { window: OverlapWindow::Now, reason: Reason::Superseded, idempotency_key: None };
-    let rotated = lifecycle::rotate(&mut tx, audit_key, &permit, id, &rotation, &operator.catalog, now).await?;
+    let rotated = lifecycle::rotate(&mut tx, audit_key, &permit, id, &rotation, &operator.catalog, now)
+        .await
+        .map_err(no_such_key)?;
     operator.settle(tx, begun).await?;
     Ok(Shown::new(&org.slug, &rotated.issued.secret).into_response())
 }
 
-fn only(mut live: Vec<store::ActiveKey>) -> Result<KeyId, OperatorError> {
-    match (live.pop(), live.is_empty()) {
-        (None, _) => Err(OperatorError::NoKeys),
-        (Some(one), true) => Ok(one.id),
-        (Some(last), false) => {
-            live.push(last);
-            Err(OperatorError::SeveralKeys(live))
+/// The key that is meant where none is named.
+fn only(live: &[store::ActiveKey]) -> Result<KeyId, Problem> {
+    match live {
+        [one] => Ok(one.id),
+        [] => Err(Problem::conflict("The tenant has no live key. Create one with /gate/onboard/first-key.")),
+        several => {
+            let keys = several.iter().map(|key| json!({ "key_id": key.id, "name": key.name, "hint": key.hint }));
+            let detail = "The tenant has several live keys. Name one of them as \"key_id\".";
+            Err(Problem::new(StatusCode::CONFLICT, "several-keys", detail).with("keys", keys.collect()))
         }
+    }
+}
+
+fn no_such_key(error: KeyError) -> Problem {
+    match error {
+        KeyError::NotFound => Problem::new(StatusCode::NOT_FOUND, "no-such-key", error.sentence()),
+        error => error.into(),
     }
 }
 
@@ -162,7 +176,7 @@ pub async fn add_namespace(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Body(new): Body<NewNamespace>,
-) -> Result<Json<Namespaces>, OperatorError> {
+) -> Result<Json<Namespaces>, Problem> {
     let begun = Instant::now();
     let org = operator.tenant(&new.tenant_id).await?;
     let permit = caller.permit(org.id)?;

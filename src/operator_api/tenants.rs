@@ -15,13 +15,12 @@ use time::OffsetDateTime;
 use super::{
     Operator,
     door::Caller,
-    error::OperatorError,
     wire::{Asked, Body, Limit, List, Params},
 };
 use crate::{
     clock,
     database::{self, RlsScope},
-    keys::error::KeyError,
+    machine_http::Problem,
     orgs::{OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
 
@@ -53,11 +52,11 @@ pub async fn list(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Params(page): Params<Page>,
-) -> Result<Json<List<Tenant>>, OperatorError> {
+) -> Result<Json<List<Tenant>>, Problem> {
     caller.permit::<ViewOrgs>(OrgId::NONE)?;
-    let limit = Limit::parse(page.limit.as_deref()).ok_or(OperatorError::Query(Page::SHAPE))?;
+    let limit = Limit::parse(page.limit.as_deref()).ok_or(Problem::bad_request(Page::SHAPE))?;
     let after = page.cursor.map(|text| text.parse().map(OrgId)).transpose();
-    let after = after.map_err(|_| OperatorError::Query(Page::SHAPE))?;
+    let after = after.map_err(|_| Problem::bad_request(Page::SHAPE))?;
     let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
     let rows = store::tenants(&mut tx, after, limit.and_one()).await?;
     let tenant = |row: store::Tenant| Tenant {
@@ -86,11 +85,11 @@ pub async fn create(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Body(new): Body<NewTenant>,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     let mut errors = Vec::new();
     let slug = Slug::parse(&new.tenant_id).map_err(|message| errors.push(("tenant_id", message.to_owned())));
     let name = OrgName::parse(&new.name).map_err(|message| errors.push(("name", message.to_owned())));
-    let (Ok(slug), Ok(name)) = (slug, name) else { return Err(KeyError::Fields(errors).into()) };
+    let (Ok(slug), Ok(name)) = (slug, name) else { return Err(Problem::fields(&errors)) };
     let now = operator.clock.now();
     let org = OrgId(clock::id(now));
     let permit = caller.permit(org)?;
@@ -107,7 +106,7 @@ pub async fn suspend(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     set_suspended(&operator, &caller, tenant_id, true).await
 }
 
@@ -116,7 +115,7 @@ pub async fn resume(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     set_suspended(&operator, &caller, tenant_id, false).await
 }
 
@@ -125,7 +124,7 @@ async fn set_suspended(
     caller: &Caller,
     tenant_id: Result<Path<String>, PathRejection>,
     suspended: bool,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     let begun = Instant::now();
     let tenant_id = tenant_id.map(|Path(text)| text).unwrap_or_default();
     let org = operator.tenant(&tenant_id).await?;

@@ -7,12 +7,12 @@ use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use super::{
     Operator,
     door::Caller,
-    error::OperatorError,
     wire::{Asked, Limit, List, Params},
 };
 use crate::{
     database::{self, RlsScope},
     keys::model::KeyId,
+    machine_http::Problem,
     orgs::{OrgId, permit::ViewOrgs},
     usage::{
         RETENTION,
@@ -51,14 +51,14 @@ pub async fn export(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Params(span): Params<Span>,
-) -> Result<Json<List<Calls>>, OperatorError> {
+) -> Result<Json<List<Calls>>, Problem> {
     caller.permit::<ViewOrgs>(OrgId::NONE)?;
     let org = match &span.tenant_id {
         Some(tenant_id) => Some(operator.tenant(tenant_id).await?.id),
         None => None,
     };
     let now = operator.clock.now();
-    let (wanted, limit) = wanted(&span, org, now).ok_or(OperatorError::Query(Span::SHAPE))?;
+    let (wanted, limit) = wanted(&span, org, now).ok_or(Problem::bad_request(Span::SHAPE))?;
     let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
     let rows = store::rollups(&mut tx, &wanted).await?;
     let calls =
