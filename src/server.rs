@@ -142,7 +142,7 @@ pub fn planes(parts: Parts) -> Result<Planes, HashingFailed> {
         site: parts.site,
     };
     let keys = KeyPlane {
-        keys: parts.keys,
+        db: parts.keys,
         memory: parts.memory,
         clock: parts.clock,
         catalog: parts.catalog,
@@ -263,7 +263,7 @@ async fn answer_for_programs(listener: Option<TcpListener>, planes: &Planes, sto
     let keys = &planes.keys;
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let name = node_name(listener.local_addr().ok());
-    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.keys);
+    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
     tokio::select! {
         () = answer(listener, planes.for_programs(), stop) => {}
         () = node.run() => {}
@@ -354,8 +354,8 @@ async fn chores(console: PgPool, keys: KeyPlane) {
             let mut tx = database::begin(&console, RlsScope::Operator).await?;
             management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
             tx.commit().await?;
-            usage::store::prune(&keys.keys, now - usage::RETENTION).await?;
-            usage::store::prune_refusals(&keys.keys, now - usage::refusals::RETENTION).await
+            usage::store::prune(&keys.db, now - usage::RETENTION).await?;
+            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await
         };
         if let Err(error) = forgotten.await {
             tracing::warn!(%error, "what is over could not be forgotten; tried again later");
@@ -363,7 +363,7 @@ async fn chores(console: PgPool, keys: KeyPlane) {
         keys.limiter.prune(now);
         // Soon after the start the other nodes, if any, are known.
         tokio::time::sleep(CHORES_BEGIN).await;
-        if let Some(warning) = keys.alone().await {
+        if let Some(warning) = keys.unshared_limiters_warning().await {
             tracing::warn!("{warning}");
         }
         tokio::time::sleep(MAINTENANCE_INTERVAL).await;

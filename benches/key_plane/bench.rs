@@ -142,7 +142,7 @@ impl Bench {
     pub async fn node(&self, name: &str) -> Running {
         let clock = Clock::System;
         let plane = KeyPlane {
-            keys: self.keys.clone(),
+            db: self.keys.clone(),
             memory: Arc::new(Memory::new(clock.clone())),
             clock: clock.clone(),
             catalog: Arc::clone(&self.catalog),
@@ -158,7 +158,7 @@ impl Bench {
                 let node = Arc::clone(&node);
                 async move { node.run().await }
             }),
-            tokio::spawn(async move { writing.usage.run(&writing.refusals, &writing.keys, stop).await }),
+            tokio::spawn(async move { writing.usage.run(&writing.refusals, &writing.db, stop).await }),
         ];
         let address = self.serve(key_plane::router::router(plane.clone())).await;
         while plane.memory.lease.left().is_zero() {

@@ -26,7 +26,7 @@ use keydesk::{
         lifecycle,
         model::{KeyId, Reason},
         store,
-        verdict::Record,
+        verdict::KeyRecord,
     },
     orgs::{Actor, OrgId, Permit},
     revocation,
@@ -121,7 +121,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
             let digest = key.digest();
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<KeyRecord, _>(digest, || store::find_for_verification(&bench.keys, digest))
                 .await
                 .unwrap();
         }
@@ -156,7 +156,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let full = resident();
     for n in 0..1_000_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        node.plane.memory.get::<Record, _>(nobody, || async { Ok(None) }).await.unwrap();
+        node.plane.memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap();
     }
     println!(
         "After 1,000,000 different keys that are nobody's: {} remembered as such, {} known ones, {:+.1} MB.",
@@ -197,7 +197,7 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         } else {
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<KeyRecord, _>(digest, || store::find_for_verification(&bench.keys, digest))
                 .await
                 .unwrap();
             calls.push(begun.elapsed());

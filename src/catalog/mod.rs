@@ -92,14 +92,33 @@ pub struct Tier {
     pub open_without_limiter: bool,
 }
 
-/// So many calls in any span of so long.
+/// A number of calls that any span of a window's length may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    pub calls: u32,
-    pub window: Duration,
+    calls: u32,
+    window: Duration,
 }
 
 impl Limit {
+    /// `None` if no call is allowed, or the window is not whole seconds from one second to one day.
+    pub fn new(calls: u32, window: Duration) -> Option<Self> {
+        let fits = calls > 0 && window.subsec_nanos() == 0 && (1..=86_400).contains(&window.as_secs());
+        fits.then_some(Self { calls, window })
+    }
+
+    /// A limit that no catalog has to give.
+    pub const fn per_minute(calls: u32) -> Self {
+        Self { calls, window: Duration::from_secs(60) }
+    }
+
+    pub fn calls(self) -> u32 {
+        self.calls
+    }
+
+    pub fn window(self) -> Duration {
+        self.window
+    }
+
     /// `1,000 per 15 min`
     pub fn words(&self) -> String {
         let seconds = self.window.as_secs();
@@ -226,6 +245,17 @@ mod tests {
             ]
         );
         assert_eq!(catalog.headers, Headers { bearer: true, api_key_wins: false, wrong_org_is_403: false });
+    }
+
+    #[test]
+    fn a_limit_has_calls_and_a_window_of_whole_seconds() {
+        assert!(Limit::new(1, Duration::from_secs(1)).is_some());
+        assert!(Limit::new(u32::MAX, Duration::from_secs(86_400)).is_some());
+        assert!(Limit::new(0, Duration::from_secs(1)).is_none());
+        for window in [Duration::ZERO, Duration::from_millis(999), Duration::from_millis(1_500), Duration::MAX] {
+            assert!(Limit::new(1, window).is_none());
+        }
+        assert!(Limit::new(1, Duration::from_secs(86_401)).is_none());
     }
 
     #[test]

@@ -365,10 +365,11 @@ fn tier(at: &Text<'_>, raw: RawTier, scopes: &[Scope], seen: &mut HashSet<String
                     "must be at least 1; leave limit and window out for none",
                 );
             }
-            let Some(length) = window_of(window.get_ref()) else {
+            let length = window_of(window.get_ref());
+            let Some(limit) = length.and_then(|length| Limit::new(*limit.get_ref(), length)) else {
                 return at.wrong(window.span(), "tiers.window", "must be 1s to 1d, as in 30s, 15m or 1h");
             };
-            Some(Limit { calls: *limit.get_ref(), window: length })
+            Some(limit)
         }
         (Some(limit), None) => return at.wrong(limit.span(), "tiers.limit", "needs a window, as in window = \"15m\""),
         (None, Some(window)) => return at.wrong(window.span(), "tiers.window", "needs a limit, as in limit = 1000"),
@@ -394,7 +395,7 @@ fn tier(at: &Text<'_>, raw: RawTier, scopes: &[Scope], seen: &mut HashSet<String
     })
 }
 
-/// `30s`, `15m`, `1h`: whole seconds, from one to a day.
+/// `30s`, `15m`, `1h`
 fn window_of(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
@@ -406,7 +407,7 @@ fn window_of(text: &str) -> Option<Duration> {
     };
     let digits = number.bytes().all(|b| b.is_ascii_digit());
     let seconds: u64 = number.parse().ok().filter(|_| digits)?;
-    seconds.checked_mul(unit).filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs)
+    seconds.checked_mul(unit).map(Duration::from_secs)
 }
 
 fn known_scope(at: &Text<'_>, field: &str, scope: Spanned<String>, scopes: &[Scope]) -> Result<String, CatalogError> {
@@ -576,11 +577,12 @@ mod tests {
 
     #[test]
     fn windows() {
+        let window = |text| window_of(text).and_then(|window| Limit::new(1, window)).map(Limit::window);
         for (text, seconds) in [("1s", Some(1)), ("15m", Some(900)), ("1h", Some(3600)), ("1d", Some(86_400))] {
-            assert_eq!(window_of(text), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(window(text), seconds.map(Duration::from_secs), "{text}");
         }
         for bad in ["", "s", "0s", "-1s", "25h", "1w", "1.5h", " 1s", "99999999999999999999s", "1日"] {
-            assert_eq!(window_of(bad), None, "{bad}");
+            assert_eq!(window(bad), None, "{bad}");
         }
     }
 

@@ -22,9 +22,9 @@ use crate::{
     response_headers::RequestId,
 };
 
-/// So many rows are read at once. Between two reads neither a connection nor anything but these rows is held, however
-/// slowly they are taken.
-const PAGE: i64 = 100;
+/// How many rows are read at once. Between two reads nothing but these rows is held, and no connection, however slowly the
+/// client takes them.
+const PAGE_ROWS: i64 = 100;
 
 /// The chain as it is when the key is judged, one JSON object a line: what `keydesk audit verify` reads.
 pub async fn audit_chain(
@@ -34,35 +34,34 @@ pub async fn audit_chain(
     request: Request,
 ) -> Result<Response, Problem> {
     let scopes = plane.catalog.audit_scope.as_slice();
-    let (record, metered) = plane.ask_itself(id, peer, request.headers(), scopes, "/v1/audit/chain").await?;
-    let end = end(&plane.keys, record.org_id).await.map_err(|error| {
+    let (key, rate_limit) = plane.judge_own_key(id, peer, request.headers(), scopes, "/v1/audit/chain").await?;
+    let end = end(&plane.db, key.org_id).await.map_err(|error| {
         tracing::error!(%error, "an audit chain could not be read");
-        plane.refusal(&Verdict::Unavailable, metered.as_ref())
+        plane.refusal(&Verdict::Unavailable, rate_limit)
     })?;
-    let lines = lines(plane.keys.clone(), record.org_id, end);
-    let content_type = [(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")];
-    let mut response = (content_type, Body::from_stream(lines)).into_response();
-    response.headers_mut().extend(wire::rate_limit_headers(metered.as_ref()));
+    let lines = Body::from_stream(lines(plane.db.clone(), key.org_id, end));
+    let mut response = ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], lines).into_response();
+    response.headers_mut().extend(wire::rate_limit_headers(rate_limit));
     Ok(response)
 }
 
-async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {
-    let mut tx = database::begin(keys, RlsScope::Org(org)).await?;
+async fn end(db: &PgPool, org: OrgId) -> sqlx::Result<i64> {
+    let mut tx = database::begin(db, RlsScope::Org(org)).await?;
     audit::store::last(&mut tx, Chain::Org(org)).await
 }
 
-/// Up to the row that was the last when the key was judged: later ones are told to whoever may still ask then. An error
+/// The rows up to the one that was the last when the key was judged; for later ones a key has to be judged again. An error
 /// in the middle cuts the connection off, so that a part is not taken for the whole.
-fn lines(keys: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
-    stream::try_unfold((keys, 0), move |(keys, after)| async move {
-        let mut tx = database::begin(&keys, RlsScope::Org(org)).await?;
-        let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE).await?;
+fn lines(db: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
+    stream::try_unfold((db, 0), move |(db, after)| async move {
+        let mut tx = database::begin(&db, RlsScope::Org(org)).await?;
+        let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE_ROWS).await?;
         drop(tx);
         let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
         let mut lines = String::new();
         for row in rows {
             lines += &row.to_line()?;
         }
-        Ok(Some((lines, (keys, last))))
+        Ok(Some((lines, (db, last))))
     })
 }

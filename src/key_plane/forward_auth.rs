@@ -11,15 +11,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use super::{
-    KeyPlane, handlers,
+    KeyPlane,
     judge::{Judged, Question},
     wire,
 };
 use crate::{
-    catalog::routes::{Path, needs},
+    catalog::{
+        Catalog,
+        routes::{Path, needs},
+    },
     client,
-    keys::verdict::{Asked, Record, Verdict},
-    machine_http::Problem,
+    keys::verdict::{KeyRecord, Requirements, Verdict, effective_scopes},
+    machine_http::{Problem, credential},
     response_headers::{RequestId, id_value},
 };
 
@@ -36,9 +39,10 @@ pub struct Expectations {
 }
 
 /// A header in the words of Caddy and Traefik, and in nginx's.
-const METHOD: [HeaderName; 2] =
+const METHOD_HEADERS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
-const TARGET: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
+const TARGET_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
 
 /// The value of a header that may have two names; `Err`: both are there and differ, or one is there twice. A client may
 /// have written one of them.
@@ -81,7 +85,7 @@ async fn judged(
     expectations: &Expectations,
     headers: &HeaderMap,
 ) -> Result<Response, Problem> {
-    let (Ok(method), Ok(target)) = (described(headers, &METHOD), described(headers, &TARGET)) else {
+    let (Ok(method), Ok(target)) = (described(headers, &METHOD_HEADERS), described(headers, &TARGET_HEADERS)) else {
         let detail =
             "The request is described in two ways that differ. Let the proxy clear the headers that it does not set.";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail));
@@ -91,33 +95,27 @@ async fn judged(
                       X-Original-URI.";
         return Err(Problem::new(StatusCode::BAD_REQUEST, "no-request", detail));
     };
-    let shown = handlers::shown(headers, plane.catalog.headers)?;
+    let credential = credential::from_headers(headers, plane.catalog.headers)?;
     let path = Path::parse(target);
     let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
     let client = plane.proxies.resolve(peer, headers);
     let unrouted = needed.is_none();
     let needed = needed.unwrap_or_default();
-    let org = match (needed.org.as_deref(), expectations.org.as_deref()) {
-        // Both the proxy and the route may expect one; where they differ, no key is right, as no organization's slug is
-        // empty.
-        (Some(route), Some(proxy)) if route != proxy => Some(""),
-        (route, proxy) => route.or(proxy),
-    };
-    let asked = Asked {
-        org,
+    let requirements = Requirements {
+        orgs: [needed.org.as_deref(), expectations.org.as_deref()],
         environment: expectations.environment.as_deref(),
         namespace: needed.namespace.as_deref(),
         scopes: needed.scopes,
         address: client.known(),
     };
     let question = Question {
-        asked,
-        shown,
+        credential,
+        requirements,
         request_id: id.0,
         agent: client::agent(headers),
         via: None,
-        // Nobody passes where there is no route; whoever has no good key is told that first.
         dry_run: false,
+        // No key passes where there is no route, but a bad one is told so first.
         routed: !unrouted,
         request: (method, target.split(['?', '#']).next().unwrap_or_default()),
     };
@@ -127,28 +125,29 @@ async fn judged(
             let detail = "No route of the catalog matches this request, so it is refused.";
             Err(Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail))
         }
-        Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
+        Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => {
             let mut response = StatusCode::OK.into_response();
-            identify(response.headers_mut(), &record);
-            response.headers_mut().extend(wire::rate_limit_headers(metered.as_ref()));
+            identify(response.headers_mut(), &plane.catalog, &key);
+            response.headers_mut().extend(wire::rate_limit_headers(rate_limit));
             Ok(response)
         }
-        Judged { verdict, metered, .. } => Err(plane.refusal(&verdict, metered.as_ref())),
+        Judged { verdict, rate_limit, .. } => Err(plane.refusal(&verdict, rate_limit)),
     }
 }
 
 /// Who the key is, for the service behind the proxy. Every header is always there, if empty: a proxy that copies them must
 /// overwrite whatever a client sent under the same name.
-fn identify(headers: &mut HeaderMap, record: &Record) {
+fn identify(headers: &mut HeaderMap, catalog: &Catalog, key: &KeyRecord) {
     // These, the rate, and what every answer carries.
     headers.reserve(16);
     // Slugs, and names that the catalog and the lifecycle hold to ASCII.
     let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    headers.insert(HeaderName::from_static("x-keydesk-org"), text(&record.org));
-    headers.insert(HeaderName::from_static("x-keydesk-org-id"), id_value(record.org_id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-key-id"), id_value(record.id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&record.environment));
-    headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&record.tier));
-    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&record.scopes.join(" ")));
-    headers.insert(HeaderName::from_static("x-keydesk-namespaces"), text(&record.namespaces.join(" ")));
+    let scopes = effective_scopes(catalog, key).collect::<Vec<_>>().join(" ");
+    headers.insert(HeaderName::from_static("x-keydesk-org"), text(&key.org));
+    headers.insert(HeaderName::from_static("x-keydesk-org-id"), id_value(key.org_id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-key-id"), id_value(key.id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&key.environment));
+    headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&key.tier));
+    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&scopes));
+    headers.insert(HeaderName::from_static("x-keydesk-namespaces"), text(&key.namespaces.join(" ")));
 }

@@ -1,4 +1,4 @@
-//! Verify, whoami and healthz: skins of one decision.
+//! Verify, whoami and healthz.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,30 +14,19 @@ use http::{HeaderMap, header};
 
 use super::{
     KeyPlane,
-    judge::{Judged, Metered, Question, Shown},
-    wire::{self, KeyFacts, VerifyAnswer, VerifyRequest, Whoami},
+    judge::{Judged, Question},
+    wire::{self, KeyFacts, RateLimit, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
-    catalog::Headers,
     client, database,
-    keys::verdict::{self, Asked, Record, Verdict},
+    keys::verdict::{KeyRecord, Requirements, Verdict},
     machine_http::{
         self, Object, Problem,
-        credential::{self, Credential},
+        credential::{self, PresentedCredential},
         service,
     },
     response_headers::RequestId,
 };
-
-/// What the headers show, as the catalog lets them count.
-pub fn shown(headers: &HeaderMap, rules: Headers) -> Result<Shown<'_>, Problem> {
-    match credential::from_headers(headers, rules) {
-        Credential::One(credential) => Ok(Shown::Credential(credential)),
-        Credential::None => Ok(Shown::Nothing),
-        Credential::BearerDoesNotCount => Ok(Shown::WrongHeader),
-        Credential::Ambiguous(detail) => Err(Problem::ambiguous(detail)),
-    }
-}
 
 /// `GET /v1/whoami`: a key asks about itself.
 pub async fn whoami(
@@ -46,10 +35,10 @@ pub async fn whoami(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Result<Response, Problem> {
-    let (record, metered) = plane.ask_itself(id, peer, request.headers(), &[], "/v1/whoami").await?;
-    let rate_limit = metered.as_ref().map(Into::into);
-    let mut response = wire::json(&Whoami { key: KeyFacts::from(&*record), rate_limit });
-    response.headers_mut().extend(wire::rate_limit_headers(metered.as_ref()));
+    let (key, rate_limit) = plane.judge_own_key(id, peer, request.headers(), &[], "/v1/whoami").await?;
+    // Step 8.
+    let mut response = wire::json(&Whoami { key: KeyFacts::new(&plane.catalog, &key), rate_limit });
+    response.headers_mut().extend(wire::rate_limit_headers(rate_limit));
     Ok(response)
 }
 
@@ -63,9 +52,9 @@ pub async fn verify(
     request: Request,
 ) -> Result<Response, Problem> {
     let headers = request.headers();
-    // Who asks comes first: whoever may not ask learns nothing of what a well-formed question is.
-    let shown = credential::from_headers(headers, credential::SERVICES);
-    let service = service::enter(shown, "verify", &plane.memory, &plane.keys, &plane.catalog).await?;
+    // The caller is checked before its question: one that may not ask learns nothing of what a well-formed question is.
+    let presented = credential::from_headers(headers, credential::SERVICES);
+    let service = service::enter(presented, "verify", &plane.memory, &plane.db, &plane.catalog).await?;
     if machine_http::announces_too_much(headers) {
         return Err(Problem::too_large());
     }
@@ -77,17 +66,20 @@ pub async fn verify(
     let address = address
         .map_err(|_| Problem::bad_request("\"address\" is the client's IP address alone, as in 203.0.113.7."))?
         .map(|address| address.to_canonical());
-    let asked = Asked {
-        org: body.org.as_deref(),
+    let requirements = Requirements {
+        orgs: [body.org.as_deref(), None],
         environment: body.environment.as_deref(),
         namespace: body.namespace.as_deref(),
         scopes: &body.scopes,
         address,
     };
-    let key = body.key.as_bytes();
+    let credential = match body.key.as_bytes() {
+        [] => PresentedCredential::Missing(credential::where_keys_belong(plane.catalog.headers)),
+        key => PresentedCredential::Key(key),
+    };
     let question = Question {
-        asked,
-        shown: if key.is_empty() { Shown::Nothing } else { Shown::Credential(key) },
+        credential,
+        requirements,
         request_id: id.0,
         agent: &agent,
         via: Some(service.name.clone()),
@@ -96,18 +88,17 @@ pub async fn verify(
         request: ("POST", "/v1/keys/verify"),
     };
     let judged = plane.judge(question).await;
-    let rate_limit = judged.metered.as_ref().map(Into::into);
     let retry_after = machine_http::retry_after(&judged.verdict);
     let mut response = wire::json(&VerifyAnswer {
         valid: judged.verdict == Verdict::Valid,
         code: judged.verdict.code(),
         detail: judged.verdict.detail(),
         request_id: id.0,
-        key: judged.record.as_deref().map(Into::into),
-        rate_limit,
-        trace: body.dry_run.then(|| verdict::steps_json(&judged.steps)),
+        key: judged.key.as_deref().map(|key| KeyFacts::new(&plane.catalog, key)),
+        rate_limit: judged.rate_limit,
+        trace: body.dry_run.then(|| machine_http::gates_json(&judged.evaluation)),
     });
-    response.headers_mut().extend(wire::rate_limit_headers(judged.metered.as_ref()));
+    response.headers_mut().extend(wire::rate_limit_headers(judged.rate_limit));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
@@ -115,18 +106,21 @@ pub async fn verify(
 }
 
 impl KeyPlane {
-    /// Judges a key that comes itself, for a `GET` of a path of ours that needs these scopes.
-    pub async fn ask_itself(
+    /// Judges the key that a request presents, for a `GET` of a path of ours that needs these scopes.
+    pub async fn judge_own_key(
         &self,
         id: RequestId,
         peer: SocketAddr,
         headers: &HeaderMap,
         scopes: &[String],
         path: &str,
-    ) -> Result<(Arc<Record>, Option<Metered<'_>>), Problem> {
+    ) -> Result<(Arc<KeyRecord>, Option<RateLimit<'_>>), Problem> {
+        // Step 2.
+        let credential = credential::from_headers(headers, self.catalog.headers)?;
+        let address = self.proxies.resolve(peer, headers).known();
         let question = Question {
-            asked: Asked { address: self.proxies.resolve(peer, headers).known(), scopes, ..Asked::default() },
-            shown: shown(headers, self.catalog.headers)?,
+            credential,
+            requirements: Requirements { address, scopes, ..Requirements::default() },
             request_id: id.0,
             agent: client::agent(headers),
             via: None,
@@ -135,19 +129,19 @@ impl KeyPlane {
             request: ("GET", path),
         };
         match self.judge(question).await {
-            Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => Ok((record, metered)),
-            Judged { verdict, metered, .. } => Err(self.refusal(&verdict, metered.as_ref())),
+            Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => Ok((key, rate_limit)),
+            Judged { verdict, rate_limit, .. } => Err(self.refusal(&verdict, rate_limit)),
         }
     }
 
-    pub fn refusal(&self, verdict: &Verdict, metered: Option<&Metered<'_>>) -> Problem {
-        Problem::refusal(verdict, &self.catalog).with_headers(wire::rate_limit_headers(metered))
+    pub fn refusal(&self, verdict: &Verdict, rate_limit: Option<RateLimit<'_>>) -> Problem {
+        Problem::refusal(verdict, &self.catalog).with_headers(wire::rate_limit_headers(rate_limit))
     }
 }
 
 /// `GET /healthz`: 200 if keys can be judged.
 pub async fn healthz(State(plane): State<Arc<KeyPlane>>) -> Result<Json<serde_json::Value>, Problem> {
-    if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.keys).await {
+    if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.db).await {
         Ok(Json(serde_json::json!({ "status": "ok" })))
     } else {
         Err(plane.refusal(&Verdict::Unavailable, None))

@@ -13,24 +13,14 @@ use crate::{
     response_headers::{self, Answers},
 };
 
-/// Every route, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 6] = [
-    ("GET", "/healthz"),
-    ("GET", "/readyz"),
-    ("GET", "/v1/whoami"),
-    ("GET", "/v1/forward-auth"),
-    ("GET", "/v1/audit/chain"),
-    ("POST", "/v1/keys/verify"),
-];
-
-/// No answer takes longer.
+/// A request that takes longer is answered with 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub fn router(plane: KeyPlane) -> Router {
     router_beside(plane, Router::new())
 }
 
-/// The same listener, with other routes for programs beside: whatever is answered here carries the same headers.
+/// The key plane's routes and others for programs on one listener, so that every answer carries the same headers.
 pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
     // Where the catalog does not offer it, there is nothing at this path.
     let audit_chain = match plane.catalog.audit_scope {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     model::{KeyId, Reason, Status},
-    verdict::{Creator, Record},
+    verdict::{Creator, KeyRecord},
 };
 use crate::{
     accounts::UserId,
@@ -663,7 +663,7 @@ pub async fn set_all_revoked(
 }
 
 /// What a verdict is made of, by digest: the key plane's one indexed SELECT.
-pub async fn find_for_verification(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
+pub async fn find_for_verification(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {
     let row = sqlx::query!(
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
                   k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.overlap_ends_at,
@@ -676,7 +676,7 @@ pub async fn find_for_verification(keys: &PgPool, digest: Digest) -> sqlx::Resul
     )
     .fetch_optional(keys)
     .await?;
-    Ok(row.map(|row| Record {
+    Ok(row.map(|row| KeyRecord {
         id: KeyId(row.id),
         org_id: OrgId(row.org_id),
         org: row.org,

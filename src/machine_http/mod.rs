@@ -5,11 +5,13 @@ pub mod credential;
 mod object;
 mod problem;
 pub mod service;
+mod verdict;
 
 use http::{HeaderMap, header};
 
 pub use object::Object;
 pub use problem::{FieldProblem, Problem, ProblemDocument, retry_after};
+pub use verdict::gates_json;
 
 /// No question comes near it.
 pub const MAX_BODY: u64 = 64 * 1024;

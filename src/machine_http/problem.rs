@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::credential::Ambiguous;
 use crate::{
     catalog::Catalog,
     error_kind::{DomainError, ErrorKind},
@@ -119,12 +120,6 @@ impl Problem {
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail.join(" ")) }
     }
 
-    /// Headers that hold two credentials, or one twice.
-    pub fn ambiguous(detail: &str) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "ambiguous-credential", detail)
-            .challenge("Bearer error=\"invalid_request\"".to_owned())
-    }
-
     pub fn too_large() -> Self {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, "bad-request", "Send a body of at most 64 KiB.")
     }
@@ -146,7 +141,7 @@ impl Problem {
     pub fn refusal(verdict: &Verdict, catalog: &Catalog) -> Self {
         let (status, error) = match verdict {
             // RFC 6750 §3.1: no error code where no credential was sent.
-            Verdict::Missing { .. } | Verdict::WrongHeader => (StatusCode::UNAUTHORIZED, None),
+            Verdict::Missing(_) => (StatusCode::UNAUTHORIZED, None),
             Verdict::WrongOrg if catalog.headers.wrong_org_is_403 => (StatusCode::FORBIDDEN, None),
             Verdict::Malformed(_)
             | Verdict::NotFound
@@ -281,6 +276,13 @@ impl IntoResponse for Problem {
         response.headers_mut().extend(std::mem::take(&mut self.headers));
         response.extensions_mut().insert(self);
         response
+    }
+}
+
+impl From<Ambiguous> for Problem {
+    fn from(Ambiguous(detail): Ambiguous) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "ambiguous-credential", detail)
+            .challenge("Bearer error=\"invalid_request\"".to_owned())
     }
 }
 

@@ -1,23 +1,26 @@
-//! Service keys at a door.
+//! Service keys, as the planes for programs let them in.
 
 use std::sync::Arc;
 
 use sqlx::PgPool;
 
-use super::{Problem, credential::Credential};
+use super::{
+    Problem,
+    credential::{Ambiguous, PresentedCredential, WHERE_SERVICE_KEYS_BELONG},
+};
 use crate::{
     catalog::Catalog,
     keys::{
-        secret::Presented,
+        secret,
         store::{self, ServiceKey},
         verdict::Verdict,
     },
     revocation::memory::Memory,
 };
 
-/// The service key that is shown, if it may do `capability`. `db` is asked for what is not remembered.
+/// The service key that is presented, if it has a capability. `db` is asked for a key that is not in memory.
 pub async fn enter(
-    shown: Credential<'_>,
+    presented: Result<PresentedCredential<'_>, Ambiguous>,
     capability: &str,
     memory: &Memory,
     db: &PgPool,
@@ -25,16 +28,10 @@ pub async fn enter(
 ) -> Result<Arc<ServiceKey>, Problem> {
     let refuse =
         |verdict: &Verdict, detail: &str| Problem { detail: detail.to_owned(), ..Problem::refusal(verdict, catalog) };
-    let credential = match shown {
-        Credential::One(credential) => credential,
-        Credential::None | Credential::BearerDoesNotCount => {
-            let missing = Verdict::Missing { bearer: true };
-            return Err(refuse(&missing, "Send your service key as Authorization: Bearer."));
-        }
-        Credential::Ambiguous(detail) => return Err(Problem::ambiguous(detail)),
+    let PresentedCredential::Key(key) = presented? else {
+        return Err(Problem::refusal(&Verdict::Missing(WHERE_SERVICE_KEYS_BELONG), catalog));
     };
-    let digest =
-        Presented::parse(credential).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog))?.digest;
+    let digest = secret::digest_of_key(key).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog))?;
     let found = memory
         .get(digest, || store::service_key(db, digest))
         .await

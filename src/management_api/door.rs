@@ -15,7 +15,7 @@ use crate::{
     database::{self, RlsScope},
     machine_http::{
         Problem,
-        credential::{self, Credential},
+        credential::{self, Ambiguous, PresentedCredential},
     },
     orgs::{
         Actor, Permit,
@@ -99,14 +99,14 @@ impl<A: Act> FromRequestParts<Arc<Management>> for Authorized<A> {
 /// The token in `Authorization: Bearer`.
 fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
     match credential::bearer(headers) {
-        Credential::One(token) => Ok(token),
-        Credential::Ambiguous(detail) => Err(Problem::bad_request(detail)),
-        Credential::None | Credential::BearerDoesNotCount => {
+        Ok(PresentedCredential::Key(token)) => Ok(token),
+        Ok(PresentedCredential::Missing(_)) => {
             let detail = "Send an access token as Authorization: Bearer. Create one on the console's settings page.";
             // RFC 6750 §3.1: no error code where no credential was sent.
             let challenge = "Bearer realm=\"management\"".to_owned();
             Err(Problem::new(StatusCode::UNAUTHORIZED, "missing-token", detail).challenge(challenge))
         }
+        Err(Ambiguous(detail)) => Err(Problem::bad_request(detail)),
     }
 }
 

@@ -36,8 +36,8 @@ pub async fn door(
     next: Next,
 ) -> Result<Response, Problem> {
     let headers = request.headers();
-    let shown = credential::bearer(headers);
-    let service = service::enter(shown, "operate", &operator.memory, &operator.db, &operator.catalog).await?;
+    let presented = credential::bearer(headers);
+    let service = service::enter(presented, "operate", &operator.memory, &operator.db, &operator.catalog).await?;
     let actor = Actor {
         principal: Principal::Service { name: service.name.clone() },
         address: operator.proxies.resolve(peer, headers).nearest().to_string(),

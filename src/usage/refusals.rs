@@ -17,7 +17,7 @@ use super::store;
 use crate::{
     keys::{
         model::KeyId,
-        verdict::{Asked, Code},
+        verdict::{Code, Requirements},
     },
     orgs::OrgId,
 };
@@ -48,10 +48,10 @@ pub struct Refusal {
 
 /// What was asked of a key, as a refusal keeps it: with which request (method, path without a query), and through which
 /// service.
-pub fn asked(request: (&str, &str), asked: &Asked<'_>, via: Option<&str>) -> Value {
+pub fn asked(request: (&str, &str), requirements: &Requirements<'_>, via: Option<&str>) -> Value {
     json!({
-        "request": { "method": request.0, "path": request.1 }, "environment": asked.environment,
-        "namespace": asked.namespace, "scopes": asked.scopes, "via": via,
+        "request": { "method": request.0, "path": request.1 }, "environment": requirements.environment,
+        "namespace": requirements.namespace, "scopes": requirements.scopes, "via": via,
     })
 }
 

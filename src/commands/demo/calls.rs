@@ -11,7 +11,8 @@ use super::{
 use crate::{
     catalog::{Catalog, routes},
     clock,
-    keys::verdict::{self, Asked, Case, Lookup, Record, Spending, Verdict},
+    keys::verdict::{Evaluation, KeyRecord, LimitState, Requirements, Verdict},
+    machine_http,
     usage::{
         self, Agent, Recorder, Use,
         refusals::{self, Refusal, Refusals},
@@ -45,22 +46,22 @@ pub struct Teller<'a> {
 
 /// A key that is called with.
 pub struct Called<'a> {
-    pub record: &'a Record,
+    pub record: &'a KeyRecord,
     /// Before it was revoked, replaced or disabled.
-    pub alive: Record,
+    pub alive: KeyRecord,
     pub made: OffsetDateTime,
     /// How many of the calls that its streams want to make its tier has room for.
     pub share: f64,
 }
 
 impl<'a> Called<'a> {
-    pub fn new(record: &'a Record, made: OffsetDateTime, streams: &[Stream], catalog: &Catalog) -> Self {
+    pub fn new(record: &'a KeyRecord, made: OffsetDateTime, streams: &[Stream], catalog: &Catalog) -> Self {
         let wanted: f64 = streams.iter().filter(|one| one.rhythm != Rhythm::Burst).map(|one| one.peak).sum();
         let limit = catalog.tier(&record.tier).and_then(|tier| tier.limit);
-        let room = limit.map_or(f64::MAX, |limit| f64::from(limit.calls) * 3_600. / limit.window.as_secs_f64());
+        let room = limit.map_or(f64::MAX, |limit| f64::from(limit.calls()) * 3_600. / limit.window().as_secs_f64());
         Self {
             record,
-            alive: Record {
+            alive: KeyRecord {
                 revoked_at: None,
                 overlap_ends_at: None,
                 overlap_ended: false,
@@ -73,7 +74,7 @@ impl<'a> Called<'a> {
     }
 
     /// The key as it was at a moment.
-    fn at(&self, at: OffsetDateTime) -> &Record {
+    fn at(&self, at: OffsetDateTime) -> &KeyRecord {
         let key = self.record;
         let ended = [key.revoked_at, key.overlap_ends_at, key.disabled_at].into_iter().flatten().min();
         if ended.is_some_and(|ended| ended <= at) { key } else { &self.alive }
@@ -114,7 +115,7 @@ impl Teller<'_> {
                     } else {
                         end - back
                     };
-                    self.note(called, stream, &request, at.max(begin), whole, Spending::Within);
+                    self.note(called, stream, &request, at.max(begin), whole, None);
                 }
             }
             begin = end;
@@ -158,12 +159,12 @@ impl Teller<'_> {
         for minute in 0..9 {
             let at = at + Duration::minutes(minute);
             if minute < 5 {
-                let part = i64::from(limit.calls) / 5;
-                self.note(called, stream, request, at, part, Spending::Within);
+                let part = i64::from(limit.calls()) / 5;
+                self.note(called, stream, request, at, part, None);
             } else {
                 let more = (stream.peak * (0.5 + noise(seed, day + minute))) as i64;
-                let left = limit.window.as_secs().saturating_sub(60 * minute.unsigned_abs());
-                self.note(called, stream, request, at, more, Spending::OverRate(left));
+                let left = limit.window().as_secs().saturating_sub(60 * minute.unsigned_abs());
+                self.note(called, stream, request, at, more, Some(LimitState::OverRate(left)));
             }
         }
     }
@@ -176,19 +177,22 @@ impl Teller<'_> {
         request: &Request<'_>,
         at: OffsetDateTime,
         count: i64,
-        spending: Spending,
+        limits: Option<LimitState>,
     ) {
         let key = called.at(at);
         // What is asked matters where it is what gets refused; everybody else asks for what their key can do.
         let plain = request.asks == Asks::What;
-        let asked = Asked {
+        let requirements = Requirements {
             address: stream.address.parse().ok(),
             scopes: if plain { &[] } else { &request.scopes },
             namespace: if plain { None } else { request.namespace.as_deref() },
-            ..Asked::default()
+            ..Requirements::default()
         };
-        let case = Case { catalog: self.catalog, lookup: Lookup::Found(key), asked: &asked, spending, now: at };
-        let verdict = verdict::decide(case);
+        let mut evaluation = Evaluation::of_key(key, &requirements, self.catalog, at);
+        if let Some(limits) = limits {
+            evaluation.add_limits(limits);
+        }
+        let verdict = evaluation.verdict();
         // In a catalog without scopes nobody asks for too many.
         if count == 0 || (verdict == Verdict::Valid && !plain) {
             return;
@@ -198,16 +202,13 @@ impl Teller<'_> {
             key: key.id,
             org: key.org_id,
             at,
-            address: asked.address,
+            address: requirements.address,
             agent: Agent::parse(stream.agent),
             via: via.map(str::to_owned),
             code: verdict.code(),
         };
         if verdict != Verdict::Valid && at > self.now - refusals::RETENTION {
-            // One of them before it knows that it will be refused: the state is judged before the counters.
-            let case =
-                Case { spending: if spending == Spending::Within { Spending::NotYet } else { spending }, ..case };
-            let gates = verdict::steps_json(&verdict::trace(case));
+            let gates = machine_http::gates_json(&evaluation);
             for n in 0..count {
                 // One after the other within the minute, the last of them at its moment.
                 let at = at - Duration::seconds(i64::from(at.second()) * (count - 1 - n) / count);
@@ -216,9 +217,9 @@ impl Teller<'_> {
                     at,
                     code: used.code,
                     key: Some((key.id, key.org_id)),
-                    address: asked.address,
+                    address: requirements.address,
                     agent: used.agent.family.clone(),
-                    asked: refusals::asked((request.method, request.path), &asked, via),
+                    asked: refusals::asked((request.method, request.path), &requirements, via),
                     gates: gates.clone(),
                 });
             }

@@ -17,8 +17,7 @@ use crate::{
     keys::{
         lifecycle,
         model::{KeyId, Reason, is_invisible},
-        secret::Presented,
-        store,
+        secret, store,
     },
     orgs::{
         Permit,
@@ -39,8 +38,8 @@ impl Query {
         if let Some(digest) = Digest::from_hex(text) {
             return Ok(Self::Digest { digest, pasted: false });
         }
-        if let Ok(presented) = Presented::parse(text.as_bytes()) {
-            return Ok(Self::Digest { digest: presented.digest, pasted: true });
+        if let Ok(digest) = secret::digest_of_key(text.as_bytes()) {
+            return Ok(Self::Digest { digest, pasted: true });
         }
         // Not everybody can type the ellipsis.
         let hint = text.replace("...", "…");

@@ -263,7 +263,7 @@ async fn every_door_of_the_key_plane() {
     let world = World::of(Catalog::parse(&catalog).unwrap(), "").await;
     let (programs, key) = programs(&world).await;
     let mut table = line("", &programs.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
-    for (method, path) in key_plane::router::ROUTES {
+    for (method, path) in key_plane::ROUTES {
         let mut answers = Vec::new();
         for (name, program) in &programs {
             let program = match path {

@@ -11,7 +11,7 @@ use std::{
 use keydesk::{
     database::{self, RlsScope},
     key_plane::{self, KeyPlane},
-    keys::{lifecycle, model::Reason, store as key_store, verdict::Record},
+    keys::{lifecycle, model::Reason, store as key_store, verdict::KeyRecord},
     orgs::{Actor, Permit},
     revocation::{
         self, LEASE, RECEIPT_TIMEOUT, Revision,
@@ -173,7 +173,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         world.change(&format!("update api_keys set created_by = '{}'", account.user.0)).await;
         let mut node = Stepped::join(&world).await;
         // The read is done, what it found is on its way…
-        let before = node.memory().before().unwrap();
+        let token = node.memory().read_token().unwrap();
         let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
         // …and a change overtakes it.
         match change {
@@ -182,10 +182,10 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
             _ => world.change("update users set disabled_at = now()").await,
         }
         node.round().await.unwrap();
-        assert!(node.memory().remember(before, digest(&key), read).is_none(), "{change}");
+        assert!(node.memory().remember(token, digest(&key), read).is_err(), "{change}");
         let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
-        let before = node.memory().before().unwrap();
-        assert!(node.memory().remember(before, digest(&key), read).is_some(), "{change}: read again, it is");
+        let token = node.memory().read_token().unwrap();
+        assert!(node.memory().remember(token, digest(&key), read).is_ok(), "{change}: read again, it is");
     }
 }
 
@@ -194,7 +194,7 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
-    let before = node.memory().before().unwrap();
+    let token = node.memory().read_token().unwrap();
     let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
     // A stand-by takes over that is two changes behind, and there the key is revoked.
     sqlx::raw_sql(
@@ -208,7 +208,7 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     assert!(matches!(node.round().await, Err(NodeError::Lost(_))));
     node.register().await;
     node.round().await.unwrap();
-    assert!(node.memory().remember(before, digest(&key), read).is_none());
+    assert!(node.memory().remember(token, digest(&key), read).is_err());
     assert_eq!(node.verdict(&key).await, "REVOKED");
 }
 
@@ -230,7 +230,7 @@ async fn whoever_joins_a_read_in_progress_gets_nothing_older_than_their_question
                 }
                 found
             };
-            memory.get::<Record, _>(digest, read).await.unwrap().unwrap().revoked_at.is_some()
+            memory.get::<KeyRecord, _>(digest, read).await.unwrap().unwrap().revoked_at.is_some()
         })
     };
     let first = ask(Arc::clone(&memory));
@@ -469,7 +469,7 @@ async fn a_crowd_of_unknown_keys_does_not_crowd_out_the_known_nor_fill_the_memor
     assert_eq!(node.verdict(&key).await, "VALID");
     for n in 0..20_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        assert!(memory.get::<Record, _>(nobody, || async { Ok(None) }).await.unwrap().is_none());
+        assert!(memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap().is_none());
     }
     assert_eq!(memory.counts().0, 1);
     assert!(memory.unknown() <= 10_000, "{}", memory.unknown());
@@ -494,7 +494,7 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
         if id != dead {
             store::renew(&mut db, id, Revision(0)).await.unwrap();
         }
-        store::strike_if_still(&mut db, id, rounds).await.unwrap();
+        store::deregister_if_still(&mut db, id, rounds).await.unwrap();
     }
     let names: Vec<String> =
         sqlx::query_scalar("select name from key_plane_nodes").fetch_all(&world.owner).await.unwrap();

@@ -1,4 +1,4 @@
--- The arithmetic of `Spent` in limiter.rs, on this server's clock. The value of a subject is its sub-buckets, oldest
+-- The arithmetic of window.rs, on this server's clock. The value of a subject is its sub-buckets, oldest
 -- first, in one flat list: how many calls, when the last of them was (in microseconds), how many calls, when, ...
 -- KEYS[1]: the subject. ARGV: 'take' or 'peek', limit, window, width; or 'give_back', when it was taken, width.
 local packed = redis.call('GET', KEYS[1])
