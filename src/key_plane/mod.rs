@@ -5,7 +5,7 @@
 //!
 //! Whoami, verify and forward-auth take the same way. A comment in the code names each step.
 //!
-//! 1. `router.rs`: `finish_response` gives the request its id and a deadline.
+//! 1. `response_headers.rs`, around all handlers: the request gets its id and a deadline.
 //! 2. `handlers.rs` (whoami, verify) or `forward_auth.rs` makes a [`judge::Question`]: the presented credential
 //!    (`machine_http/credential.rs`), the client's address (`client.rs`), and what is required of the key. Verify reads both
 //!    from its body, after `machine_http/service.rs` has let the service in that asks.
@@ -18,7 +18,7 @@
 //! 7. `judge.rs`, `record`: the verdict is counted (`metrics.rs`), the use and the refusal are noted in memory
 //!    (`usage/mod.rs`, `usage/refusals.rs`).
 //! 8. `wire.rs`: the answer's body and its rate-limit headers; a refusal is a problem document (`machine_http/problem.rs`).
-//! 9. `router.rs` again: the headers that every answer carries, and how long it took.
+//! 9. `response_headers.rs` again: problems are written, every answer gets its headers, and how long it took is recorded.
 //!
 //! A whoami whose key is in memory and has no quota runs no SQL.
 
