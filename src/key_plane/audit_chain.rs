@@ -12,7 +12,7 @@ use futures::{Stream, stream};
 use http::header;
 use sqlx::PgPool;
 
-use super::{KeyPlane, wire};
+use super::{KeyPlane, openapi::KeyRefusals, wire};
 use crate::{
     audit::{self, Chain},
     database::{self, RlsScope},
@@ -26,7 +26,20 @@ use crate::{
 /// client takes them.
 const PAGE_ROWS: i64 = 100;
 
-/// The chain as it is when the key is judged, one JSON object a line: what `keydesk audit verify` reads.
+/// Read the audit log of the key's organization
+///
+/// The log as it is when the key is checked, one JSON object a line, as `keydesk audit verify` reads it.
+#[utoipa::path(
+    get, path = "/v1/audit/chain", tag = "Audit", operation_id = "auditChain",
+    security(("api_key" = []), ("api_key_as_bearer" = [])),
+    responses(
+        (status = 200, description = "The rows, oldest first.", body = String, content_type = "application/jsonl", headers(
+            ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+            ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+        )),
+        KeyRefusals
+    )
+)]
 pub async fn audit_chain(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,

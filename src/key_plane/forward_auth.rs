@@ -9,10 +9,12 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     KeyPlane,
     judge::{Judged, Question},
+    openapi::KeyRefusals,
     wire,
 };
 use crate::{
@@ -27,14 +29,16 @@ use crate::{
 };
 
 /// What the proxy's configuration may add.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Expectations {
     /// Keys of any other environment are `WRONG_ENVIRONMENT`.
     environment: Option<String>,
     /// Slug or id: keys of any other organization are `NOT_FOUND`.
     org: Option<String>,
-    /// Repeats the problem document in a header of the answer, for nginx, which reads no body of it.
+    /// Repeats the problem document in the header `x-keydesk-problem`, if it fits: for nginx, which reads no body of the
+    /// answer.
     problem_in_header: bool,
 }
 
@@ -62,6 +66,35 @@ fn described<'a>(headers: &'a HeaderMap, names: &[HeaderName; 2]) -> Result<Opti
     Ok(value)
 }
 
+/// Ask on behalf of a reverse proxy
+///
+/// The proxy describes the request that it holds, with the headers of one of the two kinds, and lets it through if the answer
+/// is 200. It may ask with any method.
+#[utoipa::path(
+    get, path = "/v1/forward-auth", tag = "Keys", operation_id = "forwardAuth",
+    security(("api_key" = []), ("api_key_as_bearer" = [])),
+    params(
+        Expectations,
+        ("x-forwarded-method" = Option<String>, Header, description = "The request's method, from Caddy and Traefik."),
+        ("x-forwarded-uri" = Option<String>, Header, description = "The request's path and query."),
+        ("x-original-method" = Option<String>, Header, description = "The request's method, from nginx."),
+        ("x-original-uri" = Option<String>, Header, description = "The request's path and query.")
+    ),
+    responses(
+        (status = 200, description = "The request may pass. The headers are for the service behind the proxy.", headers(
+            ("x-keydesk-org" = String, description = "The organization's slug."),
+            ("x-keydesk-org-id" = String, description = "The organization's id."),
+            ("x-keydesk-key-id" = String, description = "The key's id."),
+            ("x-keydesk-environment" = String, description = "The key's environment."),
+            ("x-keydesk-tier" = String, description = "The key's tier."),
+            ("x-keydesk-scopes" = String, description = "The scopes that the key has today, parted by spaces."),
+            ("x-keydesk-namespaces" = String, description = "The namespaces that the key may enter, parted by spaces. Empty: all."),
+            ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+            ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+        )),
+        KeyRefusals
+    )
+)]
 pub async fn forward_auth(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,

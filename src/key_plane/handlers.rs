@@ -15,6 +15,7 @@ use http::{HeaderMap, header};
 use super::{
     KeyPlane,
     judge::{Judged, Question},
+    openapi::{KeyRefusals, Unavailable, VerifyRefusals},
     wire::{self, KeyFacts, RateLimit, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
@@ -28,7 +29,15 @@ use crate::{
     response_headers::RequestId,
 };
 
-/// `GET /v1/whoami`: a key asks about itself.
+/// Ask about the key that the request presents
+#[utoipa::path(
+    get, path = "/v1/whoami", tag = "Keys", operation_id = "whoami",
+    security(("api_key" = []), ("api_key_as_bearer" = [])),
+    responses((status = 200, description = "The key is good. It is called once more.", body = Whoami, headers(
+        ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+        ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+    )), KeyRefusals)
+)]
 pub async fn whoami(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
@@ -45,7 +54,18 @@ pub async fn whoami(
 const VERIFY_SHAPE: &str = "Send an object with \"key\" and, if you like, \"environment\", \"org\", \"scopes\", \"namespace\", \"address\" and \
      \"dry_run\"; any other field is refused rather than ignored.";
 
-/// `POST /v1/keys/verify`: a service with `verify` asks about a key that was presented to it.
+/// Ask about a key that was presented to a service
+///
+/// For service keys with the capability `verify`. The answer is 200 for every verdict.
+#[utoipa::path(
+    post, path = "/v1/keys/verify", tag = "Keys", operation_id = "verifyKey", security(("service_key" = [])),
+    request_body = VerifyRequest,
+    responses((status = 200, description = "The verdict.", body = VerifyAnswer, headers(
+        ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+        ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+        ("retry-after" = u64, description = "Seconds after which to try again, where the key has spent its calls."),
+    )), VerifyRefusals)
+)]
 pub async fn verify(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
@@ -139,7 +159,11 @@ impl KeyPlane {
     }
 }
 
-/// `GET /healthz`: 200 if keys can be judged.
+/// Ask whether keys can be checked here
+#[utoipa::path(
+    get, path = "/healthz", tag = "Operation", operation_id = "health", security(()),
+    responses((status = 200, description = "They can.", body = serde_json::Value, example = json!({ "status": "ok" })), Unavailable)
+)]
 pub async fn healthz(State(plane): State<Arc<KeyPlane>>) -> Result<Json<serde_json::Value>, Problem> {
     if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.db).await {
         Ok(Json(serde_json::json!({ "status": "ok" })))

@@ -28,6 +28,7 @@ pub mod handlers;
 mod judge;
 pub mod limiter;
 pub mod metrics;
+mod openapi;
 pub mod ready;
 pub mod router;
 pub mod wire;
@@ -45,14 +46,15 @@ use crate::{
 };
 use limiter::Limiter;
 
-/// Every route, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 6] = [
+/// Every route, for the metrics, and for the test that tries each with every kind of principal.
+pub const ROUTES: [(&str, &str); 7] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/v1/whoami"),
     ("GET", "/v1/forward-auth"),
     ("GET", "/v1/audit/chain"),
     ("POST", "/v1/keys/verify"),
+    ("GET", "/v1/openapi.json"),
 ];
 
 /// What the key plane works with.

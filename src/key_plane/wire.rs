@@ -9,6 +9,7 @@ use axum::{
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::limiter::Count;
@@ -19,10 +20,11 @@ use crate::{
 
 /// The body of `POST /v1/keys/verify`. A field this version does not know is refused: a caller must not believe that
 /// something was checked which was not.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// The credential exactly as its holder sent it.
+    #[schema(value_type = String)]
     pub key: Secret,
     pub environment: Option<String>,
     /// An organization's slug or id: a key of any other is `NOT_FOUND`.
@@ -56,7 +58,7 @@ impl Drop for Secret {
 }
 
 /// The answer of `POST /v1/keys/verify`: always 200 once the caller itself was let in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct VerifyAnswer<'a> {
     pub valid: bool,
     pub code: Code,
@@ -68,11 +70,13 @@ pub struct VerifyAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// What each gate says, where the question is a dry run.
+    #[schema(value_type = Option<Vec<Object>>)]
     pub trace: Option<serde_json::Value>,
 }
 
 /// The answer of `GET /v1/whoami`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Whoami<'a> {
     #[serde(flatten)]
     pub key: KeyFacts<'a>,
@@ -81,7 +85,7 @@ pub struct Whoami<'a> {
 }
 
 /// What is left of a tier's calls, for the body and the headers of an answer.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct RateLimit<'a> {
     #[serde(skip)]
     tier: &'a str,
@@ -145,7 +149,7 @@ pub fn rate_limit_headers(rate_limit: Option<RateLimit<'_>>) -> impl Iterator<It
 }
 
 /// What is told of a key whose full secret matched.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct KeyFacts<'a> {
     pub key_id: Uuid,
     /// The organization's slug.
@@ -153,6 +157,8 @@ pub struct KeyFacts<'a> {
     pub name: &'a str,
     pub environment: &'a str,
     pub tier: &'a str,
+    /// The scopes that it has today.
+    #[schema(value_type = Vec<String>)]
     pub scopes: EffectiveScopes<'a>,
     pub namespaces: &'a [String],
     #[serde(with = "time::serde::rfc3339::option")]

@@ -3,6 +3,7 @@
 
 pub mod credential;
 mod object;
+pub mod openapi;
 mod problem;
 pub mod service;
 mod verdict;

@@ -70,7 +70,6 @@ pub struct ProblemDocument<'a> {
     detail: &'a str,
     /// The verdict's word, where a key was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, example = "EXPIRED")]
     code: Option<Code>,
     /// What the log knows the request by.
     request_id: Uuid,
@@ -115,8 +114,10 @@ impl Problem {
 
     /// What was asked cannot be taken, field by field.
     pub fn fields(fields: &[(&'static str, String)]) -> Self {
+        let field = |field| if field == "addresses" { "ip_whitelist" } else { field };
+        let fields: Vec<_> = fields.iter().map(|(name, message)| (field(*name), message)).collect();
         let detail: Vec<_> = fields.iter().map(|(field, message)| format!("{field}: {message}")).collect();
-        let errors = fields.iter().map(|(field, message)| FieldProblem { field, message: message.clone() }).collect();
+        let errors = fields.iter().map(|(field, message)| FieldProblem { field, message: (*message).clone() }).collect();
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail.join(" ")) }
     }
 

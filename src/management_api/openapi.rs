@@ -3,10 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Value, json};
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
-};
+use utoipa::OpenApi;
 
 use crate::{
     catalog::Catalog,
@@ -23,21 +20,9 @@ use crate::{
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(ProblemDocument, FieldProblem)),
-    modifiers(&AccessToken),
     security(("access_token" = []))
 )]
 pub struct Document;
-
-struct AccessToken;
-
-impl Modify for AccessToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.bearer_format = Some("JWT".to_owned());
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("access_token", SecurityScheme::Http(scheme));
-    }
-}
 
 /// Says in the document what there is to choose from in this deployment.
 pub fn fit(document: &mut Value, catalog: &Catalog) {

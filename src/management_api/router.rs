@@ -8,7 +8,7 @@ use axum::{
     routing::{any, get},
 };
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    machine_http::Problem,
+    machine_http::{Problem, openapi::written},
     response_headers::{self, Answers},
 };
 
@@ -55,8 +55,8 @@ fn described() -> OpenApiRouter<Arc<Management>> {
 
 /// The document, for a deployment with this catalog.
 pub fn document(catalog: &Catalog) -> Value {
-    // Not to be written out is no state a document can be in; without one the page says that there is none.
-    let mut document = serde_json::to_value(described().get_openapi()).unwrap_or_default();
+    let access_token = json!({ "type": "http", "scheme": "bearer", "bearerFormat": "JWT" });
+    let mut document = written(described().get_openapi(), json!({ "access_token": access_token }));
     openapi::fit(&mut document, catalog);
     document
 }

@@ -213,10 +213,8 @@ async fn programs(world: &World) -> (Vec<(&'static str, Program)>, String) {
 
 /// A program's answer: its status, and the verdict's word.
 fn told(answer: &Answer) -> String {
-    let code = match answer.body.contains("\"code\"") && !answer.body.contains("\"data\"") {
-        true => format!(" {}", answer.json()["code"].as_str().unwrap()),
-        false => String::new(),
-    };
+    let code = serde_json::from_str(&answer.body).unwrap_or(serde_json::Value::Null);
+    let code = code["code"].as_str().map(|code| format!(" {code}")).unwrap_or_default();
     format!("{}{code}", answer.status.as_u16())
 }
 
