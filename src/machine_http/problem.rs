@@ -117,7 +117,8 @@ impl Problem {
         let field = |field| if field == "addresses" { "ip_whitelist" } else { field };
         let fields: Vec<_> = fields.iter().map(|(name, message)| (field(*name), message)).collect();
         let detail: Vec<_> = fields.iter().map(|(field, message)| format!("{field}: {message}")).collect();
-        let errors = fields.iter().map(|(field, message)| FieldProblem { field, message: (*message).clone() }).collect();
+        let errors =
+            fields.iter().map(|(field, message)| FieldProblem { field, message: (*message).clone() }).collect();
         Self { errors, ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", detail.join(" ")) }
     }
 

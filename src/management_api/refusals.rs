@@ -22,7 +22,10 @@ impl IntoResponses for Refusals {
             (409, "It is so already, or cannot be any more."),
             (413, "More than 64 KiB."),
             (415, "The body is not sent as JSON."),
-            (422, "Read, but a value is not one that can be taken, or an Idempotency-Key was used for another request."),
+            (
+                422,
+                "Read, but a value is not one that can be taken, or an Idempotency-Key was used for another request.",
+            ),
             (503, "Keydesk could not find out. Try again."),
         ])
     }
