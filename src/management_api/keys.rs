@@ -51,7 +51,7 @@ pub struct ApiKey {
     scopes: Vec<String>,
     namespaces: Vec<String>,
     /// Addresses and blocks it may be used from. Empty: from anywhere.
-    ip_whitelist: Vec<String>,
+    ip_allowlist: Vec<String>,
     #[schema(value_type = String, example = "active")]
     status: Status,
     #[serde(with = "time::serde::rfc3339")]
@@ -104,7 +104,7 @@ impl ApiKey {
             tier: key.tier,
             scopes: key.scopes,
             namespaces: key.namespaces,
-            ip_whitelist: key.addresses.iter().map(ToString::to_string).collect(),
+            ip_allowlist: key.addresses.iter().map(ToString::to_string).collect(),
             created_at: key.created_at,
             created_by: key.created_by,
             expires_at: key.expires_at,
@@ -157,9 +157,9 @@ pub struct KeyWish {
     scopes: Vec<String>,
     #[serde(default)]
     namespaces: Vec<String>,
-    /// Addresses or CIDR blocks. Empty: from anywhere.
-    #[serde(default)]
-    ip_whitelist: Vec<String>,
+    /// Addresses or CIDR blocks. Empty: from anywhere. It may be sent as `ip_whitelist` too.
+    #[serde(default, alias = "ip_whitelist")]
+    ip_allowlist: Vec<String>,
     /// Days, as in `30d`, or `never`.
     #[serde(default = "never")]
     #[schema(default = "never", pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
@@ -179,7 +179,7 @@ impl KeyWish {
             tier: self.tier.clone().unwrap_or(tier),
             scopes: self.scopes.clone(),
             namespaces: self.namespaces.clone(),
-            addresses: self.ip_whitelist.clone(),
+            addresses: self.ip_allowlist.clone(),
             expires: self.expires.clone(),
             idempotency_key: None,
         };
@@ -196,7 +196,9 @@ pub struct KeyEdit {
     name: Option<String>,
     scopes: Option<Vec<String>>,
     namespaces: Option<Vec<String>>,
-    ip_whitelist: Option<Vec<String>>,
+    /// It may be sent as `ip_whitelist` too.
+    #[serde(alias = "ip_whitelist")]
+    ip_allowlist: Option<Vec<String>>,
     /// Days from now, as in `30d`, or `never`.
     #[schema(pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
     expires: Option<String>,
@@ -352,8 +354,8 @@ async fn edit(
     Body { value: wish, .. }: Body<KeyEdit>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
     let begun = Instant::now();
-    let KeyEdit { name, scopes, namespaces, ip_whitelist, expires } = wish;
-    let wish = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires, seen: None };
+    let KeyEdit { name, scopes, namespaces, ip_allowlist, expires } = wish;
+    let wish = Edit { name, scopes, namespaces, addresses: ip_allowlist, expires, seen: None };
     let (key, now) = (&management.server_keys.audit, management.clock.now());
     let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let changed = lifecycle::edit(&mut tx, key, &permit, id, &wish, &management.catalog, now).await?;

@@ -3,6 +3,7 @@
 
 mod door;
 mod onboard;
+mod openapi;
 pub mod router;
 mod tenants;
 mod usage;

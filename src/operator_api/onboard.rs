@@ -10,10 +10,13 @@ use axum::{
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use utoipa::ToSchema;
+use uuid::Uuid;
 
 use super::{
     Operator,
     door::Caller,
+    openapi::Refusals,
     wire::{Asked, Body},
 };
 use crate::{
@@ -30,8 +33,8 @@ use crate::{
     orgs,
 };
 
-/// A key, this once.
-#[derive(Serialize)]
+/// A key. SECRET: in the answer that made it, and nowhere else.
+#[derive(Serialize, ToSchema)]
 struct Shown<'a> {
     tenant_id: &'a str,
     api_key: &'a str,
@@ -43,15 +46,18 @@ impl<'a> Shown<'a> {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct FirstKey {
     tenant_id: String,
     name: Option<String>,
+    /// Left out: the catalog's first.
     environment: Option<String>,
+    /// Left out: the catalog's first.
     tier: Option<String>,
     #[serde(default)]
     scopes: Vec<String>,
+    /// They are the tenant's from now on.
     #[serde(default)]
     namespaces: Vec<String>,
 }
@@ -61,8 +67,11 @@ impl Asked for FirstKey {
                                  \"namespaces\"; any other field is refused.";
 }
 
-/// `POST /gate/onboard/first-key`: a key for a tenant that has none. Its namespaces are the tenant's from now on. The
-/// catalog's first environment and tier, where none is named.
+/// Create the first key of a tenant that has none
+#[utoipa::path(
+    post, path = "/gate/onboard/first-key", tag = "Keys", operation_id = "createFirstKey", request_body = FirstKey,
+    responses((status = 201, description = "The key, shown once.", body = Shown), Refusals)
+)]
 pub async fn first_key(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
@@ -98,10 +107,12 @@ pub async fn first_key(
     Ok((StatusCode::CREATED, Shown::new(&org.slug, &issued.secret)).into_response())
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RotateKey {
     tenant_id: String,
+    /// Left out: the tenant's one live key.
+    #[schema(value_type = Option<Uuid>)]
     key_id: Option<KeyId>,
 }
 
@@ -110,8 +121,13 @@ impl Asked for RotateKey {
                                  refused.";
 }
 
-/// `POST /gate/onboard/rotate-key`: replaces the tenant's one live key, or the one that is named. The old key is dead
-/// everywhere when this is answered.
+/// Replace a key
+///
+/// The old key is dead everywhere when this is answered.
+#[utoipa::path(
+    post, path = "/gate/onboard/rotate-key", tag = "Keys", operation_id = "rotateKey", request_body = RotateKey,
+    responses((status = 200, description = "The successor, shown once.", body = Shown), Refusals)
+)]
 pub async fn rotate_key(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
@@ -154,7 +170,7 @@ fn no_such_key(error: KeyError) -> Problem {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewNamespace {
     tenant_id: String,
@@ -165,13 +181,17 @@ impl Asked for NewNamespace {
     const SHAPE: &'static str = "Send an object with \"tenant_id\" and \"namespace\"; any other field is refused.";
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Namespaces {
     tenant_id: String,
     namespaces: Vec<String>,
 }
 
-/// `POST /gate/onboard/add-namespace`: every live key of the tenant may enter it, and those to come.
+/// Let every live key of a tenant enter a namespace, and those to come
+#[utoipa::path(
+    post, path = "/gate/onboard/add-namespace", tag = "Keys", operation_id = "addNamespace", request_body = NewNamespace,
+    responses((status = 200, description = "The namespaces of the tenant.", body = Namespaces), Refusals)
+)]
 pub async fn add_namespace(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,

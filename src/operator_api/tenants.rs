@@ -9,12 +9,13 @@ use axum::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Operator,
     door::Caller,
+    openapi::Refusals,
     wire::{Asked, Body, Limit, List, Params},
 };
 use crate::{
@@ -24,7 +25,7 @@ use crate::{
     orgs::{OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Tenant {
     tenant_id: String,
     name: String,
@@ -35,10 +36,14 @@ pub struct Tenant {
     keys: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
 }
 
@@ -47,7 +52,11 @@ impl Asked for Page {
                                  else.";
 }
 
-/// `GET`: all tenants, in the order they were made.
+/// List the tenants, in the order in which they were made
+#[utoipa::path(
+    get, path = "/gate/admin/tenants", tag = "Tenants", operation_id = "listTenants", params(Page),
+    responses((status = 200, description = "A page of the list.", body = List<Tenant>), Refusals)
+)]
 pub async fn list(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
@@ -69,9 +78,10 @@ pub async fn list(
     Ok(Json(limit.page(rows, |row| row.id.to_string(), tenant)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
+    /// The organization's slug.
     tenant_id: String,
     name: String,
 }
@@ -80,7 +90,11 @@ impl Asked for NewTenant {
     const SHAPE: &'static str = "Send an object with \"tenant_id\" and \"name\"; any other field is refused.";
 }
 
-/// `POST`: a new tenant, without people and keys.
+/// Create a tenant, without people and keys
+#[utoipa::path(
+    post, path = "/gate/admin/tenants", tag = "Tenants", operation_id = "createTenant", request_body = NewTenant,
+    responses((status = 201, description = "The tenant.", body = Tenant), Refusals)
+)]
 pub async fn create(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
@@ -101,21 +115,43 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(tenant)).into_response())
 }
 
-/// `POST …/suspend`: every key of the tenant is refused, everywhere, when this is answered.
+/// A tenant as a request left it.
+#[derive(Serialize, ToSchema)]
+pub struct SuspendedTenant {
+    tenant_id: String,
+    suspended: bool,
+    /// Whether it was not so already.
+    changed: bool,
+    /// Where it holds, and how soon it did.
+    #[schema(value_type = Object)]
+    receipt: serde_json::Value,
+}
+
+/// Suspend a tenant
+///
+/// Every key of it is refused, everywhere, when this is answered.
+#[utoipa::path(
+    post, path = "/gate/admin/tenants/{tenant_id}/suspend", tag = "Tenants", operation_id = "suspendTenant", params(("tenant_id" = String, Path, description = "The organization's slug.")),
+    responses((status = 200, description = "The tenant is suspended.", body = SuspendedTenant), Refusals)
+)]
 pub async fn suspend(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<SuspendedTenant>, Problem> {
     set_suspended(&operator, &caller, tenant_id, true).await
 }
 
-/// `POST …/resume`: the tenant's keys are good again.
+/// Serve a tenant again
+#[utoipa::path(
+    post, path = "/gate/admin/tenants/{tenant_id}/resume", tag = "Tenants", operation_id = "resumeTenant", params(("tenant_id" = String, Path, description = "The organization's slug.")),
+    responses((status = 200, description = "Its keys are good again.", body = SuspendedTenant), Refusals)
+)]
 pub async fn resume(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, Problem> {
+) -> Result<Json<SuspendedTenant>, Problem> {
     set_suspended(&operator, &caller, tenant_id, false).await
 }
 
@@ -124,7 +160,7 @@ async fn set_suspended(
     caller: &Caller,
     tenant_id: Result<Path<String>, PathRejection>,
     suspended: bool,
-) -> Result<Response, Problem> {
+) -> Result<Json<SuspendedTenant>, Problem> {
     let begun = Instant::now();
     let tenant_id = tenant_id.map(|Path(text)| text).unwrap_or_default();
     let org = operator.tenant(&tenant_id).await?;
@@ -136,7 +172,5 @@ async fn set_suspended(
         false => lifecycle::resume(&mut tx, audit_key, &permit, now).await?,
     };
     let receipt = operator.settle(tx, begun).await?;
-    let answer =
-        json!({ "tenant_id": org.slug, "suspended": suspended, "changed": changed, "receipt": receipt.json() });
-    Ok(Json(answer).into_response())
+    Ok(Json(SuspendedTenant { tenant_id: org.slug, suspended, changed, receipt: receipt.json() }))
 }

@@ -3,10 +3,13 @@
 use axum::{Extension, Json, extract::State};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{
     Operator,
     door::Caller,
+    openapi::Refusals,
     wire::{Asked, Limit, List, Params},
 };
 use crate::{
@@ -20,14 +23,25 @@ use crate::{
     },
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Span {
+    /// Left out: every tenant.
     tenant_id: Option<String>,
+    /// From this moment on. Left out: all that is kept.
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
+    /// Until before this moment. Left out: until now.
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
+    /// The length of a bucket: `minute` or `day` (UTC).
+    #[param(value_type = Option<String>, default = "minute", pattern = "^(minute|day)$")]
     by: Option<String>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
 }
 
@@ -36,9 +50,10 @@ impl Asked for Span {
                                  \"cursor\" (the next_cursor of the page before) and \"limit\" (1 to 1000), once each, and nothing else.";
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Calls {
     tenant_id: String,
+    #[schema(value_type = Uuid)]
     key_id: KeyId,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
@@ -46,7 +61,11 @@ pub struct Calls {
     calls: i64,
 }
 
-/// Everybody's calls, or one tenant's, from a moment until before another: all that is kept, if none is named.
+/// Read how much was called
+#[utoipa::path(
+    get, path = "/gate/admin/usage", tag = "Usage", operation_id = "usage", params(Span),
+    responses((status = 200, description = "A page of the calls, by time, key and verdict.", body = List<Calls>), Refusals)
+)]
 pub async fn export(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,

@@ -6,6 +6,7 @@ use axum::{
 };
 use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
 
 use crate::machine_http::{self, Object, Problem};
 
@@ -45,7 +46,7 @@ impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Params<T> {
 }
 
 /// A page of a list, and where the next begins; `null` at the end.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct List<T> {
     data: Vec<T>,
     next_cursor: Option<String>,
