@@ -175,9 +175,7 @@ fn the_wall_clock_is_read_in_one_place() {
 
 #[test]
 fn the_list_of_routes_is_the_router() {
-    for (path, routes) in [
-        ("console_plane/router.rs", keydesk::console_plane::router::ROUTES.as_slice()),
-    ] {
+    for (path, routes) in [("console_plane/router.rs", keydesk::console_plane::router::ROUTES.as_slice())] {
         let (_, code) = sources().into_iter().find(|(p, _)| p == path).unwrap();
         let written: BTreeSet<&str> =
             code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
