@@ -8,7 +8,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 use utoipa::OpenApi;
-use utoipa_axum::{router::OpenApiRouter, routes};
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 
 use super::{KeyPlane, audit_chain, forward_auth, handlers, metrics, openapi::Document, ready};
 use crate::{
@@ -23,7 +26,7 @@ const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 /// Handlers and what is said of them are one thing, so that neither is there without the other.
 fn described(catalog: &Catalog) -> OpenApiRouter<Arc<KeyPlane>> {
     // Envoy asks with the client's method; only headers are read.
-    let (schemas, paths, _) = routes!(forward_auth::forward_auth);
+    let (schemas, paths, _): UtoipaMethodRouter<Arc<KeyPlane>> = routes!(forward_auth::forward_auth);
     let router = OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(handlers::healthz))
         .routes(routes!(ready::readyz))

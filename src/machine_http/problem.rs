@@ -114,7 +114,7 @@ impl Problem {
 
     /// What was asked cannot be taken, field by field.
     pub fn fields(fields: &[(&'static str, String)]) -> Self {
-        let field = |field| if field == "addresses" { "ip_allowlist" } else { field };
+        let field = |field: &'static str| if field == "addresses" { "ip_allowlist" } else { field };
         let fields: Vec<_> = fields.iter().map(|(name, message)| (field(*name), message)).collect();
         let detail: Vec<_> = fields.iter().map(|(field, message)| format!("{field}: {message}")).collect();
         let errors =

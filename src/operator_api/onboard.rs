@@ -11,7 +11,6 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
-use uuid::Uuid;
 
 use super::{
     Operator,
@@ -112,7 +111,7 @@ pub async fn first_key(
 pub struct RotateKey {
     tenant_id: String,
     /// Left out: the tenant's one live key.
-    #[schema(value_type = Option<Uuid>)]
+    #[schema(value_type = Option<String>, format = Uuid)]
     key_id: Option<KeyId>,
 }
 

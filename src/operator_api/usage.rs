@@ -4,7 +4,6 @@ use axum::{Extension, Json, extract::State};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 use super::{
     Operator,
@@ -53,7 +52,7 @@ impl Asked for Span {
 #[derive(Serialize, ToSchema)]
 pub struct Calls {
     tenant_id: String,
-    #[schema(value_type = Uuid)]
+    #[schema(value_type = String, format = Uuid)]
     key_id: KeyId,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
