@@ -10,6 +10,7 @@ use clap::Args;
 use secrecy::SecretString;
 use serde_json::json;
 use sqlx::{Postgres, Transaction};
+use strum::VariantArray;
 use time::{Duration, OffsetDateTime, Time, Weekday};
 use uuid::Uuid;
 
@@ -445,7 +446,7 @@ impl Demo<'_> {
         n: u32,
         at: OffsetDateTime,
     ) -> Result<(), CommandError> {
-        let reason = Reason::ALL.get(pick(n, Reason::ALL.len())).copied().unwrap_or_default();
+        let reason = Reason::VARIANTS.get(pick(n, Reason::VARIANTS.len())).copied().unwrap_or_default();
         let one = self.more.get_mut(n as usize).ok_or_else(unplayed)?;
         one.until = at;
         let (key, by) = (one.key, one.by);

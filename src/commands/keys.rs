@@ -5,6 +5,7 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use sqlx::{Postgres, Transaction};
+use strum::VariantArray;
 use time::OffsetDateTime;
 
 use super::{CommandError, Desk, say, say_json, slug};
@@ -201,7 +202,7 @@ async fn create(desk: &Desk, create: Create) -> Result<(), CommandError> {
 async fn revoke(desk: &Desk, revoke: Revoke) -> Result<(), CommandError> {
     let begun = Instant::now();
     let reason = Reason::parse(&revoke.reason).map_err(|_| {
-        let known: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+        let known: Vec<&str> = Reason::VARIANTS.iter().map(|reason| reason.as_str()).collect();
         CommandError::said(format!("--reason: choose one of {}", known.join(", ")))
     })?;
     let (mut tx, key) = find(desk, &revoke.which).await?;

@@ -2,9 +2,11 @@
 //! server draws with it, so that no page flashes in the wrong colours first.
 
 use http::{HeaderMap, HeaderValue, header};
+use time::Duration;
+use tower_sessions::cookie::{Cookie, SameSite};
 
 const COOKIE: &str = "keydesk_look";
-const YEAR: u32 = 365 * 24 * 60 * 60;
+const YEAR: Duration = Duration::days(365);
 
 /// The first of each is the default.
 pub const THEMES: [(&str, &str); 3] = [("system", "As the system"), ("light", "Light"), ("dark", "Dark")];
@@ -33,18 +35,21 @@ impl Appearance {
 
     /// As a browser's cookies say; what makes no sense is as if it were not there.
     pub fn of(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let look = pairs.find(|(name, _)| *name == COOKIE).and_then(|(_, value)| value.split_once('.'));
+        let lines = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let cookie = lines.flat_map(Cookie::split_parse).flatten().find(|cookie| cookie.name() == COOKIE);
+        let look = cookie.as_ref().and_then(|cookie| cookie.value().split_once('.'));
         look.and_then(|(theme, density)| Self::parse(theme, density).ok()).unwrap_or_default()
     }
 
     /// Has a browser keep it for a year.
     pub fn cookie(self, secure: bool) -> HeaderValue {
-        let secure = if secure { "; Secure" } else { "" };
-        let Self { theme, density } = self;
-        let text = format!("{COOKIE}={theme}.{density}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        let cookie = Cookie::build((COOKIE, format!("{}.{}", self.theme, self.density)))
+            .path("/")
+            .max_age(YEAR)
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(secure);
+        HeaderValue::from_str(&cookie.to_string()).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
 }
 

@@ -1,6 +1,7 @@
 //! What revokes one key: the button that asks for it, and the form in the dialog.
 
 use leptos::prelude::*;
+use strum::VariantArray;
 
 use super::{FormProblem, SelectField, TextField};
 use crate::{
@@ -82,8 +83,8 @@ pub fn RevokeForm(
             />
         }
     });
-    let reasons = Reason::ALL
-        .into_iter()
+    let reasons = Reason::VARIANTS
+        .iter()
         .map(|reason| Choice {
             value: reason.as_str().to_owned(),
             label: reason.label().to_owned(),

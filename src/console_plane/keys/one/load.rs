@@ -3,6 +3,7 @@
 use time::{Duration, OffsetDateTime};
 
 use sqlx::PgConnection;
+use strum::VariantArray;
 
 use super::{
     explain, figures,
@@ -159,7 +160,7 @@ fn bare(net: &str) -> String {
 }
 
 fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
-    let windows = OverlapWindow::ALL.map(|window| match window {
+    let windows = OverlapWindow::VARIANTS.iter().map(|window| match window {
         OverlapWindow::Now => choice(window.as_str(), "no time: it ends at once", ""),
         _ => choice(window.as_str(), window.label(), ""),
     });
@@ -182,7 +183,7 @@ fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
         snippets,
         // The form's own, if it was sent: it makes one key, however often it is sent.
         idempotency_key: refill.value("idempotency_key").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-        windows: windows.to_vec(),
+        windows: windows.collect(),
         reasons: reasons.to_vec(),
         refill,
         open,
