@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use crate::secrets;
 
 /// The folder of the embedded database and the server's keys.
-pub fn create(path: &Path) -> std::io::Result<()> {
+pub fn create(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

@@ -3,9 +3,6 @@
 //! Outermost is *who is asking*: each plane has its own door and its own database role. The rules about a key exist
 //! once, in `keys`, and know neither cookies nor HTTP. The laws that keep it so are tested in `src/tests/house_rules/architecture.rs`.
 
-// What the server may never do. Tests may.
-#![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
-
 /// PLANE: people in browsers, with a session cookie.
 pub mod console_plane;
 /// PLANE: programs ask whether a key is good.

@@ -5,6 +5,16 @@
 //!
 //! Servers and load generator share this process and its cores, all alike, so compare the ratios.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement stops where something is wrong"
+)]
+
 mod bench;
 mod load;
 

@@ -1,6 +1,16 @@
 //! Integration tests: real routers, a real Postgres with a database for each test, and time as the test says.
 //! They are grouped by the plane they call, as `src/` is.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test stops where something is wrong"
+)]
+
 mod commands;
 mod console;
 mod domains;
