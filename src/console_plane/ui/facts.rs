@@ -2,7 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::model::{KeyRow, LastUse, Status, When};
+use crate::{
+    console_plane::{
+        keys::row::{KeyRow, LastUse},
+        moment::When,
+    },
+    keys::model::Status,
+};
 
 /// A moment, relative; the exact one shows on hover and on focus.
 #[component]

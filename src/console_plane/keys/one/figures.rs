@@ -7,7 +7,7 @@ use time::OffsetDateTime;
 
 use super::view::{Bar, ShareRow, Span, UsageModel};
 use crate::{
-    console_plane::{error::ConsoleError, model::When},
+    console_plane::{error::ConsoleError, moment::When},
     keys::model::KeyId,
     orgs::OrgId,
     usage::store,
