@@ -1,9 +1,9 @@
-// Starts the server on a database of its own and measures what a person would notice.
+// Starts the server on a database of its own and measures the times and sizes that people notice.
 //
 //   node figures.mjs PROGRAM
 //
-// KEYDESK_FIGURES_KEYS is how many keys the database holds when the pages of an organization of ten thousand are measured: a
-// million if not said.
+// KEYDESK_FIGURES_KEYS (1,000,000) is the number of keys in the database while the pages of an organization with ten thousand
+// keys are measured.
 import { execFileSync, spawn } from 'node:child_process';
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { get, globalAgent, request } from 'node:http';
@@ -14,7 +14,7 @@ import { Server } from '../end2end/server.js';
 const [program] = process.argv.slice(2);
 const keysInAll = Number(process.env.KEYDESK_FIGURES_KEYS || 1_000_000);
 const data = mkdtempSync(join(tmpdir(), 'keydesk-figures-'));
-// The embedded Postgres may run as another user, who has to pass through.
+// The embedded Postgres may run as another user, who must be able to pass through the folder.
 chmodSync(data, 0o711);
 const clean = Object.entries(process.env).filter(([name]) => name !== 'DATABASE_URL' && !name.startsWith('KEYDESK_'));
 const env = {
@@ -23,7 +23,7 @@ const env = {
 };
 const run = (...args) => execFileSync(program, args, { env, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] });
 
-/** Starts the server; answers the process, the milliseconds until it was ready, and where its planes are. */
+/** Starts the server. Returns its process, the milliseconds until it was ready, and its planes' addresses. */
 async function start() {
   const begun = performance.now();
   const child = spawn(program, ['serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] });
@@ -42,7 +42,7 @@ const stop = async server => {
   await ended;
 };
 
-/** One GET; answers status, bytes on the wire, and milliseconds to the first byte of the body. */
+/** Sends one GET. Returns the status, the bytes on the wire, and the milliseconds to the first byte of the body. */
 const fetchOnce = (url, headers) => new Promise((done, failed) => {
   const begun = performance.now();
   get(url, { headers }, answer => {
@@ -71,7 +71,7 @@ const row = (what, value, aim = '') => rows.push([what, value, aim]);
 const print = (...table) => { for (const cells of table) console.log(`| ${cells.join(' | ')} |`); };
 const kB = bytes => `${(bytes / 1000).toFixed(1)} kB`;
 
-/** Fills the organization up to ten thousand keys, made in turn with other organizations' up to `total` in all, and its log. */
+/** Adds keys and audit rows until the organization has ten thousand keys and the database `total`, in alternating order. */
 function fill(slug, total) {
   new Server({ data }).sql(`
     set session_replication_role = replica;
@@ -89,9 +89,9 @@ function fill(slug, total) {
     insert into audit_events (chain, seq, at, actor_kind, actor_name, action, subject, summary, details, refused, address, agent, request_id, hash)
       select org_id, 100000 + row_number() over (partition by org_id order by id), created_at, 'operator', 'Operator', 'key.issue', 'key:' || id,
              'Created key “' || name || '”', '{}', false, '', 'keydesk', gen_random_uuid(), '' from api_keys where created_by is null;`);
-  // By itself: not inside the one transaction of the rest.
+  // VACUUM cannot run in the transaction of the other statements.
   for (const table of ['api_keys', 'key_last_used', 'audit_events']) new Server({ data }).sql(`vacuum analyze ${table}`);
-  // A million keys made at once is the figures' doing: writing them out would be measured too.
+  // Without a checkpoint, the measurement would include writing out the new rows.
   new Server({ data }).sql('checkpoint');
 }
 
@@ -126,7 +126,7 @@ try {
     row('wasm + JS + CSS, compressed', kB(total), '≤ 120 kB');
 
     fill(seeded.org, keysInAll);
-    // Meanwhile the server has closed what was idle.
+    // The server has closed the idle connections meanwhile.
     globalAgent.destroy();
     const everything = new Server({ data });
     const of = name => everything.sql(`select k.id from api_keys k join orgs o on o.id = k.org_id where o.slug = '${seeded.org}' and k.name = '${name}' limit 1`).trim();

@@ -1,18 +1,18 @@
-# Shared by the scripts beside it; sourced from the root of the checkout, never run.
+# Functions of the scripts in this folder, which source this file from the root of the checkout.
 # shellcheck shell=bash
 
 say() { printf '%s\n' "$*" >&2; }
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
-# What set-up decided for this machine (which toolchain, which Postgres). Everything but set-up itself obeys it.
+# Sets the toolchain and the Postgres that set-up chose for this machine. Every script but set-up calls it.
 load_env() {
-    # The scripts rely on these places and on builds that ask no database.
+    # The scripts need this target folder, and builds must not ask a database.
     export CARGO_TARGET_DIR=$PWD/target SQLX_OFFLINE=true
     # shellcheck disable=SC1091
     if [[ -f target/setup.env ]]; then . target/setup.env; fi
 }
 
-# Tools built from source take minutes, so they live outside the checkout: a second clone finds them ready.
+# Building tools from source takes minutes, so they are kept outside of the checkout, for all clones.
 # shellcheck disable=SC2034  # used by those who source this
 tools=${KEYDESK_TOOLS:-${HOME:-/var/cache}/.cache/keydesk/tools}
 

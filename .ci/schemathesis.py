@@ -1,4 +1,4 @@
-"""A server of its own, a token for each principal, and one run of Schemathesis for each; see .ci/schemathesis."""
+"""Starts a server, makes an access token for each role, and runs Schemathesis with each; see .ci/schemathesis."""
 
 import os
 import re
@@ -14,7 +14,7 @@ schemathesis, keydesk, examples = sys.argv[1], os.path.abspath(sys.argv[2]), sys
 CONFIG = os.path.abspath(".ci/schemathesis.toml")
 PASSWORD = "correct horse battery staple"
 folder = tempfile.mkdtemp(prefix="keydesk-schemathesis-")
-# The embedded Postgres may run as another user, who has to pass through.
+# The embedded Postgres may run as another user, who must be able to pass through the folder.
 os.chmod(folder, 0o711)
 environment = {k: v for k, v in os.environ.items() if not k.startswith("KEYDESK_") and k != "DATABASE_URL"}
 environment |= {
@@ -29,7 +29,7 @@ def command(*arguments, **more):
 
 
 def token(console, role):
-    """Signs in as somebody with a role, and creates an access token on the settings page."""
+    """Signs in as the person with a role, and creates an access token on the settings page."""
     browser = requests.Session()
     browser.headers["origin"] = console
     signed_in = browser.post(
@@ -53,7 +53,7 @@ def main():
         console = next(line.split()[-1] for line in server.stdout if line.strip().startswith("Console"))
         tokens = {who: token(console, who) for who in ("owner", "viewer")}
         failed = []
-        # Members last, and by the owner last of all: whoever may give roles also takes their own, and may do nothing then.
+        # Operations on members come last, and the owner's last of all, because the owner can remove their own role with them.
         for part, people in (("exclude", ("owner", "viewer", "nobody")), ("include", ("nobody", "viewer", "owner"))):
             for who in people:
                 print(f"schemathesis: as {who}, {part} members by id", flush=True)

@@ -1,5 +1,5 @@
-// Puts the browser half together: names that change with the content (so that browsers may keep a file for a year),
-// everything compressed ahead of time, and assets.json to say which names are current.
+// Assembles the browser half. File names hold a hash of the content, so that browsers may cache them for a year, files are
+// compressed ahead of time, and assets.json holds the current names.
 //
 //   node site.mjs BINDGEN_DIR CSS_FILE PUBLIC_DIR SITE_DIR
 import { createHash } from 'node:crypto';
@@ -22,7 +22,7 @@ const hash = (...contents) => {
   return sum.digest('hex').slice(0, 12);
 };
 
-// One hash for the pair: glue and wasm of different builds must never meet.
+// JavaScript and wasm share one hash, because those of different builds do not fit together.
 let js = readFileSync(join(bindgen, 'keydesk.js'), 'utf8');
 const wasm = readFileSync(join(bindgen, 'keydesk_bg.wasm'));
 const snippetDir = join(bindgen, 'snippets');
@@ -55,7 +55,7 @@ const unchanged = JSON.stringify(filesBelow(site)) === JSON.stringify(wanted)
   && [...files].every(([path, content]) => same(path, content));
 
 if (!unchanged) {
-  // Built beside and swapped, so that a server that runs from it never sees half of one.
+  // The new site is built in another folder and then swapped, so that a running server never sees half of it.
   const next = `${site}.new`;
   const last = `${site}.old`;
   for (const dir of [next, last]) rmSync(dir, { recursive: true, force: true });

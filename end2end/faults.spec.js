@@ -225,7 +225,6 @@ test.describe('a server that dies with a request in its hands', () => {
   const own = ownServer('faults');
 
   test('dialogs say so, keep what was typed, and go on once it is back', async ({ open }) => {
-    test.setTimeout(90_000);
     const { server } = own;
     const names = ['editing a key', 'revoking all keys'];
     const begun = [];

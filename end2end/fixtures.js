@@ -74,9 +74,9 @@ export const test = base.extend({
 });
 
 /** A server for one spec alone. */
-export function ownServer(name, catalog) {
+export function ownServer(name, options) {
   const held = {};
-  test.beforeAll(async () => { held.server = await start(name, catalog); });
+  test.beforeAll(async () => { held.server = await start(name, options); });
   test.afterAll(async () => { await held.server?.stop(); });
   return held;
 }

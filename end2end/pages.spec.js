@@ -11,9 +11,10 @@ const NARROW = { width: 360, height: 740 };
 
 /** What axe finds, each with where it is. */
 async function findings(page, look) {
-  const axe = new AxeBuilder({ page }).setLegacyMode();
   // What a colour scheme changes is colours.
-  const { violations } = await (look.colours ? axe.withRules(['color-contrast', 'link-in-text-block']) : axe.withTags(RULES)).analyze();
+  const runOnly = look.colours ? { type: 'rule', values: ['color-contrast', 'link-in-text-block'] } : { type: 'tag', values: RULES };
+  // Where what is right is on the page, it need not say.
+  const { violations } = await new AxeBuilder({ page }).setLegacyMode().options({ runOnly, resultTypes: ['violations'] }).analyze();
   return violations.flatMap(found => found.nodes.map(node => `${found.id}: ${node.target} (${node.failureSummary})`));
 }
 
@@ -74,7 +75,7 @@ async function firstKeysPage(page) {
   const row = page.getByRole('row').filter({ has: page.getByRole('button', { name: /^Revoke (?!all)/ }) }).first();
   await row.getByRole('rowheader').getByRole('link').click();
   await expect(page).toHaveURL(/\/keys\/[0-9a-f-]{36}$/);
-  await page.waitForLoadState('networkidle');
+  await page.waitForLoadState();
 }
 
 const firstKey = page => page.getByRole('button', { name: /^Revoke (?!all)/ }).first();
@@ -153,6 +154,7 @@ const STATES = [
   }],
   ['the edit dialog of a key', 'few', '/keys', async page => {
     await firstKeysPage(page);
+    await islands(page);
     await page.getByRole('button', { name: 'Edit', exact: true }).click();
     await expect(page.getByRole('dialog')).toBeVisible();
   }],
@@ -165,6 +167,7 @@ const STATES = [
   }, withoutScript],
   ['the rotate dialog', 'few', '/keys', async page => {
     await firstKeysPage(page);
+    await islands(page);
     await page.getByRole('button', { name: 'Rotate', exact: true }).click();
     await expect(page.getByRole('dialog')).toBeVisible();
   }],
@@ -230,20 +233,6 @@ const STATES = [
   ['the settings of support staff', 'support', '/settings'],
   ['the support desk', 'support', '/support'],
   ['not allowed: an owner and the nodes', 'owner', '/nodes'],
-  ['the nodes', 'support', '/nodes', async (page, hint, server) => {
-    server.sql(`insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
-      values (gen_random_uuid(), 'a-machine-with-a-long-name.eu-central-1.example:3001', 'redis', 0, now(), now() - interval '1.2 s'),
-             (gen_random_uuid(), 'web-9:3001', 'memory', 0, now(), now() - interval '3 hours')`);
-    // Something has to be refused; it is written down a moment later.
-    await server.whoami('kd_live_nobody');
-    await expect(async () => {
-      await page.reload();
-      await expect(page.getByRole('table', { name: 'Last refusals' })).toBeVisible({ timeout: 500 });
-    }).toPass();
-    server.sql("delete from key_plane_nodes where applied_revision = 0");
-    await expect(page.getByText('Late')).toBeVisible();
-    await expect(page.getByText('Cut off', { exact: true })).toBeVisible();
-  }],
   ['the support desk, nothing found', 'support', '/support', page => find(page, 'kd_live_0000…0000')],
   ['the support desk, not a hint', 'support', '/support', async page => {
     await page.getByLabel('Key hint or digest').fill('what?');
@@ -291,10 +280,10 @@ test.describe('every page reads well, light and dark, on a desk and in a hand', 
   }
 });
 
-test.describe('the set-up page reads well', () => {
+test.describe('on a server of its own', () => {
   const own = ownServer('pages');
 
-  test('as it opens, and with what was wrong in it', async ({ open }) => {
+  test('the set-up page reads well: as it opens, and with what was wrong in it', async ({ open }) => {
     const page = await open({ server: own.server });
     await page.goto(own.server.link);
     await check(page, 'the set-up page');
@@ -302,6 +291,28 @@ test.describe('the set-up page reads well', () => {
     await page.getByRole('button', { name: 'Create organization' }).click();
     await expect(page.getByLabel('Email')).toHaveAttribute('aria-invalid', 'true');
     await check(page, 'the set-up page with errors');
+  });
+
+  // Not beside others: whoever revokes a key waits for these nodes.
+  test('the nodes read well', async ({ open }) => {
+    const { server } = own;
+    const staff = server.person({ staff: 'support', name: 'Sue Support' });
+    await server.whoami('kd_live_nobody');
+    await server.finds('select from refusals');
+    const page = await open({ as: staff, server });
+    // Late is who was heard of last between one second ago and two: by when a page is drawn, on whatever machine, one of these was.
+    const moments = [1, 0.5, 0, -0.5, -1, -2, -3, -4];
+    for (let turn = 0; turn === 0 || !await page.getByText('Late').count(); turn += 1) {
+      server.sql(`delete from key_plane_nodes where applied_revision = 0;
+        insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
+        values (gen_random_uuid(), 'a-machine-with-a-long-name.eu-central-1.example:3001', 'redis', 0, now(),
+                now() - interval '${moments[turn % moments.length]} s'),
+               (gen_random_uuid(), 'web-9:3001', 'memory', 0, now(), now() - interval '3 hours')`);
+      await page.goto('/nodes');
+    }
+    await expect(page.getByText('Cut off', { exact: true })).toBeVisible();
+    await expect(page.getByRole('table', { name: 'Last refusals' })).toBeVisible();
+    await check(page, 'the nodes', staff);
   });
 });
 

@@ -9,13 +9,14 @@ export default defineConfig({
   outputDir: 'test-results/artifacts',
   // Starts the server on a database of its own, once for all specs.
   globalSetup: `${here}/global-setup.js`,
-  // Two cores, of which Postgres and the server want one.
-  workers: 1,
-  // For a browser that hangs or a machine that stalls; whatever needs it is named, and more than two are a failure (.ci/test).
-  retries: 1,
+  // While one waits for its server, the other's browser works.
+  workers: 2,
+  // What passes at the second try only is not right.
+  retries: 0,
   forbidOnly: !!process.env.CI,
-  timeout: 30_000,
-  expect: { timeout: 5_000 },
+  // Ceilings for what does not happen at all: no test depends on how long a step takes.
+  timeout: 180_000,
+  expect: { timeout: 30_000 },
   // What people do with keys they also do on a phone, in the dark. Without JavaScript it is the same page again.
   projects: [
     { name: 'desk', use: { viewport: { width: 1440, height: 900 }, colorScheme: 'light' } },

@@ -18,7 +18,7 @@ const example = (page, language) => page.getByRole('textbox', { name: `${languag
 
 for (const { preset, brand, environments, tiers, scopes, begins, variable, setting } of PRESETS) {
   test.describe(preset, () => {
-    const own = ownServer(`preset-${preset}`, preset);
+    const own = ownServer(`preset-${preset}`, { catalog: preset });
 
     test('the console wears it, and a new key comes with its examples', async ({ open }) => {
       const { server } = own;

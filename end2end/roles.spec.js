@@ -109,6 +109,7 @@ test('the support desk in the browser: found, revoked with a ticket', async ({ o
   await page.goto('/support');
   await page.getByLabel('Key hint or digest').fill(`${key.slice(0, 12)}…${key.slice(-4)}`);
   await button(page, 'Find key').click();
+  await page.waitForURL('**/support/find');
   await islands(page);
   await button(page, 'Revoke Reported to support').click();
   const dialog = page.getByRole('dialog');

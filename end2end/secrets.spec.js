@@ -5,10 +5,9 @@ import { readFileSync } from 'node:fs';
 import { createKey, expect, ownServer, signIn, test } from './fixtures.js';
 import { password } from './server.js';
 
-const own = ownServer('secrets');
+const own = ownServer('secrets', { logLevel: 'trace' });
 
 test('no secret is in the log, in a later page, or in the database', async ({ open }) => {
-  test.setTimeout(90_000);
   const { server } = own;
   const plain = { server, javaScriptEnabled: false };
   // By what it is called in a failure, never by itself.
@@ -67,7 +66,7 @@ test('no secret is in the log, in a later page, or in the database', async ({ op
 
   const service = keep('a service key', server.run(['service-key', 'create', '--name', 'edge', '--capability', 'verify']));
   const third = keep('a key made on the command line', server.key('secretive', 'From the command line'));
-  const verify = asked => fetch(`${server.keys}/v1/keys/verify`, {
+  const verify = asked => server.ask('/v1/keys/verify', {
     method: 'POST', body: JSON.stringify({ key: asked }),
     headers: { authorization: `Bearer ${service}`, 'content-type': 'application/json' },
   });

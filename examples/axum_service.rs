@@ -1,5 +1,5 @@
-//! A service whose requests need an API key: a layer asks Keydesk's key plane about each, and lets through what it calls
-//! good. Whatever else happens, nobody passes.
+//! A service whose requests need an API key. A middleware asks Keydesk's key plane about each request, and lets it
+//! through only if the key plane calls the key valid.
 //!
 //! ```text
 //! export KEYDESK_SERVICE_KEY=$(keydesk service-key create --name reports --capability verify)
@@ -34,26 +34,26 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 pub fn app(guard: Guard) -> Router {
     Router::new()
         .route("/reports", get(reports))
-        // Behind a proxy, take the client's address from where your proxy puts it, instead of the socket's peer.
-        .route_layer(middleware::from_fn_with_state(Arc::new(guard), let_through))
+        // If there is a proxy in front, take the client's address from the header that it sets, not from the socket.
+        .route_layer(middleware::from_fn_with_state(Arc::new(guard), require_key))
 }
 
 async fn reports(Extension(caller): Extension<Caller>) -> String {
     format!("The reports of {}\n", caller.org)
 }
 
-/// Whose key it is; there is one in every request that reaches a handler.
+/// The organization of the key. Every request that reaches a handler has one.
 #[derive(Clone)]
 pub struct Caller {
     pub org: String,
 }
 
-/// What asks the key plane.
+/// A client of the key plane.
 pub struct Guard {
     http: reqwest::Client,
-    verify: String,
+    verify_url: String,
     service_key: HeaderValue,
-    /// Every request here needs it.
+    /// The scope that every request needs.
     scope: &'static str,
 }
 
@@ -61,41 +61,41 @@ impl Guard {
     pub fn new(keydesk: &str, service_key: &str, scope: &'static str) -> Result<Self, Box<dyn std::error::Error>> {
         let mut service_key = HeaderValue::from_str(&format!("Bearer {service_key}"))?;
         service_key.set_sensitive(true);
-        // The service key goes to Keydesk and nowhere else.
+        // Neither a proxy nor a redirect may send the service key anywhere but to Keydesk.
         let http = reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none());
         let http = http.connect_timeout(Duration::from_secs(2)).timeout(Duration::from_secs(5)).build()?;
-        Ok(Self { http, verify: format!("{keydesk}/v1/keys/verify"), service_key, scope })
+        Ok(Self { http, verify_url: format!("{keydesk}/v1/keys/verify"), service_key, scope })
     }
 
-    /// The verdict and the answer's headers; `None`: there is no verdict, so nobody may pass.
+    /// The verdict on a key, and the answer's headers. `None`: there is no verdict, so the request must be refused.
     async fn verify(&self, key: &str, client: SocketAddr) -> Option<(Verdict, HeaderMap)> {
-        let question = json!({ "key": key, "scopes": [self.scope], "address": client.ip() });
-        let asked = self.http.post(&self.verify).header(header::AUTHORIZATION, &self.service_key).json(&question);
-        // 401 and 403 are about the service key, not about the client's.
-        let answer = asked.send().await.and_then(reqwest::Response::error_for_status);
-        let answer = answer.inspect_err(|error| eprintln!("Keydesk was asked in vain: {error}")).ok()?;
+        let body = json!({ "key": key, "scopes": [self.scope], "address": client.ip() });
+        let request = self.http.post(&self.verify_url).header(header::AUTHORIZATION, &self.service_key).json(&body);
+        // A status of 401 or 403 is about the service key. A refusal of the client's key has the status 200.
+        let answer = request.send().await.and_then(reqwest::Response::error_for_status);
+        let answer = answer.inspect_err(|error| eprintln!("Keydesk gave no verdict: {error}")).ok()?;
         let headers = answer.headers().clone();
         Some((answer.json().await.ok()?, headers))
     }
 }
 
-/// What the key plane says of a key. A field that is not there makes the answer none.
+/// The verdict of the key plane. An answer that lacks a field is no verdict.
 #[derive(Deserialize)]
 struct Verdict {
     valid: bool,
     code: String,
     detail: String,
-    /// There where the key is known.
+    /// Absent if the key is not known.
     org: Option<String>,
 }
 
-async fn let_through(
+async fn require_key(
     State(guard): State<Arc<Guard>>,
     ConnectInfo(client): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    let Ok(key) = presented(request.headers()) else {
+    let Ok(key) = presented_key(request.headers()) else {
         return refusal(StatusCode::BAD_REQUEST, "AMBIGUOUS", "Send one API key, once.");
     };
     let Some((verdict, headers)) = guard.verify(key, client).await else {
@@ -128,24 +128,24 @@ async fn let_through(
     response
 }
 
-/// The key as it was sent; empty if none was, which Keydesk has a verdict for. `Err`: two, of which one cannot know which
-/// counts.
-fn presented(headers: &HeaderMap) -> Result<&str, ()> {
-    let one = |name: HeaderName| {
+/// The key that a client sent; empty if it sent none, on which Keydesk has a verdict too. `Err`: it sent two, and it is
+/// not clear which one counts.
+fn presented_key(headers: &HeaderMap) -> Result<&str, ()> {
+    let single = |name: HeaderName| {
         let mut values = headers.get_all(name).iter();
         match (values.next(), values.next()) {
             (Some(_), Some(_)) => Err(()),
             (value, _) => value.map(|value| value.to_str().map_err(|_| ())).transpose(),
         }
     };
-    let bearer = one(header::AUTHORIZATION)?.and_then(|text| text.strip_prefix("Bearer "));
-    match (one(HeaderName::from_static("x-api-key"))?, bearer) {
+    let bearer = single(header::AUTHORIZATION)?.and_then(|text| text.strip_prefix("Bearer "));
+    match (single(HeaderName::from_static("x-api-key"))?, bearer) {
         (Some(_), Some(_)) => Err(()),
         (key, bearer) => Ok(key.or(bearer).unwrap_or_default()),
     }
 }
 
-/// A word that this program does not know is a refusal as well.
+/// The status for a refusal's code. A code that this program does not know is a refusal too.
 fn status(code: &str) -> StatusCode {
     match code {
         "INSUFFICIENT_SCOPE" | "NAMESPACE_NOT_ALLOWED" | "IP_NOT_ALLOWED" | "WRONG_ENVIRONMENT" => {

@@ -1,37 +1,38 @@
--- Revoked means revoked: a log of every change to what a verdict is made of, in an order that every key plane can follow,
--- and the key planes that answer from memory. The protocol is told in docs/revocation.md.
+-- Revoked means revoked. These tables log every change to what a verdict depends on, in an order that every key plane can
+-- follow, and register the key planes that answer from memory. docs/revocation.md tells the protocol.
 
--- One row, the last lock of every change. A sequence would not do: its order is not the order of commits.
+-- One row, the last lock that any change takes. A sequence would not do: its order is not the order of commits.
 create table key_revision (
     only_one  boolean  primary key default true,
     revision  bigint   not null,
-    -- Renewed with each change: whoever remembers a revision under another token has seen another history.
+    -- Renewed with each change: a node that remembers the same revision under another token has seen another history
+    -- (of a database restored from a backup, say).
     token     uuid     not null,
     constraint key_revision_only_one check (only_one)
 );
 insert into key_revision (revision, token) values (0, gen_random_uuid());
 
--- What changed with a revision: a key (by the digest it is looked up by), everything of an organization, everything made
--- by a person, or a service key.
+-- What changed with a revision: a key (named by the digest that it is looked up by), everything of an organization,
+-- everything that a person made, or a service key.
 create table key_changes (
     revision  bigint  not null,
     token     uuid    not null,
     kind      text    not null,
     id        uuid    not null,
-    -- Of keys and service keys.
+    -- Only keys and service keys have one.
     digest    bytea,
     primary key (revision, kind, id),
     constraint key_changes_kind_known check (kind in ('start', 'key', 'org', 'person', 'service')),
     constraint key_changes_digest_of_keys check ((digest is not null) = (kind in ('key', 'service')))
 );
--- Before any change: what a node that begins now compares with.
+-- The row before any change: a node that starts now compares its revision and token with this one.
 insert into key_changes (revision, token, kind, id)
     select revision, token, 'start', '00000000-0000-0000-0000-000000000000' from key_revision;
 
--- The log is written by deferred triggers, at COMMIT: no change can be forgotten, whoever makes it and however, and the
--- counter's lock is the last one taken. All that a transaction changes gets one revision, and everyone else waits for
--- its end before they get the next, so that revisions become visible in order.
-create function note_key_change() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
+-- Deferred triggers write the log, at COMMIT. So no change can be forgotten, whoever makes it and however, and the
+-- counter's lock is the last one taken. All that a transaction changes gets one revision. Every other transaction waits
+-- for its end before it gets the next, so revisions become visible in order.
+create function log_key_change() returns trigger language plpgsql security definer set search_path = public, pg_temp as $$
 declare
     mine   bigint := nullif(current_setting('keydesk.revision', true), '')::bigint;
     what   text   := tg_argv[0];
@@ -60,46 +61,38 @@ begin
     return null;
 end $$;
 
-create constraint trigger note_new_key after insert or delete on api_keys
-    deferrable initially deferred for each row execute function note_key_change('key');
-create constraint trigger note_changed_key after update on api_keys
-    deferrable initially deferred for each row when (old is distinct from new) execute function note_key_change('key');
-create constraint trigger note_changed_org after update on orgs
+create constraint trigger log_new_key after insert or delete on api_keys
+    deferrable initially deferred for each row execute function log_key_change('key');
+create constraint trigger log_changed_key after update on api_keys
+    deferrable initially deferred for each row when (old is distinct from new) execute function log_key_change('key');
+create constraint trigger log_changed_org after update on orgs
     deferrable initially deferred for each row
     when (old.slug is distinct from new.slug or old.suspended_at is distinct from new.suspended_at)
-    execute function note_key_change('org');
-create constraint trigger note_changed_person after update on users
+    execute function log_key_change('org');
+create constraint trigger log_changed_person after update on users
     deferrable initially deferred for each row when (old.disabled_at is distinct from new.disabled_at)
-    execute function note_key_change('person');
-create constraint trigger note_changed_member after insert or update or delete on members
-    deferrable initially deferred for each row execute function note_key_change('person');
-create constraint trigger note_new_service_key after insert or delete on service_keys
-    deferrable initially deferred for each row execute function note_key_change('service');
-create constraint trigger note_changed_service_key after update on service_keys
-    deferrable initially deferred for each row when (old is distinct from new) execute function note_key_change('service');
+    execute function log_key_change('person');
+create constraint trigger log_changed_member after insert or update or delete on members
+    deferrable initially deferred for each row execute function log_key_change('person');
+create constraint trigger log_new_service_key after insert or delete on service_keys
+    deferrable initially deferred for each row execute function log_key_change('service');
+create constraint trigger log_changed_service_key after update on service_keys
+    deferrable initially deferred for each row when (old is distinct from new) execute function log_key_change('service');
 
--- The key planes that answer from memory. A row is a registration: its id is fresh, never stored anywhere else, and
--- whoever finds its own row gone drops everything it remembers. It is never written again by anyone but its node, except
--- to be deleted.
-drop table key_plane_nodes;
+-- The key planes that answer from memory. A row is a registration. Its id is fresh and stored nowhere else, and a node
+-- that finds its own row gone drops everything it remembers. Only the node itself ever updates its row; others may only
+-- delete it.
 create table key_plane_nodes (
     id                uuid         primary key,
-    -- For people: where it runs.
+    -- Where the node runs, for people to read.
     name              text         not null,
     -- What counts its calls: 'memory' or 'redis'.
     limiter           text         not null,
-    -- Nothing that changed up to here is answered from its memory.
+    -- The node answers nothing from memory that changed up to this revision.
     applied_revision  bigint       not null,
-    -- Counts the rounds: a row that does not move belongs to a node that does not.
+    -- The number of rounds the node has made. A row whose number stands still belongs to a node that stands still.
     rounds            bigint       not null default 0,
     started_at        timestamptz  not null,
-    -- For people, by the database's clock. No rule depends on it.
+    -- By the database's clock, for people to read. No rule depends on it.
     renewed_at        timestamptz  not null
 );
-
-grant select on key_revision, key_changes to keydesk_keys;
-grant delete on key_changes to keydesk_keys;
-grant select, insert, update, delete on key_plane_nodes to keydesk_keys;
--- Who waits for a receipt reads how far the nodes are, and strikes those that stayed behind.
-grant select on key_revision to keydesk_console;
-grant select, delete on key_plane_nodes to keydesk_console;

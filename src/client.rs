@@ -1,48 +1,50 @@
-//! Where a request comes from: the one resolver behind limits, allowlists and audit rows.
+//! The client of a request: its address, found behind trusted proxies, and its user agent. Limits, allowlists, usage
+//! and audit rows all use this resolver.
 
 use std::net::{IpAddr, SocketAddr};
 
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 
-/// Of a user agent, no more than this many characters are kept.
-pub const AGENT_CHARS: usize = 200;
+/// The most characters of a user agent that are stored.
+pub const MAX_AGENT_CHARS: usize = 200;
 
-/// What a client says it is, as it is sent.
+/// The `User-Agent` header as it was sent; empty if there is none or it is not visible ASCII.
 pub fn agent(headers: &HeaderMap) -> &str {
     headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default()
 }
 
-/// The same as it may be kept: without control characters, and not all of it if it says much.
-pub fn kept_agent(sent: &str) -> String {
-    sent.chars().filter(|c| !c.is_control()).take(AGENT_CHARS).collect()
+/// A user agent as it is stored: without control characters, and cut at [`MAX_AGENT_CHARS`].
+pub fn clean_agent(sent: &str) -> String {
+    sent.chars().filter(|c| !c.is_control()).take(MAX_AGENT_CHARS).collect()
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The proxies whose forwarding headers count.
+/// The proxies whose `X-Forwarded-For` is believed.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedProxies(Vec<IpNet>);
 
-/// A request's origin.
+/// The address of a request's client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Client {
     Known(IpAddr),
-    /// A trusted proxy passed something on that is no address. What it stands for cannot be known.
+    /// A trusted proxy passed on something that is not an address. `peer` is the proxy that did.
     Unknown {
         peer: IpAddr,
     },
 }
 
 impl Client {
-    /// For limits and logs: whoever cannot be known is known by who passed them on.
+    /// The client's address, or that of the proxy nearest to an unknown client. Limits and logs use it, because they
+    /// need an address for every request.
     pub fn nearest(self) -> IpAddr {
         match self {
             Self::Known(address) | Self::Unknown { peer: address } => address,
         }
     }
 
-    /// For allowlists: only what is known.
+    /// The client's address if it is known. Allowlists use it, because a proxy's address must not let a client in.
     pub fn known(self) -> Option<IpAddr> {
         match self {
             Self::Known(address) => Some(address),
@@ -52,7 +54,10 @@ impl Client {
 }
 
 impl TrustedProxies {
-    /// Addresses and blocks, separated by commas. Errors: a sentence that says what to do.
+    /// Parses addresses and blocks, separated by commas.
+    ///
+    /// # Errors
+    /// A sentence that names the part that is neither.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.split(',')
             .map(str::trim)
@@ -70,15 +75,16 @@ impl TrustedProxies {
         self.0.iter().any(|net| net.contains(&address))
     }
 
-    /// The socket's peer, unless that is a trusted proxy: then from right to left through `X-Forwarded-For` to the first
-    /// hop that is not one. What stands left of that hop was written by it, and counts for nothing.
+    /// Answers the socket's peer, unless it is a trusted proxy. Then it goes through `X-Forwarded-For` from right to
+    /// left to the first hop that is not trusted. That hop could have written everything to its left, so the rest is
+    /// ignored.
     pub fn resolve(&self, peer: SocketAddr, headers: &HeaderMap) -> Client {
         let peer = peer.ip().to_canonical();
         let mut nearest = peer;
         if !self.trusts(peer) {
             return Client::Known(peer);
         }
-        // Several header lines are one list.
+        // Several header lines form one list (RFC 9110, section 5.3).
         for line in headers.get_all(X_FORWARDED_FOR).iter().rev() {
             let Ok(line) = line.to_str() else { return Client::Unknown { peer: nearest } };
             for hop in line.rsplit(',') {
@@ -93,7 +99,7 @@ impl TrustedProxies {
     }
 }
 
-/// An address as proxies write it, with or without a port.
+/// Parses an address as proxies write it, with or without a port or brackets.
 fn address(text: &str) -> Option<IpAddr> {
     let bracketed = || text.strip_prefix('[')?.strip_suffix(']')?.parse::<IpAddr>().ok();
     text.parse::<IpAddr>()
@@ -164,7 +170,7 @@ mod tests {
         ] {
             assert!(matches!(resolve("10.0.0.0/8", "10.0.0.1", lines), Client::Unknown { .. }), "{lines:?}");
         }
-        // Who passed it on is still known.
+        // The proxy that passed it on is still known.
         assert_eq!(
             resolve("10.0.0.0/8", "10.0.0.1", &["x, 10.0.0.2"]).nearest(),
             "10.0.0.2".parse::<IpAddr>().unwrap()
@@ -181,7 +187,7 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the client writes, the hop that the proxy appended decides.
+        /// The hop that the proxy appended decides, whatever the client wrote before it.
         #[test]
         fn a_client_cannot_choose_its_address(forged in "[ -~]{0,80}") {
             let line = format!("{forged}, 203.0.113.9");

@@ -1,4 +1,4 @@
-//! The one place that reads the wall clock. Everywhere else, time is a parameter.
+//! The only module that reads the wall clock. Everywhere else, time is a parameter.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,7 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 use time::{Duration, OffsetDateTime, UtcOffset};
 use uuid::{NoContext, Timestamp, Uuid};
 
-/// Tells the time: the system's, or, in tests, whatever it was set to.
+/// The system's clock, or one that a test sets.
 #[derive(Clone, Debug)]
 pub enum Clock {
     System,
@@ -18,7 +18,7 @@ impl Clock {
         Self::Manual(Arc::new(Mutex::new(start)))
     }
 
-    /// Now, as it can be stored.
+    /// The current time, as Postgres can store it.
     pub fn now(&self) -> OffsetDateTime {
         let now = match self {
             Self::System => OffsetDateTime::now_utc(),
@@ -27,16 +27,16 @@ impl Clock {
         storable(now)
     }
 
-    /// Time that only goes forward, and goes on while the machine is suspended: what leases are counted in.
+    /// The time since boot. It only goes forward, also while the machine is suspended, so leases are counted in it.
     pub fn since_boot(&self) -> std::time::Duration {
         match self {
-            // The call fails for clocks that do not exist; for a lease, time without end is the safe side.
+            // The call fails only where the kernel lacks this clock. Then every lease must count as expired.
             Self::System => clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(std::time::Duration::MAX, Into::into),
             Self::Manual(_) => (self.now() - OffsetDateTime::UNIX_EPOCH).unsigned_abs(),
         }
     }
 
-    /// Moves a manual clock; does nothing to the system's.
+    /// Moves a manual clock. The system's stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Self::Manual(time) = self {
             *time.lock().unwrap_or_else(PoisonError::into_inner) += by;
@@ -44,13 +44,14 @@ impl Clock {
     }
 }
 
-/// In UTC and in whole microseconds: Postgres keeps no more, and what is hashed must read back the same.
+/// The same moment in UTC and in whole microseconds. Postgres stores no more, and the audit chain hashes times, so a
+/// time must be the same when it is read back.
 pub fn storable(at: OffsetDateTime) -> OffsetDateTime {
     let at = at.to_offset(UtcOffset::UTC);
     at - Duration::nanoseconds(i64::from(at.nanosecond() % 1_000))
 }
 
-/// A fresh UUID v7 of the moment `now`: ids sort by when they were made.
+/// A fresh UUID v7 of the moment `now`, so that ids sort by the time they were made.
 pub fn id(now: OffsetDateTime) -> Uuid {
     let seconds = u64::try_from(now.unix_timestamp()).unwrap_or_default();
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, now.nanosecond()))

@@ -1,5 +1,5 @@
-//! What the environment says, parsed once. A variable that this version does not know is refused, never ignored: a
-//! setting somebody relies on must not be a wish.
+//! The environment variables, parsed once at start. A variable that this version does not know is refused rather than
+//! ignored, so that a misspelt setting is noticed.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -11,21 +11,21 @@ use crate::client::TrustedProxies;
 #[derive(Debug)]
 pub struct Config {
     pub data_dir: PathBuf,
-    /// The owner's connection; `None` means the embedded Postgres.
+    /// The connection of the database's owner. `None`: the embedded Postgres.
     pub database_url: Option<SecretString>,
     pub console_database_url: Option<SecretString>,
     pub keys_database_url: Option<SecretString>,
     pub operator_database_url: Option<SecretString>,
     pub console_addr: SocketAddr,
     pub keys_addr: SocketAddr,
-    /// `None`: `http://localhost` with the console's port.
+    /// The public origin of the console. `None`: `http://localhost` with the console's port.
     pub console_origin: Option<Origin>,
-    /// A preset, or a file's path.
+    /// The name of a preset, or the path of a file.
     pub catalog: String,
-    /// Redis, for several nodes; `None`: this process's memory.
+    /// The URL of the Redis in which all nodes count calls. `None`: each process counts in its own memory.
     pub limiter: Option<SecretString>,
     pub trusted_proxies: TrustedProxies,
-    /// Readiness and metrics; `None`: nowhere.
+    /// The listener for readiness and metrics. `None`: they are not served.
     pub admin_addr: Option<SocketAddr>,
 }
 
@@ -39,15 +39,15 @@ pub enum ConfigError {
     Invalid { name: &'static str, problem: String },
 }
 
-/// Variables of section 11 of the design that later versions will know.
+/// Variables that are planned. Setting one is refused with a message of its own.
 const UNSUPPORTED: [&str; 1] = ["KEYDESK_SMTP_URL"];
-/// Not for Keydesk, but for the scripts that build and test it, and for programs that hold a key made by it.
+/// Variables that other programs read: the build and test scripts, and the examples that call an API with a key.
 const IGNORED: [&str; 4] = ["KEYDESK_TOOLS", "KEYDESK_CHROMIUM", "KEYDESK_API_KEY", "KEYDESK_WEBHOOK_SECRET"];
 
 impl Config {
-    /// From environment variables, given as a map so that tests need not touch the process's own.
+    /// Parses environment variables. They are a parameter because tests must not change those of the process.
     pub fn from_env(mut env: BTreeMap<String, String>) -> Result<Self, ConfigError> {
-        // An empty variable is an unset one: that is how shells and compose files unset things.
+        // An empty variable counts as unset, because shells and compose files unset a variable by emptying it.
         env.retain(|name, value| !value.is_empty() && (name == "DATABASE_URL" || name.starts_with("KEYDESK_")));
         let config = Self {
             data_dir: env.remove("KEYDESK_DATA_DIR").unwrap_or_else(|| ".keydesk".to_owned()).into(),
@@ -66,9 +66,10 @@ impl Config {
             limiter: limiter(env.remove("KEYDESK_LIMITER"))?,
             trusted_proxies: TrustedProxies::parse(&env.remove("KEYDESK_TRUSTED_PROXIES").unwrap_or_default())
                 .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_TRUSTED_PROXIES", problem })?,
-            admin_addr: match env.contains_key("KEYDESK_ADMIN_ADDR") {
-                true => Some(address(&mut env, "KEYDESK_ADMIN_ADDR", "127.0.0.1:3002")?),
-                false => None,
+            admin_addr: if env.contains_key("KEYDESK_ADMIN_ADDR") {
+                Some(address(&mut env, "KEYDESK_ADMIN_ADDR", "127.0.0.1:3002")?)
+            } else {
+                None
             },
         };
         if let Some(name) = env.into_keys().find(|name| !IGNORED.contains(&name.as_str())) {
@@ -93,7 +94,7 @@ fn limiter(text: Option<String>) -> Result<Option<SecretString>, ConfigError> {
         None => Ok(None),
         Some(text) if text == "memory" => Ok(None),
         Some(url) if ["redis://", "valkey://"].iter().any(|s| url.starts_with(s)) => Ok(Some(url.into())),
-        // It may hold a password, so it is not quoted.
+        // The URL may hold a password, so the error does not quote it.
         Some(_) => Err(ConfigError::Invalid {
             name: "KEYDESK_LIMITER",
             problem: "must be memory, or redis://host:port or valkey://host:port".to_owned(),
@@ -109,7 +110,8 @@ fn address(env: &mut BTreeMap<String, String>, name: &'static str, default: &str
     })
 }
 
-/// The console's public origin: where links point, what the same-origin check expects, whether cookies are Secure.
+/// The console's public origin. Links point to it, the same-origin check expects it, and cookies are `Secure` if it is
+/// https.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     https: bool,
@@ -118,7 +120,10 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// `https://host[:port]`, or plain http on this machine only. Errors: a sentence that says what to do.
+    /// Parses `https://host[:port]`; plain http is allowed for this machine only.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong, for the operator.
     pub fn parse(text: &str) -> Result<Self, String> {
         let (https, rest) = match (text.strip_prefix("https://"), text.strip_prefix("http://")) {
             (Some(rest), _) => (true, rest),
@@ -141,7 +146,7 @@ impl Origin {
         Ok(origin)
     }
 
-    /// This machine, over plain http.
+    /// `http://localhost` with a port.
     pub fn local(port: u16) -> Self {
         Self { https: false, host: "localhost".to_owned(), port }
     }
@@ -158,7 +163,8 @@ impl Origin {
         matches!(self.host.as_str(), "localhost" | "127.0.0.1" | "[::1]")
     }
 
-    /// Whether an `Origin` header names this origin. On this machine its three usual names are one.
+    /// Whether an `Origin` header names this origin. `localhost`, `127.0.0.1` and `[::1]` name the same machine, so a
+    /// browser that opened the console by one of them is at the origin that is configured by another.
     pub fn is_named_by(&self, header: &str) -> bool {
         Self::parse(header).is_ok_and(|other| {
             other == *self

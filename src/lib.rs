@@ -51,6 +51,17 @@ pub mod audit;
 #[cfg(feature = "ssr")]
 pub mod catalog;
 
+/// Ids of people, organizations and keys.
+#[cfg(feature = "ssr")]
+pub mod ids;
+
+/// The rules for what people type as a name.
+pub mod text;
+
+/// Who acts, in which role.
+#[cfg(feature = "ssr")]
+pub mod actor;
+
 /// What kind of error an error is, and how it is told to people.
 #[cfg(feature = "ssr")]
 pub mod error_kind;
@@ -63,7 +74,11 @@ pub mod database;
 #[cfg(feature = "ssr")]
 pub mod secrets;
 
-/// The server's own keys, in files.
+/// The folder beside the database: secrets in files.
+#[cfg(feature = "ssr")]
+pub mod data_dir;
+
+/// The server's own keys.
 #[cfg(feature = "ssr")]
 pub mod server_keys;
 

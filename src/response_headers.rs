@@ -1,4 +1,4 @@
-//! What every answer on the console's listener carries, whoever asked: pages, forms and the management API alike.
+//! The headers of every answer on the console's listener: pages, forms and the management API.
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use uuid::Uuid;
@@ -7,8 +7,9 @@ use crate::config::Origin;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Puts it there. Pages bring a policy of their own, with their nonce, and hashed files may be kept: these two stay.
-pub fn finish_response(headers: &mut HeaderMap, id: Uuid, origin: &Origin) {
+/// Sets the headers. A page sets its own content security policy, which holds its nonce, and a file with a hash in its
+/// name may be cached, so these two headers are set only if they are missing.
+pub fn set(headers: &mut HeaderMap, id: Uuid, origin: &Origin) {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(X_REQUEST_ID, value);
     }
@@ -27,7 +28,7 @@ pub fn finish_response(headers: &mut HeaderMap, id: Uuid, origin: &Origin) {
         headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     if origin.is_https() {
-        let year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
-        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+        let one_year = HeaderValue::from_static("max-age=31536000; includeSubDomains");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, one_year);
     }
 }

@@ -6,7 +6,8 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use secrecy::{ExposeSecret, SecretString};
 
 /// SHA-256 of a secret: the only form in which a key, a session id or a link's token is kept.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -31,25 +32,13 @@ impl Digest {
 
     /// From 64 lower-case hexadecimal digits; `None` otherwise.
     pub fn from_hex(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        if bytes.len() != 64 {
-            return None;
-        }
-        let nibble = |b: u8| match b {
-            b'0'..=b'9' => Some(b - b'0'),
-            b'a'..=b'f' => Some(b - b'a' + 10),
-            _ => None,
-        };
-        let mut out = [0; 32];
-        for (slot, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {
-            let [high, low] = pair else { return None };
-            *slot = nibble(*high)? << 4 | nibble(*low)?;
-        }
-        Some(Self(out))
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(text, &mut bytes).ok()?;
+        (!text.bytes().any(|digit| digit.is_ascii_uppercase())).then_some(Self(bytes))
     }
 
     pub fn to_hex(self) -> String {
-        to_hex(&self.0)
+        hex::encode(self.0)
     }
 }
 
@@ -57,10 +46,6 @@ impl std::fmt::Debug for Digest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.to_hex())
     }
-}
-
-pub fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The operating system's random numbers gave out, which nothing sensible can follow.
@@ -80,13 +65,8 @@ pub fn random_token() -> Result<SecretString, NoRandomness> {
     Ok(URL_SAFE_NO_PAD.encode(bytes.as_ref()).into())
 }
 
-/// The set-up link: the one address that holds a secret, since it has to be opened from a terminal.
-pub fn link(origin: &crate::config::Origin, token: &SecretString) -> String {
-    format!("{origin}/setup?token={}", token.expose_secret())
-}
-
-/// Hands a generated password out, for the one answer that shows it.
-pub fn shown_once(secret: &SecretString) -> String {
+/// Hands a generated secret out, for the one answer that shows it.
+pub fn reveal(secret: &SecretString) -> String {
     secret.expose_secret().to_owned()
 }
 

@@ -1,4 +1,4 @@
-//! Builds both planes, binds, serves, and shuts down in order.
+//! Builds the planes, binds their listeners, serves them, and shuts them down in order.
 
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, watch},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tower::ServiceExt;
 
@@ -20,7 +20,7 @@ use crate::{
     accounts::{
         self,
         password::{Hasher, HashingFailed},
-        session::Sessions,
+        session,
     },
     catalog::Catalog,
     client::TrustedProxies,
@@ -42,22 +42,26 @@ use crate::{
     revocation::{memory::Memory, node::Node},
     secrets::{self, Digest, NoRandomness},
     server_keys::ServerKeys,
-    usage::{self, Recorder, refusals::Refusals},
+    usage::{self, UsageRecorder, refusals::RefusalRecorder},
 };
 
-/// Whoever connects has this long to send a request's head; an idle connection is closed after as long.
-const HEAD_PATIENCE: Duration = Duration::from_secs(30);
-/// Of a request's head, no more than this is read.
-const MAX_HEAD: usize = 16 * 1024;
-/// More connections than this wait to be accepted.
+/// The longest a connection may take to send a request's head. It also closes a connection that stays idle between
+/// requests.
+const HEAD_READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest request head that is read. A larger one is answered 431.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// The most connections one listener holds open. Further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4096;
-/// What is being answered at shutdown may take this long to end.
+/// The longest a shutdown waits for requests that are being answered.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
-/// A set-up link that nobody uses dies after this long.
-const SETUP_LINK: time::Duration = time::Duration::hours(24);
-/// How often the chores are done.
+/// The pause after a failed accept.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
+/// The lifetime of a set-up link.
+const SETUP_LINK_LIFETIME: time::Duration = time::Duration::hours(24);
+/// The pause between two rounds of maintenance.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_secs(120);
-const CHORES_BEGIN: Duration = Duration::from_secs(4);
+/// The time a starting node gives other nodes to appear before it warns that several count calls separately.
+const NODE_DISCOVERY_DELAY: Duration = Duration::from_secs(4);
 
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -79,11 +83,11 @@ pub enum ServeError {
     Signals(io::Error),
 }
 
-/// What the planes are built from.
-pub struct Parts {
-    pub console: PgPool,
-    pub keys: PgPool,
-    pub operator: PgPool,
+/// Everything that [`build_planes`] needs.
+pub struct Dependencies {
+    pub console_db: PgPool,
+    pub keys_db: PgPool,
+    pub operator_db: PgPool,
     pub memory: Arc<Memory>,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
@@ -93,78 +97,77 @@ pub struct Parts {
     pub site: Site,
     pub limiter: Arc<Limiter>,
     pub proxies: Arc<TrustedProxies>,
-    pub usage: Arc<Recorder>,
-    pub refusals: Arc<Refusals>,
+    pub usage: Arc<UsageRecorder>,
+    pub refusals: Arc<RefusalRecorder>,
 }
 
-/// What each listener serves.
+/// The planes, ready to be served by two listeners: the console's and the key plane's.
 pub struct Planes {
-    /// The console and the management API.
+    /// The routes of the console's listener: the console and the management API.
     pub console: Router,
     pub keys: KeyPlane,
-    /// Beside the key plane.
     pub operator: Operator,
 }
 
 impl Planes {
-    /// The routes of the key plane's listener.
-    pub fn for_programs(&self) -> Router {
+    /// The routes of the key plane's listener: the key plane and the operator API.
+    pub fn key_plane_router(&self) -> Router {
         key_plane::router::router_beside(self.keys.clone(), operator_api::router::router(self.operator.clone()))
     }
 }
 
-pub fn planes(parts: Parts) -> Result<Planes, HashingFailed> {
+pub fn build_planes(deps: Dependencies) -> Result<Planes, HashingFailed> {
     let management = Management {
-        db: parts.console.clone(),
-        clock: parts.clock.clone(),
-        catalog: Arc::clone(&parts.catalog),
-        server_keys: Arc::clone(&parts.server_keys),
-        origin: parts.origin.clone(),
-        proxies: Arc::clone(&parts.proxies),
+        db: deps.console_db.clone(),
+        clock: deps.clock.clone(),
+        catalog: Arc::clone(&deps.catalog),
+        server_keys: Arc::clone(&deps.server_keys),
+        origin: deps.origin.clone(),
+        proxies: Arc::clone(&deps.proxies),
     };
     let operator = Operator {
-        db: parts.operator,
-        memory: Arc::clone(&parts.memory),
-        clock: parts.clock.clone(),
-        catalog: Arc::clone(&parts.catalog),
-        server_keys: Arc::clone(&parts.server_keys),
-        proxies: Arc::clone(&parts.proxies),
+        db: deps.operator_db,
+        memory: Arc::clone(&deps.memory),
+        clock: deps.clock.clone(),
+        catalog: Arc::clone(&deps.catalog),
+        server_keys: Arc::clone(&deps.server_keys),
+        proxies: Arc::clone(&deps.proxies),
     };
     let console = Console {
-        db: parts.console,
-        clock: parts.clock.clone(),
-        catalog: Arc::clone(&parts.catalog),
-        server_keys: parts.server_keys,
+        db: deps.console_db,
+        clock: deps.clock.clone(),
+        catalog: Arc::clone(&deps.catalog),
+        server_keys: deps.server_keys,
         hasher: Hasher::new()?,
-        origin: parts.origin,
-        keys_url: parts.keys_url,
-        proxies: Arc::clone(&parts.proxies),
-        site: parts.site,
+        origin: deps.origin,
+        keys_url: deps.keys_url,
+        proxies: Arc::clone(&deps.proxies),
+        site: deps.site,
     };
     let keys = KeyPlane {
-        keys: parts.keys,
-        memory: parts.memory,
-        clock: parts.clock,
-        catalog: parts.catalog,
-        limiter: parts.limiter,
-        proxies: parts.proxies,
-        usage: parts.usage,
-        refusals: parts.refusals,
+        db: deps.keys_db,
+        memory: deps.memory,
+        clock: deps.clock,
+        catalog: deps.catalog,
+        limiter: deps.limiter,
+        proxies: deps.proxies,
+        usage: deps.usage,
+        refusals: deps.refusals,
     };
     let console = console_plane::router::router(Arc::new(console));
     let console = management_api::router::router(Arc::new(management)).fallback_service(console);
     Ok(Planes { console, keys, operator })
 }
 
-/// Which planes a process serves.
+/// Which listeners a process opens. The operator API comes with the key plane, the management API with the console.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Serves {
+pub enum ServedPlanes {
     All,
     Console,
     Keys,
 }
 
-impl Serves {
+impl ServedPlanes {
     fn console(self) -> bool {
         self != Self::Keys
     }
@@ -174,26 +177,26 @@ impl Serves {
     }
 }
 
-/// Serves until told to stop.
+/// Serves until SIGTERM or SIGINT, then closes the database.
 pub async fn serve(
     config: &Config,
-    serves: Serves,
+    served: ServedPlanes,
     catalog: Catalog,
     server_keys: ServerKeys,
 ) -> Result<(), ServeError> {
-    // Before anything that takes long: a signal sent meanwhile must not be lost.
+    // This comes before anything slow, so that no signal sent during the start is lost.
     let stop = stop_signal().map_err(ServeError::Signals)?;
     let site = Site::find()?;
     let database = Database::open(config).await?;
-    let served = serve_from(config, serves, catalog, server_keys, site, &database, stop).await;
+    let result = serve_with(config, served, catalog, server_keys, site, &database, stop).await;
     let closed = database.close().await;
-    served?;
+    result?;
     Ok(closed?)
 }
 
-async fn serve_from(
+async fn serve_with(
     config: &Config,
-    serves: Serves,
+    served: ServedPlanes,
     catalog: Catalog,
     server_keys: ServerKeys,
     site: Site,
@@ -201,32 +204,33 @@ async fn serve_from(
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let clock = Clock::System;
-    let console_listener = listen_if(serves.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr)).await?;
-    let keys_listener = listen_if(serves.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr)).await?;
-    let admin_listener = listen_if(serves.keys(), "KEYDESK_ADMIN_ADDR", config.admin_addr).await?;
-    let at = |listener: &Option<TcpListener>, configured: SocketAddr| {
+    let console_listener = bind_if(served.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr)).await?;
+    let keys_listener = bind_if(served.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr)).await?;
+    let admin_listener = bind_if(served.keys(), "KEYDESK_ADMIN_ADDR", config.admin_addr).await?;
+    // The kernel chooses the port if port 0 is configured.
+    let bound_or = |listener: &Option<TcpListener>, configured: SocketAddr| {
         listener.as_ref().and_then(|listener| listener.local_addr().ok()).unwrap_or(configured)
     };
-    let keys_at = at(&keys_listener, config.keys_addr);
+    let keys_addr = bound_or(&keys_listener, config.keys_addr);
     let origin = config
         .console_origin
         .clone()
-        .unwrap_or_else(|| Origin::local(at(&console_listener, config.console_addr).port()));
-    let (usage, refusals) = (Arc::new(Recorder::default()), Arc::new(Refusals::default()));
+        .unwrap_or_else(|| Origin::local(bound_or(&console_listener, config.console_addr).port()));
+    let (usage, refusals) = (Arc::new(UsageRecorder::default()), Arc::new(RefusalRecorder::default()));
     let limiter = match &config.limiter {
         Some(url) => Limiter::redis(url).await?,
         None => Limiter::memory(),
     };
-    let planes = planes(Parts {
-        console: database.console.clone(),
-        keys: database.keys.clone(),
-        operator: database.operator.clone(),
+    let planes = build_planes(Dependencies {
+        console_db: database.console.clone(),
+        keys_db: database.keys.clone(),
+        operator_db: database.operator.clone(),
         memory: Arc::new(Memory::new(clock.clone())),
         clock: clock.clone(),
         catalog: Arc::new(catalog),
         server_keys: Arc::new(server_keys),
         origin: origin.clone(),
-        keys_url: format!("http://{keys_at}"),
+        keys_url: format!("http://{keys_addr}"),
         site,
         limiter: Arc::new(limiter),
         proxies: Arc::new(config.trusted_proxies.clone()),
@@ -236,77 +240,74 @@ async fn serve_from(
     let handle = metrics::start();
     let addresses = Addresses {
         console: console_listener.as_ref().map(|_| origin),
-        keys: keys_listener.as_ref().map(|_| keys_at),
+        keys: keys_listener.as_ref().map(|_| keys_addr),
         admin: admin_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
     };
     announce(database, &clock, &addresses).await?;
-    let chores = tokio::spawn(chores(database.console.clone(), planes.keys.clone()));
-    let counting = tokio::spawn(metrics::keep_up(handle.clone()));
+    let maintenance = tokio::spawn(maintain(database.console.clone(), planes.keys.clone()));
+    let metrics_upkeep = tokio::spawn(metrics::keep_up(handle.clone()));
     let admin = ready::admin_router(planes.keys.clone(), handle);
     tokio::join!(
-        answer_if(console_listener, planes.console.clone(), stop.clone()),
-        answer_for_programs(keys_listener, &planes, stop.clone()),
-        answer_if(admin_listener, admin, stop.clone()),
+        serve_if_bound(console_listener, planes.console.clone(), stop.clone()),
+        serve_key_plane(keys_listener, &planes, stop.clone()),
+        serve_if_bound(admin_listener, admin, stop.clone()),
         usage.run(&refusals, &database.keys, stop.clone()),
     );
-    chores.abort();
-    counting.abort();
-    // Calls that were still being answered may have noted something after the last regular flush.
+    maintenance.abort();
+    metrics_upkeep.abort();
+    // Calls that were being answered at shutdown may have been recorded after the last regular flush.
     usage.flush_all(&refusals, &database.keys).await;
     tracing::info!("stopped");
     Ok(())
 }
 
-/// Answers programs, as a node that follows every change; when it has stopped answering, it leaves.
-async fn answer_for_programs(listener: Option<TcpListener>, planes: &Planes, stop: watch::Receiver<bool>) {
+/// Serves the key plane as a node that follows every change. The node leaves only after it has stopped answering, so
+/// that no change counts as confirmed while an old verdict can still be given.
+async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, stop: watch::Receiver<bool>) {
     let Some(listener) = listener else { return };
     let keys = &planes.keys;
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let name = node_name(listener.local_addr().ok());
-    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.keys);
+    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
     tokio::select! {
-        () = answer(listener, planes.for_programs(), stop) => {}
+        () = serve_connections(listener, planes.key_plane_router(), stop) => {}
         () = node.run() => {}
     }
     node.leave().await;
 }
 
-/// What people know a node by: its machine and where it listens.
+/// The name that operators see: the machine's, with the port, since several nodes may run on one machine.
 fn node_name(address: Option<SocketAddr>) -> String {
     let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let port = address.map(|address| format!(":{}", address.port())).unwrap_or_default();
     machine.unwrap_or_else(|| "unnamed".to_owned()) + &port
 }
 
-async fn listen_if(
+/// Binds a wanted listener. `name` is the variable that holds its address, for the error.
+async fn bind_if(
     wanted: bool,
     name: &'static str,
     address: Option<SocketAddr>,
 ) -> Result<Option<TcpListener>, ServeError> {
-    match address.filter(|_| wanted) {
-        Some(address) => listen(name, address).await.map(Some),
-        None => Ok(None),
-    }
+    let Some(address) = address.filter(|_| wanted) else { return Ok(None) };
+    let bound = TcpListener::bind(address).await;
+    bound.map(Some).map_err(|error| ServeError::Listen { name, address, error })
 }
 
-async fn answer_if(listener: Option<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
+async fn serve_if_bound(listener: Option<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
     if let Some(listener) = listener {
-        answer(listener, router, stop).await;
+        serve_connections(listener, router, stop).await;
     }
 }
 
-/// Where this process answers.
+/// The addresses to announce; `None` for a listener that is not open.
 struct Addresses {
     console: Option<Origin>,
     keys: Option<SocketAddr>,
     admin: Option<SocketAddr>,
 }
 
-async fn listen(name: &'static str, address: SocketAddr) -> Result<TcpListener, ServeError> {
-    TcpListener::bind(address).await.map_err(|error| ServeError::Listen { name, address, error })
-}
-
-/// Says where to go and, while nobody has an account, how to begin.
+/// Prints the addresses and, until the first account exists, a link that creates it.
 async fn announce(database: &Database, clock: &Clock, addresses: &Addresses) -> Result<(), ServeError> {
     use std::io::Write;
     let mut lines = "Keydesk is ready.\n".to_owned();
@@ -326,93 +327,96 @@ async fn announce(database: &Database, clock: &Clock, addresses: &Addresses) -> 
             "\nNobody has an account yet. Open this link once, within 24 hours, to create the first:\n  {link}\n"
         );
     }
-    // It is the command's answer, not a log line. Whoever closed standard output does not want it.
+    // This is the command's output, not a log line. If standard output is closed, it is not wanted.
     let _ = io::stdout().write_all(lines.as_bytes()).and_then(|()| io::stdout().flush());
     Ok(())
 }
 
-/// A fresh one-time link while there is no user; the one before is dead.
+/// Makes a one-time link for the first account. It replaces an earlier link. `None`: an account exists.
 async fn setup_link(database: &Database, now: OffsetDateTime, origin: &Origin) -> Result<Option<String>, ServeError> {
     let mut db = database.console.acquire().await?;
     if accounts::store::anyone(&mut db).await? {
         return Ok(None);
     }
     let token = secrets::random_token()?;
-    accounts::store::put_setup_link(&mut db, Digest::of_text(&token), now + SETUP_LINK).await?;
-    Ok(Some(secrets::link(origin, &token)))
+    accounts::store::put_setup_link(&mut db, Digest::of_text(&token), now + SETUP_LINK_LIFETIME).await?;
+    // The one address that holds a secret, since it has to be opened from a terminal.
+    Ok(Some(format!("{origin}/setup?token={}", secrets::reveal(&token))))
 }
 
-/// What has to be done now and then: forget what is over, free what is idle, warn of what is wrong.
-async fn chores(console: PgPool, keys: KeyPlane) {
+/// Again and again deletes what is past its retention, frees idle limiter state, and warns of a wrong set-up.
+async fn maintain(console: PgPool, keys: KeyPlane) {
     loop {
         let now = keys.clock.now();
-        let (idle_since, begun_since) = Sessions::bounds(now);
-        let forgotten = async {
+        let (idle_since, begun_since) = session::bounds(now);
+        let pruned = async {
             let mut db = console.acquire().await?;
             accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;
             drop(db);
             let mut tx = database::begin(&console, RlsScope::Operator).await?;
             management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
             tx.commit().await?;
-            usage::store::prune(&keys.keys, now - usage::RETENTION).await?;
-            usage::store::prune_refusals(&keys.keys, now - usage::refusals::RETENTION).await
+            usage::store::prune(&keys.db, now - usage::RETENTION).await?;
+            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await
         };
-        if let Err(error) = forgotten.await {
-            tracing::warn!(%error, "what is over could not be forgotten; tried again later");
+        if let Err(error) = pruned.await {
+            tracing::warn!(%error, "expired rows could not be deleted; trying again later");
         }
         keys.limiter.prune(now);
-        // Soon after the start the other nodes, if any, are known.
-        tokio::time::sleep(CHORES_BEGIN).await;
-        if let Some(warning) = keys.alone().await {
+        tokio::time::sleep(NODE_DISCOVERY_DELAY).await;
+        if let Some(warning) = keys.unshared_limiters_warning().await {
             tracing::warn!("{warning}");
         }
         tokio::time::sleep(MAINTENANCE_INTERVAL).await;
     }
 }
 
-/// Becomes true at SIGTERM or SIGINT.
+/// A value that becomes true at SIGTERM or SIGINT.
 fn stop_signal() -> io::Result<watch::Receiver<bool>> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (tell, stop) = watch::channel(false);
+    let (sender, stop) = watch::channel(false);
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
-        let _ = tell.send(true);
+        let _ = sender.send(true);
     });
     Ok(stop)
 }
 
-/// Accepts and answers until told to stop; then idle connections close at once, and others get a moment to end.
-pub async fn answer(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+/// Serves until `stop` is true. Then idle connections close at once, and busy ones have [`SHUTDOWN_GRACE`] to end.
+///
+/// This drives hyper itself, because `axum::serve` builds its connections without a timer and with hyper's default
+/// buffer, and lets neither be set: a request's head could take any time to arrive, and could be 400 kB long.
+pub async fn serve_connections(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
     let graceful = GracefulShutdown::new();
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => break,
-            accepted = accept(&listener, &room) => accepted,
+            accepted = accept(&listener, &slots) => accepted,
         };
-        let Some((stream, peer, place)) = accepted else { continue };
+        let Some((stream, peer, slot)) = accepted else { continue };
         let router = router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
-            let answered = router.clone().oneshot(request.map(Body::new));
-            async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|never| match never {})) }
+            let response = router.clone().oneshot(request.map(Body::new));
+            async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
-            .header_read_timeout(HEAD_PATIENCE)
-            .max_buf_size(MAX_HEAD)
+            .header_read_timeout(HEAD_READ_TIMEOUT)
+            .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service);
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
-            // A client that goes away in the middle is no news.
+            // The error is dropped: clients that disconnect in the middle of a request are normal.
             let _ = connection.await;
-            drop(place);
+            drop(slot);
         });
     }
     drop(listener);
@@ -421,20 +425,21 @@ pub async fn answer(listener: TcpListener, router: Router, mut stop: watch::Rece
     }
 }
 
+/// Waits for a free slot, then for a connection.
 async fn accept(
     listener: &TcpListener,
-    room: &Arc<Semaphore>,
-) -> Option<(TcpStream, SocketAddr, tokio::sync::OwnedSemaphorePermit)> {
-    let place = Arc::clone(room).acquire_owned().await.ok()?;
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, peer)) => {
             let _ = stream.set_nodelay(true);
-            Some((stream, peer, place))
+            Some((stream, peer, slot))
         }
         Err(error) => {
-            // Out of file descriptors, most likely: others have to close theirs first.
+            // The usual cause is a lack of file descriptors, which other connections free when they close.
             tracing::warn!(%error, "a connection could not be accepted");
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
             None
         }
     }

@@ -1,18 +1,13 @@
-//! The server's own keys: for the audit chains, for sealing webhook secrets and for signing access tokens. In files of the data folder (0600), never
-//! in the database. Generated on the first run.
+//! The server's own keys: for the audit chains, for sealing webhook secrets and for signing access tokens. They are
+//! generated on the first run and stay in files of the data folder (mode 0600), so that a copy of the database has
+//! none.
 
-use std::{
-    io::{Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
-};
-
-use secrecy::{ExposeSecret, SecretString};
+use std::path::Path;
 
 use crate::{
     accounts::access_token::{DamagedKey, TokenKeys},
     audit::AuditKey,
-    secrets,
+    data_dir,
     webhooks::seal::{Sealer, SealingFailed},
 };
 
@@ -32,48 +27,25 @@ pub struct ServerKeys {
     pub tokens: TokenKeys,
 }
 
-/// To change the key that signs access tokens, its file is given the second name.
-const TOKEN_KEY: &str = "access-token.key";
-const OLD_TOKEN_KEY: &str = "access-token.old.key";
+/// The key that signs access tokens.
+const TOKEN_KEY_FILE: &str = "access-token.key";
+/// A previous signing key, whose tokens are accepted until they expire. An operator changes the key by renaming its
+/// file to this.
+const OLD_TOKEN_KEY_FILE: &str = "access-token.old.key";
+/// The shortest content a key file can have. A whole one holds 32 bytes in URL-safe base64: 43 characters.
+const MIN_KEY_CHARS: usize = 40;
 
 impl ServerKeys {
     pub fn load(data_dir: &Path) -> Result<Self, ServerKeysError> {
-        let old_token_key =
-            data_dir.join(OLD_TOKEN_KEY).exists().then(|| load_or_generate(data_dir, OLD_TOKEN_KEY)).transpose()?;
+        let old_token_key = data_dir
+            .join(OLD_TOKEN_KEY_FILE)
+            .exists()
+            .then(|| data_dir::secret(data_dir, OLD_TOKEN_KEY_FILE))
+            .transpose()?;
         Ok(Self {
-            tokens: TokenKeys::new(&load_or_generate(data_dir, TOKEN_KEY)?, old_token_key.as_ref())?,
-            audit: AuditKey(load_or_generate(data_dir, "audit.key")?),
-            sealer: Sealer::new(&load_or_generate(data_dir, "webhook-seal.key")?)?,
+            tokens: TokenKeys::new(&data_dir::secret(data_dir, TOKEN_KEY_FILE)?, old_token_key.as_ref())?,
+            audit: AuditKey(data_dir::secret(data_dir, "audit.key")?),
+            sealer: Sealer::new(&data_dir::secret(data_dir, "webhook-seal.key")?)?,
         })
     }
-}
-
-/// The secret in a file of the data folder; a fresh one of 256 bits if there is no such file. Of two processes that
-/// generate at once, one wins and both answer its secret.
-pub fn load_or_generate(data_dir: &Path, name: &str) -> std::io::Result<SecretString> {
-    let path = data_dir.join(name);
-    if !path.exists() {
-        let fresh = secrets::random_token().map_err(std::io::Error::other)?;
-        // Written whole beside, then linked: nobody reads half a file, and an existing one is never replaced.
-        let draft = data_dir.join(format!(".{name}.{}", uuid::Uuid::new_v4()));
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
-        file.write_all(fresh.expose_secret().as_bytes())?;
-        file.sync_all()?;
-        let linked = std::fs::hard_link(&draft, &path);
-        std::fs::remove_file(&draft)?;
-        match linked {
-            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => return Err(error),
-            _ => std::fs::File::open(data_dir)?.sync_all()?,
-        }
-    }
-    let mut file = std::fs::File::open(&path)?;
-    if file.metadata()?.mode() & 0o077 != 0 {
-        return Err(std::io::Error::other(format!("{} can be read by others: chmod 600 it", path.display())));
-    }
-    let mut text = zeroize::Zeroizing::new(String::new());
-    file.read_to_string(&mut text)?;
-    if text.len() < 40 {
-        return Err(std::io::Error::other(format!("{} is cut short: restore it from a backup", path.display())));
-    }
-    Ok(text.as_str().into())
 }

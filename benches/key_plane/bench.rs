@@ -1,21 +1,23 @@
-//! A deployment with many keys, and nodes that answer for them.
+//! A deployment with many keys, and the nodes that answer for them.
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use axum::Router;
 use keydesk::{
+    actor::Actor,
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     key_plane::{self, KeyPlane, limiter::Limiter},
-    keys::{model::KeyId, secret::NewSecret},
-    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    keys::secret::NewSecret,
+    orgs::{self, OrgName, Permit, Slug},
     revocation::{memory::Memory, node::Node},
     secrets::Digest,
     server,
     server_keys::ServerKeys,
-    usage::{Recorder, refusals::Refusals},
+    usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use sqlx::PgPool;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
@@ -84,7 +86,7 @@ impl Running {
 impl Bench {
     pub async fn new(embedded: &Embedded, data: &Path, stop: watch::Receiver<bool>) -> Self {
         let owner = embedded.options("keydesk");
-        let planes = database::prepare(owner.clone(), data, database::Given::default()).await.unwrap();
+        let planes = database::prepare(owner.clone(), data, database::PlaneOverrides::default()).await.unwrap();
         Self {
             owner: database::pool(owner, 4),
             console: database::pool(planes.console, 10),
@@ -106,8 +108,8 @@ impl Bench {
         org
     }
 
-    /// Keys straight into the table, by the ten thousand: neither audited nor logged as changes, since nobody has asked
-    /// about them yet.
+    /// Inserts keys directly into the table, ten thousand at a time. They are neither audited nor logged as changes,
+    /// since no node has them in memory yet.
     pub async fn keys(&self, org: OrgId, tier: &str, count: usize) -> Vec<Key> {
         let now = Clock::System.now();
         let mut made = Vec::with_capacity(count);
@@ -138,18 +140,18 @@ impl Bench {
         made
     }
 
-    /// A node with every gate, its lease kept and its usage written.
+    /// Starts a node that checks every gate, holds a lease and writes usage.
     pub async fn node(&self, name: &str) -> Running {
         let clock = Clock::System;
         let plane = KeyPlane {
-            keys: self.keys.clone(),
+            db: self.keys.clone(),
             memory: Arc::new(Memory::new(clock.clone())),
             clock: clock.clone(),
             catalog: Arc::clone(&self.catalog),
             limiter: Arc::new(Limiter::memory()),
             proxies: Arc::new(TrustedProxies::default()),
-            usage: Arc::new(Recorder::default()),
-            refusals: Arc::new(Refusals::default()),
+            usage: Arc::new(UsageRecorder::default()),
+            refusals: Arc::new(RefusalRecorder::default()),
         };
         let node = Arc::new(Node::new(name.to_owned(), "memory", Arc::clone(&plane.memory), clock, &self.keys));
         let (writing, stop) = (plane.clone(), self.stop.clone());
@@ -158,7 +160,7 @@ impl Bench {
                 let node = Arc::clone(&node);
                 async move { node.run().await }
             }),
-            tokio::spawn(async move { writing.usage.run(&writing.refusals, &writing.keys, stop).await }),
+            tokio::spawn(async move { writing.usage.run(&writing.refusals, &writing.db, stop).await }),
         ];
         let address = self.serve(key_plane::router::router(plane.clone())).await;
         while plane.memory.lease.left().is_zero() {
@@ -170,7 +172,7 @@ impl Bench {
     pub async fn serve(&self, router: Router) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server::answer(listener, router, self.stop.clone()));
+        tokio::spawn(server::serve_connections(listener, router, self.stop.clone()));
         address
     }
 }

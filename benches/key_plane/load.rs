@@ -1,4 +1,4 @@
-//! Callers that keep their connections, and what their calls came to.
+//! The load generator: callers that keep their connections, and the measurements of their calls.
 
 use std::{
     net::SocketAddr,
@@ -12,12 +12,12 @@ use tokio::{
     net::TcpStream,
 };
 
+/// The length of a round.
 pub const ROUND: Duration = Duration::from_secs(1);
 
-/// What one round of calls came to.
+/// The measurements of one round of calls.
 #[derive(Default)]
 pub struct Round {
-    /// Of each call.
     pub latencies: Vec<Duration>,
     pub took: Duration,
     pub refused: usize,
@@ -35,9 +35,9 @@ impl Round {
     }
 }
 
-/// Whether an answer is there with all its body. What reading it costs counts for both sides of a comparison, so it is
-/// little.
-fn whole(answer: &[u8]) -> bool {
+/// Whether an answer has arrived with all of its body. It does little work, because this time counts for both sides of
+/// a comparison.
+fn is_complete(answer: &[u8]) -> bool {
     const LENGTH: &[u8] = b"\r\ncontent-length: ";
     let Some(end) = memmem::find(answer, b"\r\n\r\n") else { return false };
     let length = memmem::find(&answer[..end], LENGTH).map_or(0, |at| {
@@ -47,7 +47,7 @@ fn whole(answer: &[u8]) -> bool {
     answer.len() >= end + 4 + length
 }
 
-/// One connection that calls again and again until `until`; the requests are sent in turn.
+/// Sends the requests in turn on one connection until a time.
 async fn connection(address: SocketAddr, requests: Arc<Vec<String>>, offset: usize, until: Instant) -> Round {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.set_nodelay(true).unwrap();
@@ -61,7 +61,7 @@ async fn connection(address: SocketAddr, requests: Arc<Vec<String>>, offset: usi
         let mut filled = 0;
         loop {
             filled += stream.read(&mut buffer[filled..]).await.unwrap();
-            if whole(&buffer[..filled]) {
+            if is_complete(&buffer[..filled]) {
                 round.refused += usize::from(!buffer.starts_with(b"HTTP/1.1 200"));
                 break;
             }

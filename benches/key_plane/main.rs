@@ -1,9 +1,10 @@
-//! The key plane beside a bare axum handler that answers fixed JSON: the same build, the same load generator, in
-//! alternating rounds of one run; and what the promise of revocation costs. `cargo bench --bench key_plane`, or
-//! `make bench`. KEYDESK_BENCH_KEYS (1,000,000) is the number of keys in the database. Names of parts, as in
-//! `cargo bench --bench key_plane -- receipts nodes`, run only these.
+//! Compares the key plane with a bare axum handler that answers fixed JSON, in the same build, with the same load
+//! generator, and in alternating rounds of one run. It also measures the cost of the promise of revocation.
 //!
-//! Servers and load generator share this process and its cores, all alike, so compare the ratios.
+//! `make bench` or `cargo bench --bench key_plane` runs it. `KEYDESK_BENCH_KEYS` (1,000,000) is the number of keys in
+//! the database. Arguments select parts, as in `cargo bench --bench key_plane -- receipts nodes`.
+//!
+//! Servers and load generator share one process and its cores, so only the ratios are meaningful.
 
 mod bench;
 mod load;
@@ -19,29 +20,31 @@ use axum::{Json, Router, body::Bytes, routing::get};
 use bench::{Bench, Key, Running};
 use http::{HeaderMap, header};
 use keydesk::{
+    actor::Actor,
     clock::Clock,
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     key_plane::metrics,
     keys::{
         lifecycle,
-        model::{KeyId, Reason},
-        store,
-        verdict::Record,
+        model::Reason,
+        verdict::{self, KeyRecord},
     },
-    orgs::{Actor, OrgId, Permit},
+    orgs::Permit,
     revocation,
     secrets::Digest,
 };
 use load::{ROUND, Round, load, median, ms, quantile};
 use tokio::sync::watch;
 
-/// As in the server.
+/// The allocator is that of the server.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CONNECTIONS: usize = 32;
 const ROUNDS: usize = 9;
-const ROTATION: usize = 100_000;
+/// The number of keys that the calls of a case use in turn.
+const KEYS_IN_TURN: usize = 100_000;
 const PARTS: [&str; 6] = ["bare", "cold", "flood", "receipts", "changes", "nodes"];
 
 fn requests(keys: &[Key], path: &str, headers: &str) -> Arc<Vec<String>> {
@@ -49,9 +52,9 @@ fn requests(keys: &[Key], path: &str, headers: &str) -> Arc<Vec<String>> {
     Arc::new(keys.iter().map(one).collect())
 }
 
-/// Which parts are wanted; none named: all.
+/// The parts that the arguments name, or all.
 fn parts() -> Vec<String> {
-    // Cargo itself adds --bench.
+    // Cargo adds --bench.
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     if let Some(unknown) = named.iter().find(|part| !PARTS.contains(&part.as_str())) {
         eprintln!("error: there is no part {unknown}; name some of {}", PARTS.join(", "));
@@ -63,7 +66,7 @@ fn parts() -> Vec<String> {
 fn main() {
     let parts = parts();
     let data: PathBuf = std::env::temp_dir().join(format!("keydesk-bench-{}", uuid::Uuid::new_v4().simple()));
-    database::create_data_dir(&data).unwrap();
+    keydesk::data_dir::create(&data).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let embedded = Embedded::join(&data).await.unwrap();
@@ -74,8 +77,8 @@ fn main() {
 }
 
 async fn run(embedded: &Embedded, data: &std::path::Path, parts: &[String]) {
-    let (tell, stop) = watch::channel(false);
-    // As a server does: what is counted costs time too.
+    let (stop_sender, stop) = watch::channel(false);
+    // The metrics are on, as in a server, because counting takes time too.
     tokio::spawn(metrics::keep_up(metrics::start()));
     let bench = Bench::new(embedded, data, stop).await;
     let org = bench.org("bench").await;
@@ -93,7 +96,7 @@ async fn run(embedded: &Embedded, data: &std::path::Path, parts: &[String]) {
             _ => unreachable!("parts are checked at the start"),
         }
     }
-    let _ = tell.send(true);
+    let _ = stop_sender.send(true);
 }
 
 async fn beside_bare(bench: &Bench, keys: &[Key]) {
@@ -102,26 +105,27 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let before = resident();
     let node = bench.node("bench").await;
     let described = "x-forwarded-method: GET\r\nx-forwarded-uri: /v1/get/default/a\r\n";
-    let rotation = &keys[..ROTATION.min(keys.len())];
-    // What of the difference is only that an answer says more: the bare handler with whoami's own answer, as fixed.
+    let in_turn = &keys[..KEYS_IN_TURN.min(keys.len())];
+    // The bare handler also answers whoami's own answer, fixed, to show the share of the difference that its size
+    // makes.
     let answer = answer_of(node.address, &keys[0]).await;
     let same = bench.serve(Router::new().route("/", get(move || std::future::ready(answer)))).await;
     let nothing = requests(&keys[..1], "/", "");
     let cases = [
         ("bare axum handler, whoami's answer as fixed", same, requests(&keys[..1], "/", "")),
-        ("whoami, 100,000 keys", node.address, requests(rotation, "/v1/whoami", "")),
-        ("forward-auth, 100,000 keys", node.address, requests(rotation, "/v1/forward-auth", described)),
+        ("whoami, 100,000 keys", node.address, requests(in_turn, "/v1/whoami", "")),
+        ("forward-auth, 100,000 keys", node.address, requests(in_turn, "/v1/forward-auth", described)),
         ("whoami, 1,000 keys", node.address, requests(&keys[..1_000], "/v1/whoami", "")),
         ("whoami, all keys", node.address, requests(keys, "/v1/whoami", "")),
     ];
     let with_requests = resident();
-    // By eight callers at once, since each look-up waits for the database.
+    // Eight callers fill the memory at once, since each look-up waits for the database.
     let fill = keys.chunks(keys.len().div_ceil(8)).map(async |part| {
         for key in part {
             let digest = key.digest();
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<KeyRecord, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
         }
@@ -129,7 +133,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     futures::future::join_all(fill).await;
     let remembered = node.plane.memory.counts().0;
     let per_key = (resident() - with_requests) / remembered as f64;
-    // A machine is not equally fast all the time, so each round is compared with one of the bare handler just before.
+    // The machine's speed varies, so each round is compared with a round of the bare handler just before it.
     let mut rounds: Vec<Vec<(Round, Round)>> = cases.iter().map(|_| Vec::new()).collect();
     for _ in 0..ROUNDS {
         for ((name, address, requests), rounds) in cases.iter().zip(&mut rounds) {
@@ -152,11 +156,11 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
         println!("| {name} | {rate:.0} | {share:.2} | {:.2} ms | {times:.1} × |", ms(p99));
     }
     println!("\n{remembered} keys remembered, {per_key:.0} bytes each.");
-    // Keys that are nobody's, well formed, one after the other.
+    // These keys are well formed and unknown.
     let full = resident();
     for n in 0..1_000_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        node.plane.memory.get::<Record, _>(nobody, || async { Ok(None) }).await.unwrap();
+        node.plane.memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap();
     }
     println!(
         "After 1,000,000 different keys that are nobody's: {} remembered as such, {} known ones, {:+.1} MB.",
@@ -178,13 +182,13 @@ async fn answer_of(address: SocketAddr, key: &Key) -> (HeaderMap, Bytes) {
     (headers, answer.bytes().await.unwrap())
 }
 
-/// In bytes.
+/// The resident memory of this process in bytes.
 fn resident() -> f64 {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
     statm.split(' ').nth(1).unwrap().parse::<f64>().unwrap() * 4096.0
 }
 
-/// A key's first call ever, beside one indexed SELECT over the same pool.
+/// Compares a key's first call with one indexed SELECT over the same pool.
 async fn cold(bench: &Bench, keys: &[Key]) {
     let node = bench.node("cold").await;
     let (mut selects, mut calls) = (Vec::new(), Vec::new());
@@ -192,12 +196,12 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         let digest = key.digest();
         let begun = Instant::now();
         if n % 2 == 0 {
-            store::find_for_verification(&bench.keys, digest).await.unwrap();
+            verdict::store::find_by_digest(&bench.keys, digest).await.unwrap();
             selects.push(begun.elapsed());
         } else {
             node.plane
                 .memory
-                .get::<Record, _>(digest, || store::find_for_verification(&bench.keys, digest))
+                .get::<KeyRecord, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
                 .await
                 .unwrap();
             calls.push(begun.elapsed());
@@ -213,7 +217,7 @@ async fn cold(bench: &Bench, keys: &[Key]) {
     node.stop().await;
 }
 
-/// What one key's flood does to another: a quiet caller alone, and beside a key that gets far more than its limit.
+/// Measures a quiet caller alone, and beside a key that gets far more calls than its limit.
 async fn beside_a_flood(bench: &Bench, org: OrgId, keys: &[Key]) {
     let node = bench.node("flood").await;
     let narrow = bench.keys(org, "narrow", 1).await;
@@ -246,7 +250,7 @@ async fn revoke(bench: &Bench, org: OrgId, key: KeyId) -> revocation::Receipt {
     revocation::wait(&bench.console, revision, begun).await.unwrap()
 }
 
-/// How long until a revoke is acknowledged, with three nodes that are busy answering.
+/// Measures the time until a revocation is acknowledged, with three nodes that have many keys in memory.
 async fn receipts(bench: &Bench) {
     let org = bench.org("receipts").await;
     let keys = bench.keys(org, "wide", 10_400).await;
@@ -259,7 +263,7 @@ async fn receipts(bench: &Bench) {
         let receipt = revoke(bench, org, key.id).await;
         assert_eq!((receipt.nodes, receipt.cut_off.len()), (3, 0));
         took.push(receipt.took);
-        // Changes come when they come, not in step with the rounds.
+        // The pause varies, so that revocations are not in step with the nodes' rounds.
         tokio::time::sleep(Duration::from_millis(u64::from(key.id.0.as_bytes()[15]) / 8)).await;
     }
     println!(
@@ -281,16 +285,16 @@ async fn receipts(bench: &Bench) {
 }
 
 fn all_of(org: OrgId) -> Permit<keydesk::orgs::permit::RevokeAllKeys> {
-    let principal = keydesk::orgs::Principal::Member {
-        user: keydesk::accounts::UserId(uuid::Uuid::nil()),
+    let principal = keydesk::actor::Principal::Member {
+        user: keydesk::ids::UserId(uuid::Uuid::nil()),
         name: "Bench".to_owned(),
         org,
-        role: keydesk::orgs::Role::Owner,
+        role: keydesk::actor::Role::Owner,
     };
     Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
 }
 
-/// A tenant that disables and enables a key a hundred times a second, and what another tenant notices.
+/// Measures another tenant's calls while a tenant disables and enables a key a hundred times a second.
 async fn steady_changes(bench: &Bench, keys: &[Key]) {
     let node = bench.node("steady").await;
     let noisy = bench.org("noisy").await;
@@ -336,7 +340,7 @@ async fn steady_changes(bench: &Bench, keys: &[Key]) {
     node.stop().await;
 }
 
-/// Committed transactions of the database; the statistics of whoever is idle come with up to a second's delay.
+/// The transactions that the database has ended. Idle sessions report theirs up to a second late, so it waits first.
 async fn transactions(bench: &Bench) -> i64 {
     tokio::time::sleep(Duration::from_secs(2)).await;
     sqlx::query_scalar("select xact_commit + xact_rollback from pg_stat_database where datname = current_database()")
@@ -347,18 +351,18 @@ async fn transactions(bench: &Bench) -> i64 {
 
 async fn several_nodes(bench: &Bench, keys: &[Key]) {
     println!("\n| nodes | whoami a second, all together | statements a second, idle | busy |\n|---|---|---|---|");
-    // Few enough that every node soon knows all of them: what is counted then is not their first look-ups.
-    let rotation = requests(&keys[..1_000], "/v1/whoami", "");
+    // These are so few that every node soon has all of them in memory, so that first look-ups are not counted.
+    let in_turn = requests(&keys[..1_000], "/v1/whoami", "");
     let mut nodes: Vec<Running> = Vec::new();
     for name in ["a", "b", "c"] {
         nodes.push(bench.node(name).await);
         let addresses: Vec<SocketAddr> = nodes.iter().map(|node| node.address).collect();
         let all = || async {
-            let calls = addresses.iter().map(|address| load(*address, &rotation, CONNECTIONS / addresses.len()));
+            let calls = addresses.iter().map(|address| load(*address, &in_turn, CONNECTIONS / addresses.len()));
             let rounds = futures::future::join_all(calls).await;
             rounds.iter().map(Round::per_second).sum::<f64>()
         };
-        // The first fills the memories.
+        // The first round fills the memories.
         all().await;
         let quiet = rate(bench, tokio::time::sleep(Duration::from_secs(5))).await;
         let mut together = Vec::new();
@@ -375,7 +379,7 @@ async fn several_nodes(bench: &Bench, keys: &[Key]) {
     }
 }
 
-/// Statements a second while something goes on: outside a transaction each is one of its own.
+/// The statements a second while a future runs. Each statement outside of a transaction counts as a transaction.
 async fn rate(bench: &Bench, meanwhile: impl Future<Output = ()>) -> f64 {
     let (begun, before) = (Instant::now(), transactions(bench).await);
     meanwhile.await;

@@ -1,22 +1,22 @@
--- HAProxy's `http-request lua.keydesk`: asks Keydesk about a request, and ends it here unless the answer is 200.
+-- HAProxy's action `http-request lua.keydesk`. It asks Keydesk about a request, and ends the request unless the answer is 200.
 
--- Keydesk always sends each of them, if empty.
+-- The headers of an answer with the status 200. Some may be empty.
 local identity = {
     "x-keydesk-org", "x-keydesk-org-id", "x-keydesk-key-id", "x-keydesk-environment", "x-keydesk-tier",
     "x-keydesk-scopes", "x-keydesk-namespaces",
 }
--- What of a refusal the client gets to see.
-local told = {
+-- The headers of a refusal that the client gets.
+local passed_on = {
     "content-type", "www-authenticate", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id",
     "cache-control",
 }
 
--- Anything else is no refusal of Keydesk's.
+-- The statuses of Keydesk's refusals.
 local refusals = { [400] = true, [401] = true, [403] = true, [429] = true, [503] = true }
 
 local function refuse(txn, status, headers, body)
     local reply = txn:reply({ status = status })
-    for _, name in ipairs(told) do
+    for _, name in ipairs(passed_on) do
         for _, value in pairs(headers[name] or {}) do
             reply:add_header(name, value)
         end
@@ -25,7 +25,7 @@ local function refuse(txn, status, headers, body)
     txn:done(reply)
 end
 
--- An answer that is none, or none that can be understood: nobody passes.
+-- Refuses a request about which Keydesk gave no answer, or one that cannot be understood.
 local function unavailable(txn)
     refuse(txn, 503, { ["content-type"] = { "application/problem+json" } },
         '{"type":"about:blank","title":"Service Unavailable","status":503,' ..
@@ -36,11 +36,11 @@ core.register_action("keydesk", { "http-req" }, function(txn)
     local sent = txn.http:req_get_headers()
     local ask = {
         ["x-forwarded-method"] = { txn.f:method() },
-        -- Path and query as the API will get them.
+        -- The path and query that the API gets.
         ["x-forwarded-uri"] = { txn.f:pathq() },
         ["x-forwarded-for"] = { txn.f:src() },
     }
-    -- All values of each: that one is there twice is for Keydesk to refuse.
+    -- All values of each header are sent, so that Keydesk can refuse a header that is there twice.
     for _, name in ipairs({ "x-api-key", "authorization", "user-agent" }) do
         if sent[name] then
             ask[name] = {}
@@ -64,7 +64,7 @@ core.register_action("keydesk", { "http-req" }, function(txn)
     end
     for _, name in ipairs(identity) do
         local values = answer.headers[name]
-        -- Something else than Keydesk has answered.
+        -- The answer is not Keydesk's.
         if not values or not values[0] then
             return unavailable(txn)
         end

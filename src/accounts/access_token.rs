@@ -12,12 +12,12 @@ use sqlx::PgConnection;
 use time::{Duration, OffsetDateTime};
 use uuid::Uuid;
 
-use super::UserId;
 use crate::{
+    actor::{Actor, Principal},
     audit::{self, AuditKey, Chain, Event},
     config::Origin,
     error_kind::{DomainError, ErrorKind},
-    orgs::{Actor, Principal},
+    ids::UserId,
     secrets::{self, Digest},
 };
 
@@ -172,7 +172,7 @@ pub struct AccessToken {
 impl AccessToken {
     /// Hands the text out, for the one response that shows it.
     pub fn reveal(&self) -> String {
-        secrets::shown_once(&self.text)
+        secrets::reveal(&self.text)
     }
 }
 

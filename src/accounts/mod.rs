@@ -7,11 +7,7 @@ pub mod session;
 pub mod sign_in;
 pub mod store;
 
-use uuid::Uuid;
-
-/// Which person: a UUID v7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UserId(pub Uuid);
+use crate::text;
 
 /// An e-mail address, as a name to sign in with: something, an at sign, something with a dot or `localhost`, at most 254
 /// bytes. Whether mail arrives there is not known from its shape, so no more is asked of it.
@@ -22,7 +18,7 @@ impl Email {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let text = text.trim();
         let fits = text.len() <= 254
-            && !text.chars().any(|c| c.is_whitespace() || crate::keys::model::is_invisible(c))
+            && !text.chars().any(|c| c.is_whitespace() || text::is_invisible(c))
             && text.rsplit_once('@').is_some_and(|(local, domain)| {
                 !local.is_empty() && !domain.starts_with('.') && !domain.ends_with('.') && !domain.is_empty()
             });
@@ -40,7 +36,7 @@ pub struct PersonName(String);
 
 impl PersonName {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        crate::keys::model::line(text, "Enter a name.").map(Self)
+        text::line(text, "Enter a name.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {

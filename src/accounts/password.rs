@@ -1,4 +1,4 @@
-//! Passwords: which are accepted (NIST SP 800-63B-4 §3.1.1.2), and how they are hashed.
+//! Passwords: the rules for a new one (NIST SP 800-63B-4, section 3.1.1.2), and their hashing.
 
 use std::{collections::HashSet, sync::LazyLock};
 
@@ -13,27 +13,33 @@ use zeroize::Zeroizing;
 
 use crate::error_kind::DomainError;
 
-/// In code points, after normalisation.
-const MIN: usize = 15;
-const MAX: usize = 128;
+/// The bounds of a password's length, in code points after normalisation.
+const MIN_CHARS: usize = 15;
+const MAX_CHARS: usize = 128;
+/// The shortest name that a password may not consist of. Shorter ones occur in other words by chance.
+const MIN_NAME_CHARS: usize = 3;
+/// The letters that a password must have besides a name that it contains.
+const MIN_LETTERS_BESIDES_NAME: usize = 4;
 
-/// Passwords that attackers try first, of those long enough to be accepted otherwise; one a line, lower-case.
+/// The passwords that attackers try first, of those that are long enough: one a line, in lower case.
 static BLOCKED: LazyLock<HashSet<&'static str>> = LazyLock::new(|| include_str!("blocklist.txt").lines().collect());
 
-/// A password that may be set: long enough and not one that is guessed first. Unicode is normalised (NFC), so that the
-/// same password typed on another system stays the same; nothing is trimmed or cut.
+/// A password that may be set. It is long enough and is not guessed first. It is normalised to Unicode NFC, so that it
+/// is the same when it is typed on another system. Nothing is trimmed or cut.
 pub struct NewPassword(Zeroizing<String>);
 
 impl NewPassword {
-    /// `about` is what it must not simply repeat: the person's and the organization's names, the address, the product.
-    /// Errors: a sentence that says what to do.
-    pub fn parse(text: &SecretString, about: &[&str]) -> Result<Self, &'static str> {
+    /// Checks a new password. It must not consist of one of the `names`: the person's, the organization's, the address.
+    ///
+    /// # Errors
+    /// A sentence that says what to do, for the person.
+    pub fn parse(text: &SecretString, names: &[&str]) -> Result<Self, &'static str> {
         let normal = normalise(text);
         let length = normal.chars().count();
-        if length < MIN {
+        if length < MIN_CHARS {
             return Err("Use at least 15 characters. A few unrelated words are easy to remember.");
         }
-        if length > MAX {
+        if length > MAX_CHARS {
             return Err("Use at most 128 characters.");
         }
         let folded = Zeroizing::new(normal.to_lowercase());
@@ -43,14 +49,15 @@ impl NewPassword {
         if repeats(&folded) {
             return Err("This repeats a few characters. Choose something less regular.");
         }
-        // A known name, however often it is repeated or padded with digits and signs, is no secret.
-        let says_only = |name: &str| {
+        // A known name is easy to guess, also if it is repeated or padded with digits and signs.
+        let consists_of = |name: &str| {
             let name = name.to_lowercase();
-            name.chars().count() >= 3
+            let other_letters = || folded.replace(&name, "").chars().filter(|c| c.is_alphabetic()).count();
+            name.chars().count() >= MIN_NAME_CHARS
                 && folded.contains(&name)
-                && folded.replace(&name, "").chars().filter(|c| c.is_alphabetic()).count() < 4
+                && other_letters() < MIN_LETTERS_BESIDES_NAME
         };
-        if about.iter().chain(&["keydesk"]).any(|name| says_only(name)) {
+        if names.iter().chain(&["keydesk"]).any(|name| consists_of(name)) {
             return Err(
                 "This is little more than your own, your organization's or this product's name. Choose another.",
             );
@@ -59,7 +66,8 @@ impl NewPassword {
     }
 }
 
-/// Whether the whole is a short unit over and over, or one run through the alphabet or the digits.
+/// Whether a text is a unit of at most four characters repeated, or one run through the alphabet or the digits. A run
+/// may have two breaks.
 fn repeats(text: &str) -> bool {
     let chars: Vec<char> = text.chars().collect();
     let unit = |n: usize| chars.iter().zip(chars.iter().skip(n)).all(|(a, b)| a == b);
@@ -83,34 +91,34 @@ pub struct HashingFailed;
 
 impl DomainError for HashingFailed {}
 
-/// Hashes and checks passwords on threads that may block, a few at a time, so that a flood of sign-ins cannot take the
-/// machine away from the key plane.
+/// Hashes and checks passwords on blocking threads, a few at a time, so that a flood of sign-ins leaves time for the
+/// key plane.
 pub struct Hasher {
     argon2: Argon2<'static>,
-    turns: Semaphore,
-    /// The hash of a password nobody has: checking against it costs what a real check costs.
+    permits: Semaphore,
+    /// The hash that is checked if there is no such account, so that the check takes as long as a real one.
     decoy: String,
 }
 
 impl Hasher {
-    /// argon2id with m = 19456 KiB, t = 2, p = 1 (OWASP's minimum).
+    /// A hasher with OWASP's minimum for argon2id: m = 19456 KiB, t = 2, p = 1.
     pub fn new() -> Result<Self, HashingFailed> {
         let params = Params::new(19_456, 2, 1, None).map_err(|_| HashingFailed)?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         let decoy = hash(&argon2, "no account has this password")?;
-        // Leaves a core to others on anything but the smallest machine.
-        let turns = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).clamp(1, 4));
-        Ok(Self { argon2, turns: Semaphore::new(turns), decoy })
+        // One core stays free, unless there is only one.
+        let permits = std::thread::available_parallelism().map_or(1, |n| n.get().saturating_sub(1).clamp(1, 4));
+        Ok(Self { argon2, permits: Semaphore::new(permits), decoy })
     }
 
-    /// A PHC string.
+    /// Hashes a password into a PHC string, which holds the parameters and the salt.
     pub async fn hash(&self, password: NewPassword) -> Result<String, HashingFailed> {
         let argon2 = self.argon2.clone();
         self.on_a_blocking_thread(move || hash(&argon2, &password.0)).await?
     }
 
-    /// Whether `password` is the one that `stored` was made from. With `None` (no such account) the same work is done,
-    /// and the answer is no.
+    /// Whether `stored` is the hash of `password`. With `None`, for an account that does not exist, it does the same
+    /// work and answers no.
     pub async fn verify(&self, password: &SecretString, stored: Option<&str>) -> Result<bool, HashingFailed> {
         let password = normalise(password);
         let known = stored.is_some();
@@ -118,8 +126,8 @@ impl Hasher {
         let argon2 = self.argon2.clone();
         let matches = self
             .on_a_blocking_thread(move || {
-                // A longer one was never accepted; hashing a megabyte would only be a way to keep us busy.
-                let bounded: String = password.chars().take(MAX + 1).collect();
+                // No stored password is longer, so a longer one cannot match and need not be hashed whole.
+                let bounded: String = password.chars().take(MAX_CHARS + 1).collect();
                 let bounded = Zeroizing::new(bounded);
                 PasswordHash::new(&stored).is_ok_and(|hash| argon2.verify_password(bounded.as_bytes(), &hash).is_ok())
             })
@@ -127,15 +135,16 @@ impl Hasher {
         Ok(known && matches)
     }
 
-    /// Whether `stored` was made with weaker parameters than today's.
+    /// Whether `stored` was made with weaker parameters than this hasher's.
     pub fn is_outdated(&self, stored: &str) -> bool {
         let Ok(hash) = PasswordHash::new(stored) else { return true };
         let Ok(params) = Params::try_from(&hash) else { return true };
-        let today = self.argon2.params();
-        params.m_cost() < today.m_cost() || params.t_cost() < today.t_cost()
+        let current = self.argon2.params();
+        params.m_cost() < current.m_cost() || params.t_cost() < current.t_cost()
     }
 
-    /// For rehashing at sign-in: the password was accepted once, so it is not judged again.
+    /// Hashes a password that is already in use. It is not checked against the rules for new ones, which may have
+    /// changed.
     pub async fn rehash(&self, password: &SecretString) -> Result<String, HashingFailed> {
         self.hash(NewPassword(normalise(password))).await
     }
@@ -144,7 +153,7 @@ impl Hasher {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, HashingFailed> {
-        let _turn = self.turns.acquire().await.map_err(|_| HashingFailed)?;
+        let _permit = self.permits.acquire().await.map_err(|_| HashingFailed)?;
         tokio::task::spawn_blocking(work).await.map_err(|_| HashingFailed)
     }
 }
@@ -197,7 +206,7 @@ mod tests {
     fn the_blocklist_is_as_large_as_promised_and_every_entry_could_be_tried() {
         assert!(BLOCKED.len() >= 3_000, "{}", BLOCKED.len());
         for entry in BLOCKED.iter() {
-            assert!((MIN..=MAX).contains(&entry.chars().count()), "{entry}");
+            assert!((MIN_CHARS..=MAX_CHARS).contains(&entry.chars().count()), "{entry}");
             assert_eq!(*entry, entry.to_lowercase());
         }
     }

@@ -1,108 +1,11 @@
-//! Browser sessions: the store behind tower-sessions. Kept by the SHA-256 of the id; over after an hour of idleness or
-//! twelve hours in all; never revived by a late write.
+//! How long a browser session lives: it is over after an hour of idleness or twelve hours in all.
 
-use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use sqlx::PgPool;
 use time::{Duration, OffsetDateTime};
-use tower_sessions::{
-    SessionStore,
-    session::{Id, Record},
-    session_store::{Error, Result},
-};
-use uuid::Uuid;
-
-use super::{UserId, store};
-use crate::{clock, clock::Clock, secrets::Digest};
 
 pub const IDLE: Duration = Duration::hours(1);
 pub const ABSOLUTE: Duration = Duration::hours(12);
-/// A session's last use is noted no more often than this.
-const TOUCH: Duration = Duration::seconds(30);
-/// The one entry of a session's data.
-pub const ENTRY: &str = "signed_in";
 
-/// What a session knows: who signed in, with what, from where.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct SignedIn {
-    pub user: Uuid,
-    /// The session's public id; nil until the store has given it one.
-    pub session: Uuid,
-    pub agent: String,
-    pub address: Option<std::net::IpAddr>,
-}
-
-#[derive(Clone, Debug)]
-pub struct Sessions {
-    pub console: PgPool,
-    pub clock: Clock,
-}
-
-impl Sessions {
-    /// Sessions must have been used since the first time and begun since the second to be alive.
-    pub fn bounds(now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
-        (now - IDLE, now - ABSOLUTE)
-    }
-}
-
-/// The cookie's text is what its holder proves to know, so that is what is hashed.
-fn digest(id: &Id) -> Digest {
-    Digest::of(id.to_string().as_bytes())
-}
-
-fn backend(error: sqlx::Error) -> Error {
-    Error::Backend(error.to_string())
-}
-
-#[async_trait]
-impl SessionStore for Sessions {
-    async fn create(&self, record: &mut Record) -> Result<()> {
-        let entry =
-            record.data.get(ENTRY).cloned().ok_or_else(|| Error::Encode("a session needs a person".to_owned()))?;
-        let entry: SignedIn = serde_json::from_value(entry).map_err(|error| Error::Encode(error.to_string()))?;
-        let now = self.clock.now();
-        let session = store::Session {
-            id: clock::id(now),
-            user: UserId(entry.user),
-            created_at: now,
-            last_seen_at: now,
-            agent: entry.agent,
-            address: entry.address.map(Into::into),
-        };
-        let mut db = self.console.acquire().await.map_err(backend)?;
-        store::insert_session(&mut db, digest(&record.id), &session).await.map_err(backend)
-    }
-
-    /// Nothing in a session changes after it began, so a save has nothing to do; above all it must not insert.
-    async fn save(&self, _record: &Record) -> Result<()> {
-        Ok(())
-    }
-
-    async fn load(&self, id: &Id) -> Result<Option<Record>> {
-        let digest = digest(id);
-        let now = self.clock.now();
-        let (idle_since, begun_since) = Self::bounds(now);
-        let mut db = self.console.acquire().await.map_err(backend)?;
-        let Some(session) = store::live_session(&mut db, digest, idle_since, begun_since).await.map_err(backend)?
-        else {
-            return Ok(None);
-        };
-        if session.last_seen_at + TOUCH <= now {
-            store::touch_session(&mut db, digest, now).await.map_err(backend)?;
-        }
-        let entry = SignedIn {
-            user: session.user.0,
-            session: session.id,
-            agent: session.agent,
-            address: session.address.map(|net| net.addr()),
-        };
-        let entry = serde_json::to_value(entry).map_err(|error| Error::Decode(error.to_string()))?;
-        let data = [(ENTRY.to_owned(), entry)].into();
-        Ok(Some(Record { id: *id, data, expiry_date: session.created_at + ABSOLUTE }))
-    }
-
-    async fn delete(&self, id: &Id) -> Result<()> {
-        let mut db = self.console.acquire().await.map_err(backend)?;
-        store::end_session(&mut db, digest(id)).await.map_err(backend)
-    }
+/// Sessions must have been used since the first time and begun since the second to be alive.
+pub fn bounds(now: OffsetDateTime) -> (OffsetDateTime, OffsetDateTime) {
+    (now - IDLE, now - ABSOLUTE)
 }

@@ -1,4 +1,4 @@
-//! Whether a password is accepted, and the delay that grows with failures.
+//! Sign-in with a password, and the delay that grows with each failure.
 
 use secrecy::SecretString;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -13,31 +13,36 @@ use crate::{
     error_kind::DomainError,
 };
 
-/// An account's recent failures.
+/// The failed attempts of an account since the last that was accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures {
-    /// Consecutive ones.
     pub count: i32,
     pub paused_until: Option<OffsetDateTime>,
 }
 
-/// From here on, each failure pauses the account.
-const FREE: i32 = 4;
-/// NIST SP 800-63B-4 §3.2.2: no more than 100 in a row; then the account stays shut until its password is reset.
-const SHUT: i32 = 100;
+/// The failures in a row that cause no pause.
+const MAX_FREE_FAILURES: i32 = 4;
+/// The failures in a row after which no password is tried until it is reset. NIST SP 800-63B-4, section 3.2.2, allows
+/// at most 100.
+const MAX_FAILURES: i32 = 100;
+/// The pause after the first failure that causes one. Each further failure doubles it, up to [`MAX_PAUSE`].
+const FIRST_PAUSE_SECONDS: i64 = 30;
+const MAX_PAUSE: Duration = Duration::HOUR;
+/// The doublings after which a pause is longer than [`MAX_PAUSE`].
+const MAX_DOUBLINGS: u32 = 7;
 
 impl Failures {
-    /// Whether a password may be tried at all now.
+    /// Whether a password may be tried now.
     pub fn may_try(&self, now: OffsetDateTime) -> bool {
-        self.count < SHUT && self.paused_until.is_none_or(|until| until <= now)
+        self.count < MAX_FAILURES && self.paused_until.is_none_or(|until| until <= now)
     }
 
-    /// After one more failure: a pause of 30 seconds, doubling up to an hour.
-    pub fn and_one_more(self, now: OffsetDateTime) -> Self {
+    /// The failures after one more, with the pause that it causes.
+    pub fn after_another(self, now: OffsetDateTime) -> Self {
         let count = self.count.saturating_add(1);
-        let paused_until = (count > FREE).then(|| {
-            let doublings = u32::try_from(count - FREE - 1).unwrap_or_default().min(7);
-            now + Duration::seconds(30 << doublings).min(Duration::HOUR)
+        let paused_until = (count > MAX_FREE_FAILURES).then(|| {
+            let doublings = u32::try_from(count - MAX_FREE_FAILURES - 1).unwrap_or_default().min(MAX_DOUBLINGS);
+            now + Duration::seconds(FIRST_PAUSE_SECONDS << doublings).min(MAX_PAUSE)
         });
         Self { count, paused_until }
     }
@@ -53,15 +58,15 @@ pub enum AttemptFailed {
 
 impl DomainError for AttemptFailed {}
 
-/// What a password proved.
+/// The outcome of an attempt to sign in.
 pub enum Attempt {
     Accepted(Account),
-    /// Of the account, if there is one; whoever tries is told nothing of that.
+    /// Holds the account, if there is one, for the audit log. The person must not learn whether there is.
     Refused(Option<Account>),
 }
 
-/// Tries a password. Does the same slow work whatever is wrong. Answers the transaction in which the account is locked
-/// and the outcome noted, for the caller to add its audit row and commit.
+/// Tries a password. The work takes equally long whatever is wrong. Answers the transaction in which the account is
+/// locked and its failures are updated, so that the caller adds the audit row and commits.
 pub async fn attempt(
     console: &PgPool,
     hasher: &Hasher,
@@ -69,7 +74,7 @@ pub async fn attempt(
     password: &SecretString,
     now: OffsetDateTime,
 ) -> Result<(Transaction<'static, Postgres>, Attempt), AttemptFailed> {
-    // The slow check happens outside any transaction.
+    // The slow check happens outside of the transaction, which holds a connection and a lock.
     let stored = {
         let mut db = console.acquire().await?;
         store::password_hash(&mut db, email).await?
@@ -81,20 +86,20 @@ pub async fn attempt(
     };
     let mut tx = database::begin(console, RlsScope::Nothing).await?;
     let Some(account) = store::lock_by_email(&mut tx, email).await? else { return Ok((tx, Attempt::Refused(None))) };
-    // While it is paused nothing counts, right or wrong: else whoever guesses could keep its owner out for ever.
+    // Attempts during a pause are not counted. Otherwise an attacker could prolong it without end and keep the owner out.
     let open = !account.disabled && account.failures.may_try(now);
-    // The hash may have changed since it was checked.
+    // The password may have been changed since its hash was checked.
     if open && matches && stored.as_ref() == Some(&account.password_hash) {
-        accepted(&mut tx, &account, rehashed, now).await?;
+        record_success(&mut tx, &account, rehashed, now).await?;
         return Ok((tx, Attempt::Accepted(account)));
     }
     if open {
-        store::set_failures(&mut tx, account.id, account.failures.and_one_more(now)).await?;
+        store::set_failures(&mut tx, account.id, account.failures.after_another(now)).await?;
     }
     Ok((tx, Attempt::Refused(Some(account))))
 }
 
-async fn accepted(
+async fn record_success(
     db: &mut PgConnection,
     account: &Account,
     rehashed: Option<String>,
@@ -120,14 +125,14 @@ mod tests {
         let mut delays = Vec::new();
         for _ in 0..14 {
             assert!(failures.may_try(now));
-            failures = failures.and_one_more(now);
+            failures = failures.after_another(now);
             delays.push(failures.paused_until.map_or(0, |until| (until - now).whole_seconds()));
             failures.paused_until = failures.paused_until.map(|_| now);
         }
         assert_eq!(delays, [0, 0, 0, 0, 30, 60, 120, 240, 480, 960, 1920, 3600, 3600, 3600]);
         failures.count = 99;
         assert!(failures.may_try(now));
-        assert!(!failures.and_one_more(now).may_try(now + Duration::weeks(52)));
+        assert!(!failures.after_another(now).may_try(now + Duration::weeks(52)));
     }
 
     #[test]

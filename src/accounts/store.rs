@@ -1,12 +1,13 @@
 //! SQL for people, their sessions and the set-up link.
 
-use ipnet::IpNet;
-use sqlx::{PgConnection, error::ErrorKind};
+use std::net::IpAddr;
+
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Email, PersonName, UserId, sign_in::Failures};
-use crate::secrets::Digest;
+use super::{Email, PersonName, sign_in::Failures};
+use crate::{database::Inserted, ids::UserId, secrets::Digest};
 
 /// What signing in needs to know of an account.
 pub struct Account {
@@ -53,7 +54,7 @@ pub async fn password_hash(db: &mut PgConnection, email: &str) -> sqlx::Result<O
 pub async fn set_failures(db: &mut PgConnection, user: UserId, failures: Failures) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set failed_sign_ins = $2, paused_until = $3 where id = $1",
-        user.0,
+        user as _,
         failures.count,
         failures.paused_until
     )
@@ -65,7 +66,7 @@ pub async fn set_failures(db: &mut PgConnection, user: UserId, failures: Failure
 pub async fn signed_in(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set failed_sign_ins = 0, paused_until = null, last_sign_in_at = $2 where id = $1",
-        user.0,
+        user as _,
         now
     )
     .execute(db)
@@ -77,7 +78,7 @@ pub async fn signed_in(db: &mut PgConnection, user: UserId, now: OffsetDateTime)
 pub async fn set_password(db: &mut PgConnection, user: UserId, hash: &str) -> sqlx::Result<()> {
     sqlx::query!(
         "update users set password_hash = $2, failed_sign_ins = 0, paused_until = null where id = $1",
-        user.0,
+        user as _,
         hash
     )
     .execute(db)
@@ -86,7 +87,7 @@ pub async fn set_password(db: &mut PgConnection, user: UserId, hash: &str) -> sq
 }
 
 pub async fn disable(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!("update users set disabled_at = coalesce(disabled_at, $2) where id = $1", user.0, now)
+    sqlx::query!("update users set disabled_at = coalesce(disabled_at, $2) where id = $1", user as _, now)
         .execute(db)
         .await?;
     Ok(())
@@ -96,14 +97,14 @@ pub async fn disable(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -
 pub async fn person(db: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Person>> {
     let row = sqlx::query!(
         r#"select id, name, email, staff_role is not null as "staff!" from users where id = $1 and disabled_at is null"#,
-        user.0
+        user as _
     )
     .fetch_optional(db)
     .await?;
     Ok(row.map(|row| Person { id: UserId(row.id), name: row.name, email: row.email, staff: row.staff }))
 }
 
-/// Adds a person. `Ok(false)`: the address has an account already.
+/// Adds a person, unless the address has an account.
 pub async fn insert(
     db: &mut PgConnection,
     id: UserId,
@@ -112,11 +113,12 @@ pub async fn insert(
     password_hash: &str,
     staff: bool,
     now: OffsetDateTime,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Inserted> {
     let done = sqlx::query!(
         "insert into users (id, email, name, password_hash, staff_role, created_at)
-         values ($1, $2, $3, $4, case when $5 then 'support' end, $6)",
-        id.0,
+         values ($1, $2, $3, $4, case when $5 then 'support' end, $6)
+         on conflict (lower(email)) do nothing",
+        id as _,
         email.as_str(),
         name.as_str(),
         password_hash,
@@ -124,12 +126,8 @@ pub async fn insert(
         now
     )
     .execute(db)
-    .await;
-    match done {
-        Ok(_) => Ok(true),
-        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => Ok(false),
-        Err(error) => Err(error),
-    }
+    .await?;
+    Ok(done.into())
 }
 
 /// Whether anybody has an account yet.
@@ -142,7 +140,7 @@ pub async fn put_setup_link(db: &mut PgConnection, digest: Digest, expires_at: O
     sqlx::query!(
         "insert into setup_links (digest, expires_at) values ($1, $2)
          on conflict (only_one) do update set digest = excluded.digest, expires_at = excluded.expires_at",
-        digest.as_bytes(),
+        digest as _,
         expires_at
     )
     .execute(db)
@@ -155,7 +153,7 @@ pub async fn setup_link_is_live(db: &mut PgConnection, digest: Digest, now: Offs
     sqlx::query_scalar!(
         r#"select exists (select from setup_links where digest = $1 and expires_at > $2
                           and not exists (select from users)) as "live!""#,
-        digest.as_bytes(),
+        digest as _,
         now
     )
     .fetch_one(db)
@@ -166,7 +164,7 @@ pub async fn setup_link_is_live(db: &mut PgConnection, digest: Digest, now: Offs
 pub async fn use_setup_link(db: &mut PgConnection, digest: Digest, now: OffsetDateTime) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "delete from setup_links where digest = $1 and expires_at > $2 and not exists (select from users)",
-        digest.as_bytes(),
+        digest as _,
         now
     )
     .execute(db)
@@ -181,19 +179,19 @@ pub struct Session {
     pub created_at: OffsetDateTime,
     pub last_seen_at: OffsetDateTime,
     pub agent: String,
-    pub address: Option<IpNet>,
+    pub address: Option<IpAddr>,
 }
 
 pub async fn insert_session(db: &mut PgConnection, digest: Digest, session: &Session) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into sessions (id, digest, user_id, created_at, last_seen_at, agent, address) values ($1, $2, $3, $4, $5, $6, $7)",
         session.id,
-        digest.as_bytes(),
-        session.user.0,
+        digest as _,
+        session.user as _,
         session.created_at,
         session.last_seen_at,
         session.agent,
-        session.address
+        session.address as _
     )
     .execute(db)
     .await?;
@@ -207,24 +205,17 @@ pub async fn live_session(
     idle_since: OffsetDateTime,
     begun_since: OffsetDateTime,
 ) -> sqlx::Result<Option<Session>> {
-    let row = sqlx::query!(
-        r#"select s.id, s.user_id, s.created_at, s.last_seen_at, s.agent, s.address as "address: IpNet"
+    sqlx::query_as!(
+        Session,
+        r#"select s.id, s.user_id as "user", s.created_at, s.last_seen_at, s.agent, s.address as "address: IpAddr"
            from sessions s join users u on u.id = s.user_id and u.disabled_at is null
            where s.digest = $1 and s.last_seen_at > $2 and s.created_at > $3"#,
-        digest.as_bytes(),
+        digest as _,
         idle_since,
         begun_since
     )
     .fetch_optional(db)
-    .await?;
-    Ok(row.map(|row| Session {
-        id: row.id,
-        user: UserId(row.user_id),
-        created_at: row.created_at,
-        last_seen_at: row.last_seen_at,
-        agent: row.agent,
-        address: row.address,
-    }))
+    .await
 }
 
 /// Whether a session of a person who is not disabled lives, by its public id: used since `idle_since`, begun since
@@ -239,7 +230,7 @@ pub async fn session_lives(
     sqlx::query_scalar!(
         r#"select exists (select from sessions s join users u on u.id = s.user_id and u.disabled_at is null
                           where s.user_id = $1 and s.id = $2 and s.last_seen_at > $3 and s.created_at > $4) as "lives!""#,
-        user.0,
+        user as _,
         id,
         idle_since,
         begun_since
@@ -250,30 +241,26 @@ pub async fn session_lives(
 
 /// Notes that a session is in use. An UPDATE, so a session that was ended stays ended.
 pub async fn touch_session(db: &mut PgConnection, digest: Digest, now: OffsetDateTime) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update sessions set last_seen_at = $2 where digest = $1 and last_seen_at < $2",
-        digest.as_bytes(),
-        now
-    )
-    .execute(db)
-    .await?;
+    sqlx::query!("update sessions set last_seen_at = $2 where digest = $1 and last_seen_at < $2", digest as _, now)
+        .execute(db)
+        .await?;
     Ok(())
 }
 
 pub async fn end_session(db: &mut PgConnection, digest: Digest) -> sqlx::Result<()> {
-    sqlx::query!("delete from sessions where digest = $1", digest.as_bytes()).execute(db).await?;
+    sqlx::query!("delete from sessions where digest = $1", digest as _).execute(db).await?;
     Ok(())
 }
 
 /// Ends one of a person's sessions by its public id. `Ok(false)`: they have none of that id.
 pub async fn end_session_of(db: &mut PgConnection, user: UserId, id: Uuid) -> sqlx::Result<bool> {
-    let done = sqlx::query!("delete from sessions where user_id = $1 and id = $2", user.0, id).execute(db).await?;
+    let done = sqlx::query!("delete from sessions where user_id = $1 and id = $2", user as _, id).execute(db).await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// Ends all of a person's sessions. Answers how many.
 pub async fn end_sessions_of(db: &mut PgConnection, user: UserId) -> sqlx::Result<u64> {
-    Ok(sqlx::query!("delete from sessions where user_id = $1", user.0).execute(db).await?.rows_affected())
+    Ok(sqlx::query!("delete from sessions where user_id = $1", user as _).execute(db).await?.rows_affected())
 }
 
 /// A person's live sessions, the most recently used first.
@@ -283,26 +270,16 @@ pub async fn sessions_of(
     idle_since: OffsetDateTime,
     begun_since: OffsetDateTime,
 ) -> sqlx::Result<Vec<Session>> {
-    let rows = sqlx::query!(
-        r#"select id, created_at, last_seen_at, agent, address as "address: IpNet" from sessions
+    sqlx::query_as!(
+        Session,
+        r#"select id, user_id as "user", created_at, last_seen_at, agent, address as "address: IpAddr" from sessions
            where user_id = $1 and last_seen_at > $2 and created_at > $3 order by last_seen_at desc"#,
-        user.0,
+        user as _,
         idle_since,
         begun_since
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Session {
-            id: row.id,
-            user,
-            created_at: row.created_at,
-            last_seen_at: row.last_seen_at,
-            agent: row.agent,
-            address: row.address,
-        })
-        .collect())
+    .await
 }
 
 /// Forgets sessions that are over.

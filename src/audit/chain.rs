@@ -27,7 +27,7 @@ pub struct Row {
     pub address: String,
     pub agent: String,
     pub request_id: Uuid,
-    #[serde(with = "hex")]
+    #[serde(with = "hex::serde")]
     pub hash: Vec<u8>,
 }
 
@@ -114,23 +114,6 @@ impl<'a> Checker<'a> {
     /// The number of rows checked, where there is no head to compare with.
     pub fn rows(&self) -> i64 {
         self.seq
-    }
-}
-
-mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    use crate::secrets::{Digest, to_hex};
-
-    pub fn serialize<S: Serializer>(bytes: &[u8], serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&to_hex(bytes))
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let digest =
-            Digest::from_hex(&text).ok_or_else(|| D::Error::custom("a hash is 64 lower-case hexadecimal digits"))?;
-        Ok(digest.as_bytes().to_vec())
     }
 }
 

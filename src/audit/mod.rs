@@ -9,10 +9,7 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use crate::{
-    clock,
-    orgs::{Actor, OrgId},
-};
+use crate::{actor::Actor, clock, ids::OrgId};
 pub use chain::Row;
 
 /// The key of the chains' HMAC. Kept outside the database, so that whoever can write there cannot forge a chain.

@@ -2,7 +2,6 @@
 
 use futures::TryStreamExt;
 use sqlx::PgConnection;
-use uuid::Uuid;
 
 use super::{
     AuditKey, Chain,
@@ -122,11 +121,26 @@ pub async fn whole(db: &mut PgConnection, chain: Chain) -> sqlx::Result<Vec<Row>
     sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain.id()).fetch_all(db).await
 }
 
-/// Checks every chain of the deployment against its rows and its head. Answers (chains, rows). Needs the operator's
-/// reach, in a transaction that sees one moment (repeatable read).
-pub async fn check_all(db: &mut PgConnection, key: &AuditKey) -> sqlx::Result<Result<(u64, i64), Broken>> {
+/// What a check of the whole log looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Checked {
+    pub chains: u64,
+    pub rows: i64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckError {
+    #[error(transparent)]
+    Broken(#[from] Broken),
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// Checks every chain of the deployment against its rows and its head. Needs the operator's scope, in a transaction that
+/// sees one moment (repeatable read).
+pub async fn check_all(db: &mut PgConnection, key: &AuditKey) -> Result<Checked, CheckError> {
     let heads = sqlx::query!("select chain, seq, hash from audit_heads order by chain").fetch_all(&mut *db).await?;
-    // Rows whose chain has no head at all would be looked at by nobody below.
+    // The loop below finds no row whose chain has no head at all.
     let headless = sqlx::query_scalar!(
         r#"select chain as "chain!" from audit_events e
            where not exists (select from audit_heads h where h.chain = e.chain) limit 1"#
@@ -134,33 +148,18 @@ pub async fn check_all(db: &mut PgConnection, key: &AuditKey) -> sqlx::Result<Re
     .fetch_optional(&mut *db)
     .await?;
     if let Some(chain) = headless {
-        return Ok(Err(Broken::Head { chain, head: 0, rows: 1 }));
+        return Err(Broken::Head { chain, head: 0, rows: 1 }.into());
     }
-    let mut total = 0;
-    let mut chains = 0;
+    let mut checked = Checked { chains: 0, rows: 0 };
     for head in heads {
-        match check(db, key, head.chain, head.seq, &head.hash).await? {
-            Ok(rows) => total += rows,
-            Err(broken) => return Ok(Err(broken)),
+        let mut checker = Checker::new(key, head.chain);
+        let rows = sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", head.chain);
+        let mut rows = rows.fetch(&mut *db);
+        while let Some(row) = rows.try_next().await? {
+            checker.row(&row)?;
         }
-        chains += 1;
+        checked.rows += checker.finish(head.seq, &head.hash)?;
+        checked.chains += 1;
     }
-    Ok(Ok((chains, total)))
-}
-
-async fn check(
-    db: &mut PgConnection,
-    key: &AuditKey,
-    chain: Uuid,
-    head_seq: i64,
-    head_hash: &[u8],
-) -> sqlx::Result<Result<i64, Broken>> {
-    let mut checker = Checker::new(key, chain);
-    let mut rows = sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain).fetch(db);
-    while let Some(row) = rows.try_next().await? {
-        if let Err(broken) = checker.row(&row) {
-            return Ok(Err(broken));
-        }
-    }
-    Ok(checker.finish(head_seq, head_hash))
+    Ok(checked)
 }

@@ -1,6 +1,6 @@
-//! DOMAIN: the deployment's product rules, read once at start: brand, environments, tiers and their limits, scopes, which
-//! headers count, and the routes a proxy asks about. A key holds names; what a name means is looked up here each time, so
-//! that changing a tier changes the keys of that tier.
+//! DOMAIN: the deployment's product rules, read once at start: brand, environments, tiers and their limits, scopes, the
+//! headers that may hold a key, and the routes that a proxy asks about. A key stores names only. Their meaning is
+//! looked up here at each call, so that a change of a tier holds for all keys of that tier.
 
 mod parse;
 pub mod routes;
@@ -8,7 +8,7 @@ mod summary;
 
 use std::{path::Path, time::Duration};
 
-use crate::orgs::Role;
+use crate::actor::Role;
 pub use parse::CatalogError;
 use routes::Route;
 
@@ -17,17 +17,18 @@ pub struct Catalog {
     pub brand: String,
     pub service_prefix: String,
     pub headers: Headers,
-    /// Whether a key without namespaces may enter none of them; otherwise it may enter all.
+    /// Whether a key without namespaces may enter none of them. If not, it may enter all.
     pub namespaces_required: bool,
-    /// Whether a key's scope may end in `*` and stand for every scope that begins with what is before it.
+    /// Whether a key's scope may end in `*`. Then it covers every scope that begins with the text before the `*`.
     pub wildcards: bool,
-    /// Whether a key does no more than who made it may today, and stops when they are disabled or no longer a member.
-    /// Otherwise it belongs to the organization alone.
+    /// Whether a key is limited to what its creator may do at the time of a call, and stops when the creator is
+    /// disabled or leaves the organization. If not, it belongs to the organization alone.
     pub bound_to_creator: bool,
-    /// The scope with which a key reads its organization's audit log on the key plane; `None`: no key does.
+    /// The scope with which a key can read its organization's audit log on the key plane. `None`: no key can.
     pub audit_scope: Option<String>,
     pub snippets: Snippets,
-    /// The scopes that members of a role may use, for the roles that do not follow the rule of [`Catalog::role_allows`].
+    /// The scopes that members of a role may use, for each role that the catalog lists. [`Catalog::role_allows`] has
+    /// the rule for the others.
     roles: Vec<(Role, Vec<String>)>,
     pub environments: Vec<Environment>,
     pub tiers: Vec<Tier>,
@@ -35,34 +36,35 @@ pub struct Catalog {
     pub routes: Vec<Route>,
 }
 
-/// Where a key counts, and what happens when two are sent.
+/// The headers that may hold a key, and the answers that differ between providers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Headers {
-    /// Whether `Authorization: Bearer` counts besides `x-api-key`.
+    /// Whether a key may come in `Authorization: Bearer` as well as in `x-api-key`.
     pub bearer: bool,
-    /// Whether `x-api-key` wins over a different Bearer; otherwise two that differ are refused with 400.
+    /// Whether `x-api-key` wins if a different key comes as Bearer. If not, the request is refused with 400.
     pub api_key_wins: bool,
-    /// Whether a key of another organization than the route's is 403 instead of 401.
+    /// Whether a key of another organization than the route's is refused with 403 instead of 401.
     pub wrong_org_is_403: bool,
 }
 
-/// What the examples beside a new key say of the provider's API. Each is checked to need no quoting in any language.
+/// The values in the example programs that the console shows beside a new key. The parser accepts only values that need
+/// no quoting in any of the languages.
 #[derive(Clone, Debug)]
 pub struct Snippets {
-    /// Begins the variables that hold a key or a webhook secret: `HX` for `HX_API_KEY`.
+    /// The beginning of the variables that hold a key or a webhook secret: `HX` for `HX_API_KEY`.
     pub env_prefix: String,
-    /// `x-api-key`, as the provider's documentation spells it.
+    /// `x-api-key`, spelt as in the provider's documentation.
     pub header: String,
-    /// `None`: the examples ask the key plane.
+    /// The API that the examples call. `None`: they call the key plane.
     pub api: Option<Api>,
 }
 
-/// The provider's API in an example.
+/// A call of the provider's API, for an example.
 #[derive(Clone, Debug)]
 pub struct Api {
-    /// Without a slash at its end.
+    /// It ends without a slash.
     pub base_url: String,
-    /// The variable that points a program at another host.
+    /// The environment variable with which the provider's own clients choose another host.
     pub base_url_env: Option<String>,
     pub path: String,
 }
@@ -72,7 +74,7 @@ pub struct Environment {
     pub name: String,
     pub label: String,
     pub note: String,
-    /// `None` where tiers have the prefixes.
+    /// The beginning of this environment's keys. `None`: every tier has a prefix of its own.
     prefix: Option<String>,
 }
 
@@ -81,25 +83,45 @@ pub struct Tier {
     pub name: String,
     pub label: String,
     pub note: String,
+    /// The beginning of this tier's keys. It takes precedence over the environment's.
     prefix: Option<String>,
-    /// `None`: unlimited.
+    /// `None`: the rate is not limited.
     pub limit: Option<Limit>,
-    /// Calls in a calendar month (UTC); `None`: unlimited.
+    /// The most calls in a calendar month (UTC). `None`: not limited.
     pub monthly: Option<u64>,
-    /// `None`: all.
+    /// The scopes that keys of this tier may have. `None`: all.
     scopes: Option<Vec<String>>,
-    /// Whether calls pass when the limiter cannot be asked. Refused otherwise.
+    /// Whether calls are let in when the limiter cannot be reached. If not, they are refused.
     pub open_without_limiter: bool,
 }
 
-/// So many calls in any span of so long.
+/// A number of calls that any span of a window's length may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    pub calls: u32,
-    pub window: Duration,
+    calls: u32,
+    window: Duration,
 }
 
 impl Limit {
+    /// `None` if no call is allowed, or the window is not whole seconds from one second to one day.
+    pub fn new(calls: u32, window: Duration) -> Option<Self> {
+        let fits = calls > 0 && window.subsec_nanos() == 0 && (1..=86_400).contains(&window.as_secs());
+        fits.then_some(Self { calls, window })
+    }
+
+    /// A limit that no catalog has to give.
+    pub const fn per_minute(calls: u32) -> Self {
+        Self { calls, window: Duration::from_secs(60) }
+    }
+
+    pub fn calls(self) -> u32 {
+        self.calls
+    }
+
+    pub fn window(self) -> Duration {
+        self.window
+    }
+
     /// `1,000 per 15 min`
     pub fn words(&self) -> String {
         let seconds = self.window.as_secs();
@@ -138,7 +160,7 @@ impl Tier {
     }
 }
 
-/// The catalogs that are shipped, by name.
+/// The catalogs that are compiled in, by name.
 pub const PRESETS: [(&str, &str); 6] = [
     ("default", include_str!("presets/default.toml")),
     ("heso", include_str!("presets/heso.toml")),
@@ -149,7 +171,10 @@ pub const PRESETS: [(&str, &str); 6] = [
 ];
 
 impl Catalog {
-    /// A preset by name, or a file by its path (which has a `.` or a `/` in it).
+    /// Reads a preset by its name, or a file by its path, which has a `.` or a `/` in it.
+    ///
+    /// # Errors
+    /// There is no such preset or file, or its text is not a valid catalog.
     pub fn load(name: &str) -> Result<Self, CatalogError> {
         if let Some((_, text)) = PRESETS.iter().find(|(preset, _)| *preset == name) {
             return Self::parse(text);
@@ -162,6 +187,10 @@ impl Catalog {
         Self::parse(&text)
     }
 
+    /// Parses and checks a catalog's text.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its line and field.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         parse::parse(text)
     }
@@ -178,14 +207,15 @@ impl Catalog {
         self.scopes.iter().find(|s| s.name == name)
     }
 
-    /// The environment and the tier of a key where nobody says which.
+    /// The names of the environment and the tier that a new key has by default: the first of each.
     pub fn defaults(&self) -> (String, String) {
         let environment = self.environments.first().map(|environment| environment.name.clone());
         let tier = self.tiers.first().map(|tier| tier.name.clone());
         (environment.unwrap_or_default(), tier.unwrap_or_default())
     }
 
-    /// Whether members of a role may use a scope: those listed for the role; where none are, viewers none, others all.
+    /// Whether members of a role may use a scope. If the catalog lists no scopes for the role, owners, admins and
+    /// developers may use all and others none.
     pub fn role_allows(&self, role: Role, scope: &str) -> bool {
         match self.roles.iter().find(|(listed, _)| *listed == role) {
             Some((_, scopes)) => scopes.iter().any(|known| known == scope),
@@ -193,14 +223,14 @@ impl Catalog {
         }
     }
 
-    /// What a key of an environment and a tier begins with.
+    /// The beginning of the keys of an environment and a tier.
     pub fn prefix<'a>(&'a self, environment: &'a Environment, tier: &'a Tier) -> &'a str {
         tier.prefix.as_deref().or(environment.prefix.as_deref()).unwrap_or(&self.service_prefix)
     }
 
-    /// Whether a scope that a key has covers one that is asked for.
-    pub fn covers(&self, has: &str, asked: &str) -> bool {
-        has == asked || (self.wildcards && has.strip_suffix('*').is_some_and(|begin| asked.starts_with(begin)))
+    /// Whether a scope that a key has covers one that a call requires.
+    pub fn covers(&self, has: &str, required: &str) -> bool {
+        has == required || (self.wildcards && has.strip_suffix('*').is_some_and(|start| required.starts_with(start)))
     }
 }
 
@@ -226,6 +256,17 @@ mod tests {
             ]
         );
         assert_eq!(catalog.headers, Headers { bearer: true, api_key_wins: false, wrong_org_is_403: false });
+    }
+
+    #[test]
+    fn a_limit_has_calls_and_a_window_of_whole_seconds() {
+        assert!(Limit::new(1, Duration::from_secs(1)).is_some());
+        assert!(Limit::new(u32::MAX, Duration::from_secs(86_400)).is_some());
+        assert!(Limit::new(0, Duration::from_secs(1)).is_none());
+        for window in [Duration::ZERO, Duration::from_millis(999), Duration::from_millis(1_500), Duration::MAX] {
+            assert!(Limit::new(1, window).is_none());
+        }
+        assert!(Limit::new(1, Duration::from_secs(86_401)).is_none());
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! A catalog's text, checked: whatever is wrong with it is named by line and field before the server starts.
+//! Parses and checks a catalog's text before the server starts. Every error names the line and the field.
 
 use std::{collections::HashSet, ops::Range, time::Duration};
 
@@ -9,7 +9,7 @@ use super::{
     Api, Catalog, Environment, Headers, Limit, PRESETS, Scope, Snippets, Tier,
     routes::{Pattern, Route},
 };
-use crate::orgs::Role;
+use crate::actor::Role;
 
 #[derive(Debug, thiserror::Error)]
 pub enum CatalogError {
@@ -161,7 +161,7 @@ struct RawRoute {
     org: Option<Spanned<String>>,
 }
 
-/// Where in the text something is, so that an error can say it.
+/// The catalog's text, from which an error's line is counted.
 struct Text<'a>(&'a str);
 
 impl Text<'_> {
@@ -176,7 +176,7 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
     let at = Text(text);
     let raw: RawCatalog = match toml::from_str(text) {
         Ok(raw) => raw,
-        // Its own message says which field; the rest of it is a drawing of the line.
+        // Only the message is kept: its field is in it, and the rest of the error draws the line for a terminal.
         Err(error) => return at.wrong(error.span().unwrap_or(0..0), "syntax", error.message().replace('\n', ", ")),
     };
     let scopes = scopes(&at, raw.scopes)?;
@@ -207,12 +207,12 @@ pub fn parse(text: &str) -> Result<Catalog, CatalogError> {
         scopes,
         routes,
     };
-    prefixes(&at, &catalog, raw.service_prefix.span())?;
+    check_prefixes(&at, &catalog, raw.service_prefix.span())?;
     Ok(catalog)
 }
 
 fn brand(at: &Text<'_>, brand: Spanned<String>) -> Result<String, CatalogError> {
-    // It is quoted in headers, and begins a variable's name.
+    // The brand stands in quotes in headers, and is the default beginning of a variable's name.
     let fits = |text: &str| {
         text.starts_with(|c: char| c.is_ascii_alphabetic())
             && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ' || b == b'-')
@@ -251,7 +251,7 @@ fn snippets(at: &Text<'_>, raw: RawSnippets, brand: &str) -> Result<Snippets, Ca
             && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         if fits { Ok(name.into_inner()) } else { at.wrong(name.span(), field, "must be of A-Z, 0-9 and _") }
     };
-    // Whatever follows is written into programs as it is.
+    // The example programs hold these values without quoting.
     let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~/:".contains(&b));
     let header = match raw.header {
         Some(header) if !header.get_ref().eq_ignore_ascii_case("x-api-key") => {
@@ -290,7 +290,7 @@ fn snippets(at: &Text<'_>, raw: RawSnippets, brand: &str) -> Result<Snippets, Ca
     Ok(Snippets { env_prefix, header, api })
 }
 
-/// A name that keys hold: `live`, `receipts:write`.
+/// A name that is stored with keys, such as `live` or `receipts:write`.
 fn name(at: &Text<'_>, field: &str, text: Spanned<String>, seen: &mut HashSet<String>) -> Result<String, CatalogError> {
     let fits = |text: &str| {
         (1..=64).contains(&text.len())
@@ -365,10 +365,11 @@ fn tier(at: &Text<'_>, raw: RawTier, scopes: &[Scope], seen: &mut HashSet<String
                     "must be at least 1; leave limit and window out for none",
                 );
             }
-            let Some(length) = window_of(window.get_ref()) else {
+            let length = window_of(window.get_ref());
+            let Some(limit) = length.and_then(|length| Limit::new(*limit.get_ref(), length)) else {
                 return at.wrong(window.span(), "tiers.window", "must be 1s to 1d, as in 30s, 15m or 1h");
             };
-            Some(Limit { calls: *limit.get_ref(), window: length })
+            Some(limit)
         }
         (Some(limit), None) => return at.wrong(limit.span(), "tiers.limit", "needs a window, as in window = \"15m\""),
         (None, Some(window)) => return at.wrong(window.span(), "tiers.window", "needs a limit, as in limit = 1000"),
@@ -394,7 +395,7 @@ fn tier(at: &Text<'_>, raw: RawTier, scopes: &[Scope], seen: &mut HashSet<String
     })
 }
 
-/// `30s`, `15m`, `1h`: whole seconds, from one to a day.
+/// `30s`, `15m`, `1h`
 fn window_of(text: &str) -> Option<Duration> {
     let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     let unit = match unit {
@@ -406,7 +407,7 @@ fn window_of(text: &str) -> Option<Duration> {
     };
     let digits = number.bytes().all(|b| b.is_ascii_digit());
     let seconds: u64 = number.parse().ok().filter(|_| digits)?;
-    seconds.checked_mul(unit).filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs)
+    seconds.checked_mul(unit).map(Duration::from_secs)
 }
 
 fn known_scope(at: &Text<'_>, field: &str, scope: Spanned<String>, scopes: &[Scope]) -> Result<String, CatalogError> {
@@ -431,8 +432,8 @@ fn well_formed(prefix: &str) -> bool {
         && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
 }
 
-/// Every key has a prefix, and no prefix begins another: a secret scanner must be able to tell them apart.
-fn prefixes(at: &Text<'_>, catalog: &Catalog, service: Range<usize>) -> Result<(), CatalogError> {
+/// Checks that every key has a prefix and that no prefix begins another, since a secret scanner tells keys apart by it.
+fn check_prefixes(at: &Text<'_>, catalog: &Catalog, service: Range<usize>) -> Result<(), CatalogError> {
     let field = "service_prefix";
     if !well_formed(&catalog.service_prefix) {
         return at.wrong(service, field, "must be 2 to 32 of a-z, 0-9 and _, and end in _");
@@ -576,11 +577,12 @@ mod tests {
 
     #[test]
     fn windows() {
+        let window = |text| window_of(text).and_then(|window| Limit::new(1, window)).map(Limit::window);
         for (text, seconds) in [("1s", Some(1)), ("15m", Some(900)), ("1h", Some(3600)), ("1d", Some(86_400))] {
-            assert_eq!(window_of(text), seconds.map(Duration::from_secs), "{text}");
+            assert_eq!(window(text), seconds.map(Duration::from_secs), "{text}");
         }
         for bad in ["", "s", "0s", "-1s", "25h", "1w", "1.5h", " 1s", "99999999999999999999s", "1日"] {
-            assert_eq!(window_of(bad), None, "{bad}");
+            assert_eq!(window(bad), None, "{bad}");
         }
     }
 

@@ -1,17 +1,19 @@
-//! The routes of the provider's API, as a proxy describes them: which scopes one needs, and where in its path the
-//! organization and the namespace stand.
+//! The routes of the provider's API, about which a proxy asks: the scopes that a route needs, and the parts of its path
+//! that name the organization and the namespace.
 
 use std::borrow::Cow;
 
-/// One route. The first that matches counts.
+/// One route. Of several that match a request, the first decides.
 #[derive(Clone, Debug)]
 pub struct Route {
-    /// `*` is every method.
+    /// `*` stands for every method.
     pub(super) methods: Vec<String>,
     pub(super) pattern: Pattern,
-    /// All of them are needed.
+    /// A key needs all of them.
     pub scopes: Vec<String>,
+    /// The parameter of the path that names the namespace.
     pub(super) namespace: Option<String>,
+    /// The parameter of the path that names the organization.
     pub(super) org: Option<String>,
 }
 
@@ -22,14 +24,17 @@ pub struct Pattern(Vec<Segment>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Literal(String),
-    /// One segment, not empty.
+    /// One segment that is not empty.
     Parameter(String),
-    /// All that is left, be it nothing.
+    /// All segments that are left, or none.
     Rest(String),
 }
 
 impl Pattern {
-    /// Errors: what is wrong, for the catalog's author.
+    /// Parses a path such as `/v1/get/{namespace}/{rest...}`.
+    ///
+    /// # Errors
+    /// The end of a sentence about the path, for the catalog's author.
     pub fn parse(text: &str) -> Result<Self, String> {
         let Some(path) = text.strip_prefix('/') else { return Err("must begin with /".to_owned()) };
         let count = path.split('/').count();
@@ -67,7 +72,7 @@ impl Pattern {
         self.0.iter().any(|segment| matches!(segment, Segment::Parameter(n) | Segment::Rest(n) if n == name))
     }
 
-    /// What the parameters stand for in a path, if it matches.
+    /// The values of the parameters in a path, if the path matches.
     fn bind<'a>(&'a self, path: &'a Path<'_>) -> Option<Vec<(&'a str, Cow<'a, str>)>> {
         let mut bound = Vec::new();
         let mut parts = path.0.iter();
@@ -99,17 +104,19 @@ impl std::fmt::Display for Pattern {
     }
 }
 
-/// A request's path, in decoded segments. What two programs could read differently is no path here: dot segments, empty
-/// ones in the middle, encoded slashes and controls, backslashes; a `#`, where some end the path and others do not; a
-/// semicolon, since some cut a segment there before they compare it (`/admin;x`, `/..;/`).
+/// A request's path, in decoded segments. A path that two programs could read differently is refused, because the proxy
+/// and the provider's API must see the same route. Refused are dot segments, empty segments in the middle, encoded
+/// slashes and controls, backslashes, a `#` (some programs end the path there), and a semicolon (some cut a segment
+/// there before they compare it, as in `/admin;x` and `/..;/`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Path<'a>(Vec<Cow<'a, str>>);
 
 impl<'a> Path<'a> {
-    /// From a request target: `/v1/get?x=1`, or the absolute form. The query is left out.
+    /// Parses a request target, such as `/v1/get?x=1` or its absolute form (RFC 9112, section 3.2), without the query.
+    /// `None`: the path is missing or ambiguous.
     pub fn parse(target: &'a str) -> Option<Self> {
         let target = match target.split_once("://") {
-            // The authority ends at the query, too: a slash behind it begins no path.
+            // A query or fragment may follow the authority directly, and a slash in it begins no path.
             Some(("http" | "https", rest)) => rest
                 .find(['/', '?', '#'])
                 .and_then(|at| rest.get(at..))
@@ -122,7 +129,7 @@ impl<'a> Path<'a> {
         path.split('/')
             .enumerate()
             .map(|(index, part)| {
-                // A slash at the very end leaves an empty last segment, which is a segment like others.
+                // A slash at the end makes an empty last segment, which is allowed.
                 let segment = decode(part)?;
                 let ambiguous = segment == "."
                     || segment == ".."
@@ -137,7 +144,7 @@ impl<'a> Path<'a> {
     }
 }
 
-/// Percent-decodes once. `None`: not decodable, or not text.
+/// Percent-decodes a segment once. `None`: the encoding is broken, or the result is not UTF-8.
 fn decode(part: &str) -> Option<Cow<'_, str>> {
     if part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%') {
         return Some(Cow::Borrowed(part));
@@ -151,7 +158,7 @@ fn decode(part: &str) -> Option<Cow<'_, str>> {
                 let low = char::from(rest.next()?).to_digit(16)?;
                 u8::try_from(high * 16 + low).ok()?
             }
-            // As sent by a browser or a proxy, a path is ASCII.
+            // Browsers and proxies send paths in ASCII.
             byte if byte.is_ascii_graphic() => byte,
             _ => return None,
         });
@@ -159,7 +166,7 @@ fn decode(part: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(bytes).ok().map(Cow::Owned)
 }
 
-/// What a route asks of a key.
+/// The scopes, namespace and organization that a route needs a key to have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Needs<'a> {
     pub scopes: &'a [String],
@@ -167,7 +174,7 @@ pub struct Needs<'a> {
     pub org: Option<Cow<'a, str>>,
 }
 
-/// What the first matching route asks; `None`: no route matches, so nobody may pass.
+/// The needs of the first route that matches. `None`: no route matches, so the request is refused.
 pub fn needs<'a>(routes: &'a [Route], method: &str, path: &'a Path<'_>) -> Option<Needs<'a>> {
     routes.iter().find_map(|route| {
         if !route.methods.iter().any(|known| known == "*" || known == method) {
@@ -268,13 +275,13 @@ mod tests {
         ] {
             assert_eq!(Path::parse(target), None, "{target}");
         }
-        // A query is none of the path's business, and an encoded # is a character like others.
+        // The query is not part of the path, and an encoded # is an ordinary character.
         assert_eq!(Path::parse("/a?x=;#/../b"), Path::parse("/a"));
         assert_eq!(Path::parse("/a%23b"), Some(Path(vec!["a#b".into()])));
-        // Here the path is empty.
+        // These have an empty path.
         assert_eq!(Path::parse("http://x?/v1/receipts"), Path::parse("/"));
         assert_eq!(Path::parse("http://x#/v1/receipts"), Path::parse("/"));
-        // Decoded once, not twice.
+        // It is decoded once, not twice.
         assert_eq!(Path::parse("/a%252fb"), Some(Path(vec!["a%2fb".into()])));
     }
 

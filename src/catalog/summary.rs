@@ -1,9 +1,9 @@
-//! What a catalog comes to, in a few lines: for `keydesk catalog check`.
+//! A catalog's summary in a few lines, for `keydesk catalog check`.
 
 use super::{Catalog, Tier, routes::Route};
 
 impl Catalog {
-    /// Label, and what is said of it.
+    /// The lines of each label.
     pub fn summary(&self) -> Vec<(&'static str, Vec<String>)> {
         let mut environments = Vec::new();
         for environment in &self.environments {
@@ -43,11 +43,11 @@ impl Catalog {
         ]
     }
 
-    /// The same in columns.
+    /// The summary in two columns.
     pub fn summary_text(&self) -> String {
         let mut lines = Vec::new();
-        for (label, said) in self.summary() {
-            for (index, text) in said.into_iter().enumerate() {
+        for (label, texts) in self.summary() {
+            for (index, text) in texts.into_iter().enumerate() {
                 let label = if index == 0 { label } else { "" };
                 lines.push(format!("  {label:<14}{text}"));
             }
@@ -65,17 +65,17 @@ impl Catalog {
     }
 
     fn tier_line(&self, tier: &Tier) -> String {
-        let mut said = vec![tier.limit.map_or_else(|| "no limit".to_owned(), |limit| limit.words())];
+        let mut rules = vec![tier.limit.map_or_else(|| "no limit".to_owned(), |limit| limit.words())];
         if let Some(monthly) = tier.monthly {
-            said.push(format!("{} per month", super::grouped(monthly)));
+            rules.push(format!("{} per month", super::grouped(monthly)));
         }
         if let Some(scopes) = &tier.scopes {
-            said.push(format!("only {}", scopes.join(", ")));
+            rules.push(format!("only {}", scopes.join(", ")));
         }
         if tier.open_without_limiter {
-            said.push("goes on without the limiter".to_owned());
+            rules.push("goes on without the limiter".to_owned());
         }
-        format!("{}: {}", tier.name, said.join("; "))
+        format!("{}: {}", tier.name, rules.join("; "))
     }
 
     fn example_line(&self) -> String {
@@ -89,12 +89,12 @@ impl Catalog {
 
 /// `GET /v1/get/{namespace}/{key}: read, namespace {namespace}`
 fn route_line(route: &Route) -> String {
-    let mut asks = route.scopes.clone();
+    let mut needs = route.scopes.clone();
     for (what, name) in [("namespace", &route.namespace), ("organization", &route.org)] {
         if let Some(name) = name {
-            asks.push(format!("{what} {{{name}}}"));
+            needs.push(format!("{what} {{{name}}}"));
         }
     }
-    let asks = if asks.is_empty() { "any good key".to_owned() } else { asks.join(", ") };
-    format!("{} {}: {asks}", route.methods.join(" "), route.pattern)
+    let needs = if needs.is_empty() { "any good key".to_owned() } else { needs.join(", ") };
+    format!("{} {}: {needs}", route.methods.join(" "), route.pattern)
 }

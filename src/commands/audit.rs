@@ -16,6 +16,7 @@ use crate::{
     audit::{
         self, Row,
         chain::{Broken, Checker},
+        store::CheckError,
     },
     config::Config,
     database::RlsScope,
@@ -35,11 +36,11 @@ pub struct Verify {
     pub json: bool,
 }
 
-fn broken(broken: &Broken) -> CommandError {
+fn broken_error(broken: &Broken) -> CommandError {
     CommandError::said(format!("the audit log is broken: {broken}"))
 }
 
-fn whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
+fn say_whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
     if json {
         return say_json(&json!({ "ok": true, "chains": chains, "rows": rows }));
     }
@@ -48,29 +49,32 @@ fn whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
     say(&[&format!("The audit log is whole: {} in {}.", plural(rows, "row"), plural(chains, "chain"))])
 }
 
+/// Checks the database's log.
 pub async fn verify_live(desk: &Desk, json: bool) -> Result<(), CommandError> {
     let mut tx = desk.begin(RlsScope::Operator).await?;
-    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await?;
+    let checked = audit::store::check_all(&mut tx, &desk.server_keys.audit).await.map_err(|error| match error {
+        CheckError::Broken(found) => broken_error(&found),
+        CheckError::Database(error) => error.into(),
+    })?;
     tx.commit().await?;
-    let (chains, rows) = checked.map_err(|found| broken(&found))?;
-    whole(chains, rows, json)
+    say_whole(checked.chains, checked.rows, json)
 }
 
-/// An export has no heads, so rows cut off at its end are not noticed; everything before them is.
+/// Checks an export. It does not hold the heads of the chains, so rows that are missing at its end go unnoticed.
 pub fn verify_file(config: &Config, path: &Path, json: bool) -> Result<(), CommandError> {
     let keys = load_keys(config)?;
-    let named = |error: std::io::Error| CommandError::said(format!("{}: {error}", path.display()));
+    let file_error = |error: std::io::Error| CommandError::said(format!("{}: {error}", path.display()));
     let mut checkers: HashMap<Uuid, Checker<'_>> = HashMap::new();
-    for (index, line) in BufReader::new(File::open(path).map_err(named)?).lines().enumerate() {
-        let line = line.map_err(named)?;
+    for (index, line) in BufReader::new(File::open(path).map_err(file_error)?).lines().enumerate() {
+        let line = line.map_err(file_error)?;
         if line.is_empty() {
             continue;
         }
         let row: Row = serde_json::from_str(&line)
             .map_err(|error| CommandError::said(format!("{}, line {}: {error}", path.display(), index + 1)))?;
         let checker = checkers.entry(row.chain).or_insert_with(|| Checker::new(&keys.audit, row.chain));
-        checker.row(&row).map_err(|found| broken(&found))?;
+        checker.row(&row).map_err(|broken| broken_error(&broken))?;
     }
     let rows = checkers.values().map(Checker::rows).sum();
-    whole(checkers.len() as u64, rows, json)
+    say_whole(checkers.len() as u64, rows, json)
 }

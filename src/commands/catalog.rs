@@ -8,7 +8,7 @@ use crate::catalog::Catalog;
 
 #[derive(Subcommand)]
 pub enum CatalogCommand {
-    /// Read a catalog as the server would: says what it comes to, or what is wrong, by line and field
+    /// Read a catalog as the server would: prints a summary, or the first mistake with line and field
     Check(Check),
 }
 
@@ -23,12 +23,12 @@ pub struct Check {
 pub fn run(CatalogCommand::Check(check): &CatalogCommand) -> Result<(), CommandError> {
     let catalog = Catalog::load(&check.catalog)?;
     if check.json {
-        let said: Map<String, Value> = catalog
+        let summary: Map<String, Value> = catalog
             .summary()
             .into_iter()
-            .map(|(label, said)| (label.to_lowercase().replace(' ', "_"), said.into()))
+            .map(|(label, texts)| (label.to_lowercase().replace(' ', "_"), texts.into()))
             .collect();
-        return say_json(&json!({ "ok": true, "catalog": said }));
+        return say_json(&json!({ "ok": true, "catalog": summary }));
     }
     say(&[&format!("{} is a good catalog.", check.catalog), &catalog.summary_text()])
 }

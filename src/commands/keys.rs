@@ -9,14 +9,16 @@ use time::OffsetDateTime;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
+    actor::Actor,
     database::{self, RlsScope},
+    ids::OrgId,
     keys::{
         lifecycle::{self, CAPABILITIES, NewKey, Wish},
         model::{KeyName, Reason},
         store::{self, Candidate},
     },
     orgs::{
-        Actor, OrgId, Permit, Slug,
+        Permit, Slug,
         permit::{EditKey, RevokeAnyKey},
     },
     secrets::Digest,
@@ -253,7 +255,7 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
             .iter()
             .map(|key| {
                 json!({
-                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.status(desk.now),
+                    "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.state(desk.now),
                     "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
                     "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
                     "expires_at": seconds(key.expires_at), "overlap_ends_at": seconds(key.overlap_ends_at), "predecessor": key.predecessor,
@@ -265,7 +267,7 @@ async fn list(desk: &Desk, list: List) -> Result<(), CommandError> {
     }
     let lines: Vec<String> = keys
         .iter()
-        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.status(desk.now).label(), key.hint, key.name))
+        .map(|key| format!("{}  {:<8}  {}  {}", key.id, key.state(desk.now).label(), key.hint, key.name))
         .collect();
     say(&lines.iter().map(String::as_str).collect::<Vec<_>>())
 }

@@ -19,11 +19,12 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::Clock,
     config::{Config, ConfigError},
+    data_dir,
     database::{self, Database, DatabaseError, RlsScope},
     keys::error::KeyError,
     orgs::{Denied, Slug, lifecycle::OrgError, store, store::Org},
     revocation::{self, Receipt, Unconfirmed},
-    server::{self, Serves},
+    server::{self, ServedPlanes},
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
 };
@@ -75,7 +76,7 @@ enum Plane {
     Keys,
 }
 
-impl From<Plane> for Serves {
+impl From<Plane> for ServedPlanes {
     fn from(plane: Plane) -> Self {
         match plane {
             Plane::All => Self::All,
@@ -197,7 +198,7 @@ async fn run(command: Command) -> Result<(), CommandError> {
 }
 
 fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
-    database::create_data_dir(&config.data_dir)?;
+    data_dir::create(&config.data_dir)?;
     Ok(ServerKeys::load(&config.data_dir)?)
 }
 
@@ -237,7 +238,7 @@ impl Desk {
     /// The organization with a slug.
     async fn org(&self, slug: &Slug) -> Result<Option<Org>, CommandError> {
         let mut tx = self.begin(RlsScope::Operator).await?;
-        let org = store::by_slug(&mut tx, slug).await?;
+        let org = store::find_by_slug(&mut tx, slug).await?;
         tx.commit().await?;
         Ok(org)
     }

@@ -7,8 +7,9 @@ use serde_json::json;
 
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
+    actor::Actor,
     database::RlsScope,
-    orgs::{Actor, Permit, Slug, lifecycle},
+    orgs::{Permit, Slug, lifecycle},
 };
 
 #[derive(Subcommand)]

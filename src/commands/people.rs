@@ -11,9 +11,11 @@ use zeroize::Zeroizing;
 use super::{CommandError, Desk, say, say_json, slug};
 use crate::{
     accounts::{self, Email, PersonName, password::NewPassword, store::Account},
+    actor::{Actor, Role},
     clock,
     database::{self, RlsScope},
-    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson, permit::ManagePeople},
+    ids::OrgId,
+    orgs::{self, OrgName, Permit, Slug, lifecycle::NewPerson, permit::ManagePeople},
 };
 
 #[derive(Subcommand)]

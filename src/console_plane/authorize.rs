@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     database,
-    orgs::{OrgId, Permit, lifecycle::note_refusal, permit::Act},
+    ids::OrgId,
+    orgs::{Permit, lifecycle::note_refusal, permit::Act},
 };
 
 /// Let in, with the permit to do `A`.

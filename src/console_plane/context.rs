@@ -12,17 +12,19 @@ use tower_cookies::Cookies;
 use tower_sessions::Session;
 use uuid::Uuid;
 
-use super::{appearance::Appearance, error::ConsoleError, state::Console};
+use super::{
+    appearance::Appearance,
+    error::ConsoleError,
+    sessions::{ENTRY, SignedIn},
+    state::Console,
+};
 use crate::{
-    accounts::{
-        UserId,
-        session::{ENTRY, SignedIn},
-    },
+    actor::{Actor, Principal, Role},
     audit::Chain,
     client,
     database::{self, RlsScope},
+    ids::UserId,
     orgs::{
-        Actor, Principal, Role,
         standing::{Standing, standing},
         store::Org,
     },
@@ -59,7 +61,7 @@ impl FromRequestParts<Arc<Console>> for RequestContext {
             console: Arc::clone(console),
             request_id,
             address: console.proxies.resolve(peer, &parts.headers).nearest(),
-            agent: client::kept_agent(client::agent(&parts.headers)),
+            agent: client::clean_agent(client::agent(&parts.headers)),
             look: Appearance::of(&cookies),
             session,
             cookies,

@@ -56,7 +56,7 @@ pub mod render;
 #[cfg(feature = "ssr")]
 pub mod router;
 #[cfg(feature = "ssr")]
-mod session;
+mod sessions;
 #[cfg(feature = "ssr")]
 pub mod shell;
 #[cfg(feature = "ssr")]

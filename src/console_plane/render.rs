@@ -18,7 +18,7 @@ use super::{
     shell::{Document, Section, Viewer},
     ui::MessagePage,
 };
-use crate::orgs::{Action, Role};
+use crate::{actor::Role, orgs::Action};
 
 /// A page's place in the console.
 #[derive(Clone)]

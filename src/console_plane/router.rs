@@ -34,6 +34,7 @@ use super::{
         forms::{RemoveMember, SetRole},
     },
     nodes, render,
+    sessions::Sessions,
     settings::{
         self,
         forms::{ChangePassword, CreateAccessToken, EndAllSessions, EndSession, SetAppearance},
@@ -52,7 +53,7 @@ use super::{
         forms::{GenerateWebhookSecret, RegenerateWebhookSecret},
     },
 };
-use crate::{accounts::session::Sessions, config::Origin, database, response_headers};
+use crate::{config::Origin, database, response_headers};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 16] = [
@@ -214,7 +215,7 @@ async fn finish_response(State(console): State<Arc<Console>>, mut request: Reque
     let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
         .await
         .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "The console took too long. Try again."));
-    response_headers::finish_response(response.headers_mut(), id, &console.origin);
+    response_headers::set(response.headers_mut(), id, &console.origin);
     tracing::info!(
         plane = "console", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

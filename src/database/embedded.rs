@@ -1,8 +1,9 @@
-//! The embedded Postgres: a cluster beside the data folder's other files, started by whoever needs it first and stopped
-//! by whoever needs it last. It listens on a unix socket only, in a folder that only its own user and root can enter.
+//! The embedded Postgres: a cluster in the data folder. The first Keydesk process that needs it starts it, and the last
+//! one stops it. It listens on a unix socket only, in a folder that only its own user and root can enter.
 //!
-//! Who uses it is counted by a shared lock on a file, which the kernel drops even after kill -9; a second lock gives
-//! turns to those who join and leave. Postgres itself holds neither, and outlives a user who is killed.
+//! Each process that uses it holds a shared lock on a file, which the kernel releases even after kill -9. A second lock
+//! lets processes join and leave one at a time. Postgres itself holds neither, and keeps running if a process is
+//! killed.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -25,36 +26,43 @@ use sqlx::{
 use tokio::{process::Command, task::spawn_blocking, time::Instant};
 
 use super::DATABASE;
-use crate::{secrets::Digest, server_keys};
+use crate::{data_dir, secrets::Digest};
 
 /// The role that owns the cluster and everything in it.
 const OWNER: &str = "keydesk_owner";
 const PASSWORD_FILE: &str = "keydesk_owner.password";
-/// The cluster's folder, within its home.
+/// The cluster's folder in its home.
 const CLUSTER: &str = "postgres";
-/// How the names of unfinished clusters start.
-const DRAFT: &str = "postgres.new.";
+/// The beginning of the names of unfinished clusters.
+const DRAFT_PREFIX: &str = "postgres.new.";
 const LOG: &str = "postgres.log";
-const USERS: &str = "postgres.users";
-const TURN: &str = "postgres.turn";
-/// Homes of clusters whose user cannot pass through to the data folder.
-const FAR: &str = "/var/lib/keydesk";
-/// It names the socket: there is no TCP port.
+/// The file on which every process that uses the cluster holds a shared lock.
+const USERS_LOCK: &str = "postgres.users";
+/// The file on which a process holds an exclusive lock while it joins or leaves.
+const TURN_LOCK: &str = "postgres.turn";
+/// The folder of the homes of clusters whose system user cannot enter the data folder.
+const FALLBACK_HOMES: &str = "/var/lib/keydesk";
+/// The number in the socket's name. Postgres listens on no TCP port.
 const PORT: u16 = 5432;
-/// What the kernel lets a socket's path take, without its final zero.
-const SOCKET_PATH_MAX: usize = 107;
-/// A crash recovery may take a while; `WAIT_SECONDS` is the same for pg_ctl.
-const WAIT: Duration = Duration::from_secs(60);
-const WAIT_SECONDS: &str = "60";
-/// How long a killed Postgres's sessions may go on with their statements, and with its shared memory.
-const ORPHANS_WAIT: Duration = Duration::from_secs(15);
-const CONNECT_WAIT: Duration = Duration::from_secs(10);
+/// The longest path of a unix socket on Linux, without its final zero.
+const MAX_SOCKET_PATH_BYTES: usize = 107;
+/// The longest that a start or a stop may take. A start can include a crash recovery.
+const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// [`START_TIMEOUT`] for pg_ctl.
+const START_TIMEOUT_SECONDS: &str = "60";
+/// The longest that the sessions of a killed Postgres may hold its shared memory while they end their statements.
+const ORPHANS_TIMEOUT: Duration = Duration::from_secs(15);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The pause between two looks at a Postgres that is starting or stopping.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The pause between two attempts to start while orphaned sessions remain.
+const START_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
-/// Given at every start, so that they hold whatever postgresql.conf says. They pass through a shell: no value may need
-/// quotes.
+/// The settings given at every start, which take precedence over postgresql.conf. They pass through a shell, so no
+/// value may need quotes.
 const SETTINGS: [&str; 18] = [
     "listen_addresses=",
-    // Acknowledged must mean durable.
+    // These three make an acknowledged commit durable.
     "fsync=on",
     "synchronous_commit=on",
     "full_page_writes=on",
@@ -63,11 +71,11 @@ const SETTINGS: [&str; 18] = [
     "password_encryption=scram-sha-256",
     "timezone=UTC",
     "log_timezone=UTC",
-    // To the log file, which the errors here quote.
+    // The log goes to standard error, which pg_ctl writes to the file that the errors here quote.
     "log_destination=stderr",
     "logging_collector=off",
     "log_checkpoints=off",
-    // Neither statements, nor what is bound to them, nor rows get into the log. Terse leaves out the rows.
+    // These keep statements, bound values and rows out of the log. Terse errors leave out the rows.
     "log_statement=none",
     "log_min_duration_statement=-1",
     "log_min_error_statement=panic",
@@ -118,48 +126,49 @@ pub enum EmbeddedError {
     PasswordMissing { file: PathBuf, cluster: PathBuf },
     #[error("the password in {file} is not the one of {cluster}. Restore the two from the same backup.")]
     PasswordWrong { file: PathBuf, cluster: PathBuf },
-    #[error("initdb could not make a cluster in {home}: {said}")]
-    Init { home: PathBuf, said: String },
+    #[error("initdb could not make a cluster in {home}: {output}")]
+    Init { home: PathBuf, output: String },
     #[error("no folder for Postgres's socket could be had: {0}")]
     Socket(String),
-    #[error("Postgres did not start: {said} (more in {log})")]
-    Start { log: PathBuf, said: String },
+    #[error("Postgres did not start: {output} (more in {log})")]
+    Start { log: PathBuf, output: String },
     #[error(
         "Postgres (process {pid}) does not answer. If it does not soon, stop that process and try again; see {log}."
     )]
     Silent { pid: i32, log: PathBuf },
-    #[error("Postgres did not stop: {said} (more in {log})")]
-    Stop { log: PathBuf, said: String },
+    #[error("Postgres did not stop: {output} (more in {log})")]
+    Stop { log: PathBuf, output: String },
     #[error("the embedded Postgres could not be asked: {0}")]
     Sql(#[from] sqlx::Error),
 }
 
-/// An I/O error with the path it is about.
+/// Adds the path to an I/O error.
 fn about(path: &Path) -> impl FnOnce(io::Error) -> EmbeddedError {
     move |source| EmbeddedError::File { path: path.to_owned(), source }
 }
 
-/// A running Postgres, and this user's place among its users. Dropped without [`Embedded::leave`], Postgres goes on
-/// until the next user leaves.
+/// The use of a running Postgres by this process. If it is dropped without [`Embedded::leave`], Postgres runs until
+/// another process leaves as the last.
 pub struct Embedded {
     server: Server,
     socket: PathBuf,
-    /// Holds the shared lock.
+    /// The file of [`USERS_LOCK`], locked.
     users: File,
 }
 
 impl Embedded {
-    /// Joins the users of a data folder's cluster. Makes and starts it if need be; its database is there afterwards.
+    /// Begins to use the cluster of a data folder. If need be, it makes the cluster and its database and starts
+    /// Postgres.
     pub async fn join(data_dir: &Path) -> Result<Self, EmbeddedError> {
         let data_dir = fs::canonicalize(data_dir).map_err(about(data_dir))?;
-        let turn = lock(data_dir.join(TURN), File::lock).await?;
+        let turn = lock(data_dir.join(TURN_LOCK), File::lock).await?;
         let server = Server::prepare(data_dir).await?;
-        let socket = match server.running().await? {
+        let socket = match server.running_socket().await? {
             Some(socket) => socket,
             None => server.start().await?,
         };
-        // Nobody waits here: the exclusive lock is taken during turns only.
-        let users = lock(server.data_dir.join(USERS), File::lock_shared).await?;
+        // This does not wait, because an exclusive lock on this file is taken only by a process that has the turn.
+        let users = lock(server.data_dir.join(USERS_LOCK), File::lock_shared).await?;
         let embedded = Self { server, socket, users };
         if let Err(error) = embedded.server.make_database(&embedded.socket).await {
             if let Err(error) = embedded.leave_in_turn().await {
@@ -171,19 +180,19 @@ impl Embedded {
         Ok(embedded)
     }
 
-    /// How the owner connects to one of the cluster's databases.
+    /// The options with which the owner connects to one of the cluster's databases.
     pub fn options(&self, database: &str) -> PgConnectOptions {
         self.server.options(&self.socket, database)
     }
 
-    /// Leaves the users. The last one stops Postgres, and returns when it is down.
+    /// Ends the use. The last process stops Postgres and waits until it is down.
     pub async fn leave(self) -> Result<(), EmbeddedError> {
-        let _turn = lock(self.server.data_dir.join(TURN), File::lock).await?;
+        let _turn = lock(self.server.data_dir.join(TURN_LOCK), File::lock).await?;
         self.leave_in_turn().await
     }
 
     async fn leave_in_turn(&self) -> Result<(), EmbeddedError> {
-        let failed = |source| EmbeddedError::Lock { path: self.server.data_dir.join(USERS), source };
+        let failed = |source| EmbeddedError::Lock { path: self.server.data_dir.join(USERS_LOCK), source };
         self.users.unlock().map_err(failed)?;
         match self.users.try_lock() {
             Ok(()) => self.server.stop().await,
@@ -193,12 +202,13 @@ impl Embedded {
     }
 }
 
-/// Opens a file of the data folder, making it if it is missing, and locks it. Waits for that on a thread of its own.
-async fn lock(path: PathBuf, how: fn(&File) -> io::Result<()>) -> Result<File, EmbeddedError> {
-    let opened = path.clone();
+/// Opens or makes a file of the data folder and locks it. The wait for the lock blocks a thread of its own.
+async fn lock(path: PathBuf, acquire: fn(&File) -> io::Result<()>) -> Result<File, EmbeddedError> {
+    let file_path = path.clone();
     let locked = spawn_blocking(move || {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(opened)?;
-        how(&file)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(file_path)?;
+        acquire(&file)?;
         Ok(file)
     });
     locked
@@ -207,27 +217,28 @@ async fn lock(path: PathBuf, how: fn(&File) -> io::Result<()>) -> Result<File, E
         .map_err(|source| EmbeddedError::Lock { path, source })
 }
 
-/// A cluster, and what it takes to run it.
+/// A cluster with the programs and the system user that run it.
 struct Server {
     data_dir: PathBuf,
-    /// The folder that the cluster, its log and (unless its path is too long) its socket are in.
+    /// The folder of the cluster, its log and, unless the path is too long, its socket.
     home: PathBuf,
-    account: Account,
+    user: SystemUser,
     /// The folder of Postgres's programs.
     programs: PathBuf,
     password: SecretString,
 }
 
 impl Server {
-    /// Finds the cluster of a data folder, or makes it.
+    /// Finds or makes the cluster of a data folder.
     async fn prepare(data_dir: PathBuf) -> Result<Self, EmbeddedError> {
-        let existing = [data_dir.clone(), far_home(&data_dir)].into_iter().find(|home| home.join(CLUSTER).exists());
+        let homes = [data_dir.clone(), fallback_home(&data_dir)];
+        let existing = homes.into_iter().find(|home| home.join(CLUSTER).exists());
         let cluster = existing.as_ref().map(|home| home.join(CLUSTER));
-        let account = Account::choose(cluster.as_deref())?;
-        let programs = account.find_programs(cluster.as_deref()).await?;
+        let user = SystemUser::choose(cluster.as_deref())?;
+        let programs = user.find_programs(cluster.as_deref()).await?;
         let home = match existing {
             Some(home) => home,
-            None => account.choose_home(&programs, &data_dir).await?,
+            None => user.choose_home(&programs, &data_dir).await?,
         };
         let file = data_dir.join(PASSWORD_FILE);
         if let Some(cluster) = cluster.clone()
@@ -235,22 +246,22 @@ impl Server {
         {
             return Err(EmbeddedError::PasswordMissing { file, cluster });
         }
-        let password = server_keys::load_or_generate(&data_dir, PASSWORD_FILE).map_err(about(&file))?;
-        let server = Self { data_dir, home, account, programs, password };
+        let password = data_dir::secret(&data_dir, PASSWORD_FILE).map_err(about(&file))?;
+        let server = Self { data_dir, home, user, programs, password };
         if cluster.is_none() {
             server.init().await?;
         }
         Ok(server)
     }
 
-    /// Makes the cluster under another name and renames it: there is never half a cluster.
+    /// Makes the cluster under another name and renames it when it is whole.
     async fn init(&self) -> Result<(), EmbeddedError> {
         self.remove_drafts();
-        let mut said = String::new();
-        // C orders like C.UTF-8, but knows of letters in ASCII only. Not every system has C.UTF-8.
+        let mut problem = String::new();
+        // Some systems lack C.UTF-8. C sorts in the same order, but knows letters only in ASCII.
         for locale in ["C.UTF-8", "C"] {
-            // A name of its own: the initdb of a killed user may still run, and cleans up behind itself by name.
-            let name = format!("{DRAFT}{}", uuid::Uuid::new_v4());
+            // The name is unique, because an initdb that a killed process left running removes its own folder by name.
+            let name = format!("{DRAFT_PREFIX}{}", uuid::Uuid::new_v4());
             let made = self.draft(&name, locale).await;
             if made.as_ref().is_ok_and(|output| output.status.success()) {
                 let cluster = self.home.join(CLUSTER);
@@ -263,31 +274,32 @@ impl Server {
             if output.status.success() {
                 return Ok(());
             }
-            let printed = printed(&output);
-            said = quote(&printed);
-            if !printed.contains("locale name") {
+            let text = output_text(&output);
+            problem = last_lines(&text);
+            if !text.contains("locale name") {
                 break;
             }
         }
-        Err(EmbeddedError::Init { home: self.home.clone(), said })
+        Err(EmbeddedError::Init { home: self.home.clone(), output: problem })
     }
 
     async fn draft(&self, name: &str, locale: &str) -> Result<Output, EmbeddedError> {
         let folder = self.home.join(name);
-        self.account.make_folder(&folder).map_err(about(&folder))?;
-        // Command lines can be read by everyone, and pipes of root by nobody else, so a file it is.
+        self.user.make_folder(&folder).map_err(about(&folder))?;
+        // The password is passed in a file, because every user can read command lines and initdb's user cannot read a
+        // pipe that root opened.
         let password = self.home.join(format!("{name}.password"));
-        let mut file = self.account.make_file(&password).map_err(about(&password))?;
+        let mut file = self.user.make_file(&password).map_err(about(&password))?;
         file.write_all(self.password.expose_secret().as_bytes()).map_err(about(&password))?;
         let (locale, pwfile) = (format!("--locale={locale}"), format!("--pwfile={name}.password"));
         let args = ["-D", name, "-U", OWNER, "-E", "UTF8", &locale, "-A", "scram-sha-256", &pwfile, "--data-checksums"];
         self.run("initdb", &args).await
     }
 
-    /// What killed or failed attempts left behind. What cannot be removed does no harm.
+    /// Removes what killed or failed attempts left behind. A failure is only logged, since the rest does no harm.
     fn remove_drafts(&self) {
         for entry in fs::read_dir(&self.home).into_iter().flatten().flatten() {
-            if entry.file_name().as_bytes().starts_with(DRAFT.as_bytes()) {
+            if entry.file_name().as_bytes().starts_with(DRAFT_PREFIX.as_bytes()) {
                 let path = entry.path();
                 let removed = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
                 if let Err(error) = removed {
@@ -297,14 +309,14 @@ impl Server {
         }
     }
 
-    /// The socket's folder, if Postgres runs. Whether it does is what it answers, not what its files say.
-    async fn running(&self) -> Result<Option<PathBuf>, EmbeddedError> {
-        let deadline = Instant::now() + WAIT;
+    /// The folder of the socket, if Postgres runs. Postgres counts as running if it answers, because its files can
+    /// outlive it.
+    async fn running_socket(&self) -> Result<Option<PathBuf>, EmbeddedError> {
+        let deadline = Instant::now() + START_TIMEOUT;
         loop {
             let Some(PidFile { pid, socket, ready }) = self.pid_file()? else { return Ok(None) };
-            // Another's folder could hold a socket that asks for the password.
-            let socket =
-                socket.filter(|folder| self.account.check_folder(folder).is_ok() && socket_file(folder).exists());
+            // A socket in another user's folder could be made to collect the password.
+            let socket = socket.filter(|folder| self.user.check_folder(folder).is_ok() && socket_file(folder).exists());
             if let Some(folder) = &socket
                 && self.answers(folder).await
             {
@@ -314,26 +326,26 @@ impl Server {
                 return Ok(None);
             }
             if ready && socket.is_none() {
-                // Something that tidies /tmp removed it, and Postgres makes it at its start only.
+                // A program that tidies /tmp has removed the socket. Postgres makes it only when it starts.
                 self.stop().await?;
                 return Ok(None);
             }
             if Instant::now() > deadline {
                 return Err(EmbeddedError::Silent { pid, log: self.home.join(LOG) });
             }
-            // It is starting, recovering or stopping.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            // Postgres is starting, recovering or stopping.
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
     async fn answers(&self, socket: &Path) -> bool {
         match self.connect(socket).await {
             Ok(db) => {
-                // The answer counts, not how politely the conversation ends.
+                // Postgres has answered, so an error while closing does not matter.
                 db.close().await.ok();
                 true
             }
-            // Every complaint but "cannot connect now" is an answer too.
+            // Every error of Postgres is an answer too, except 57P03, "cannot connect now".
             Err(sqlx::Error::Database(error)) => error.code().is_none_or(|code| code != "57P03"),
             Err(_) => false,
         }
@@ -344,16 +356,16 @@ impl Server {
         remove_stale(&self.pid_file_path())?;
         remove_stale(&socket.join(format!(".s.PGSQL.{PORT}.lock")))?;
         let log = self.home.join(LOG);
-        match self.account.make_file(&log) {
+        match self.user.make_file(&log) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(about(&log)(error)),
             _ => {}
         }
         let settings = settings(&socket);
-        // pg_ctl gives Postgres a session of its own, so that Ctrl-C in the terminal does not reach it, and no
-        // descriptor of ours, so that nobody who reads our output waits for it to end. It passes names through a shell:
-        // ours are relative, and plain.
-        let args = ["-D", CLUSTER, "-l", LOG, "-w", "-t", WAIT_SECONDS, "-s", "-o", &settings, "start"];
-        let deadline = Instant::now() + ORPHANS_WAIT;
+        // pg_ctl gives Postgres a session of its own, so that Ctrl-C in the terminal does not reach it, and none of our
+        // descriptors, so that a program that reads our output does not wait for Postgres to end. It passes names
+        // through a shell, so ours are relative and need no quotes.
+        let args = ["-D", CLUSTER, "-l", LOG, "-w", "-t", START_TIMEOUT_SECONDS, "-s", "-o", &settings, "start"];
+        let deadline = Instant::now() + ORPHANS_TIMEOUT;
         loop {
             let before = fs::metadata(&log).map_err(about(&log))?.len();
             let output = self.run("pg_ctl", &args).await?;
@@ -362,33 +374,34 @@ impl Server {
                 return Ok(socket);
             }
             let logged = read_from(&log, before).map_err(about(&log))?;
-            // The one that a killed user was starting came first.
+            // A Postgres that a killed process was starting may have come first.
             if logged.contains("postmaster.pid\" already exists")
-                && let Some(socket) = self.running().await?
+                && let Some(socket) = self.running_socket().await?
             {
                 return Ok(socket);
             }
             if !logged.contains("shared memory block") || Instant::now() > deadline {
-                let said = quote(if logged.trim().is_empty() { printed(&output) } else { logged }.as_str());
-                return Err(EmbeddedError::Start { log, said });
+                let text = if logged.trim().is_empty() { output_text(&output) } else { logged };
+                return Err(EmbeddedError::Start { log, output: last_lines(&text) });
             }
-            tokio::time::sleep(Duration::from_millis(250)).await;
+            tokio::time::sleep(START_RETRY_INTERVAL).await;
         }
     }
 
     /// Stops Postgres, if it runs, and waits until it is down.
     async fn stop(&self) -> Result<(), EmbeddedError> {
         let Some(PidFile { pid, socket, .. }) = self.pid_file()? else { return Ok(()) };
-        // The number may by now be that of an innocent process, which pg_ctl would interrupt.
+        // The number may now belong to another process, which pg_ctl would interrupt.
         if !is_postgres(pid) {
             return Ok(());
         }
-        let output = self.run("pg_ctl", &["-D", CLUSTER, "-m", "fast", "-w", "-t", WAIT_SECONDS, "-s", "stop"]).await?;
+        let args = ["-D", CLUSTER, "-m", "fast", "-w", "-t", START_TIMEOUT_SECONDS, "-s", "stop"];
+        let output = self.run("pg_ctl", &args).await?;
         if !output.status.success() && is_postgres(pid) {
-            return Err(EmbeddedError::Stop { log: self.home.join(LOG), said: quote(&printed(&output)) });
+            return Err(EmbeddedError::Stop { log: self.home.join(LOG), output: last_lines(&output_text(&output)) });
         }
         if let Some(folder) = socket {
-            // Leave nothing in /tmp; the next start makes it anew.
+            // The folder may be in /tmp. The next start makes it again.
             fs::remove_dir(folder).ok();
         }
         Ok(())
@@ -404,8 +417,8 @@ impl Server {
 
     fn make_socket_folder(&self) -> Result<PathBuf, EmbeddedError> {
         let mut problem = "no path is short and plain enough".to_owned();
-        for folder in socket_folders(&self.home, self.account.dropped) {
-            match self.account.make_folder(&folder).and_then(|()| self.account.check_folder(&folder)) {
+        for folder in socket_folders(&self.home, self.user.drops_root) {
+            match self.user.make_folder(&folder).and_then(|()| self.user.check_folder(&folder)) {
                 Ok(()) => return Ok(folder),
                 Err(error) => problem = format!("{}: {error}", folder.display()),
             }
@@ -428,16 +441,16 @@ impl Server {
     }
 
     async fn connect(&self, socket: &Path) -> sqlx::Result<PgConnection> {
-        // The database that every cluster has.
+        // Every cluster has the database postgres.
         let options = self.options(socket, "postgres").disable_statement_logging();
-        match tokio::time::timeout(CONNECT_WAIT, options.connect()).await {
+        match tokio::time::timeout(CONNECT_TIMEOUT, options.connect()).await {
             Ok(connected) => connected,
             Err(_) => Err(io::Error::from(io::ErrorKind::TimedOut).into()),
         }
     }
 
     fn options(&self, socket: &Path, database: &str) -> PgConnectOptions {
-        // Everything that PGHOST and its like could say otherwise is said.
+        // Every option is set that a variable such as PGHOST could set otherwise.
         PgConnectOptions::new_without_pgpass()
             .socket(socket)
             .port(PORT)
@@ -450,63 +463,63 @@ impl Server {
     /// Runs one of Postgres's programs in the home.
     async fn run(&self, program: &str, args: &[&str]) -> Result<Output, EmbeddedError> {
         let program = self.programs.join(program);
-        self.account.run(&program, args, &self.home).await.map_err(|error| match error.kind() {
+        self.user.run(&program, args, &self.home).await.map_err(|error| match error.kind() {
             io::ErrorKind::PermissionDenied => {
-                EmbeddedError::Unreachable { user: self.account.name.clone(), path: self.home.clone() }
+                EmbeddedError::Unreachable { user: self.user.name.clone(), path: self.home.clone() }
             }
             _ => about(&program)(error),
         })
     }
 }
 
-/// The system's user that Postgres runs as.
-struct Account {
+/// The system user that runs Postgres.
+struct SystemUser {
     uid: u32,
     gid: u32,
     name: String,
-    /// Whether we are root and drop to it.
-    dropped: bool,
+    /// Whether Keydesk runs as root and becomes this user to run Postgres.
+    drops_root: bool,
 }
 
-impl Account {
-    /// The cluster's owner, since nobody else can run it. Before there is a cluster: ourselves, or somebody harmless if
-    /// that is root, whom Postgres refuses.
+impl SystemUser {
+    /// The owner of the cluster, since Postgres runs only as its owner. Without a cluster it is the user of this
+    /// process, or an unprivileged one instead of root, because Postgres refuses to run as root.
     fn choose(cluster: Option<&Path>) -> Result<Self, EmbeddedError> {
-        let dropped = geteuid().is_root();
+        let drops_root = geteuid().is_root();
         let Some(cluster) = cluster else {
-            return if dropped { Self::harmless() } else { Ok(Self::new(geteuid(), getegid(), false)) };
+            return if drops_root { Self::unprivileged() } else { Ok(Self::new(geteuid(), getegid(), false)) };
         };
         let folder = fs::metadata(cluster).map_err(about(cluster))?;
-        let account = Self::new(folder.uid().into(), folder.gid().into(), dropped);
-        if account.uid == 0 {
+        let user = Self::new(folder.uid().into(), folder.gid().into(), drops_root);
+        if user.uid == 0 {
             return Err(EmbeddedError::OfRoot { cluster: cluster.to_owned() });
         }
-        if !dropped && account.uid != geteuid().as_raw() {
-            return Err(EmbeddedError::Foreign { cluster: cluster.to_owned(), owner: account.name });
+        if !drops_root && user.uid != geteuid().as_raw() {
+            return Err(EmbeddedError::Foreign { cluster: cluster.to_owned(), owner: user.name });
         }
-        Ok(account)
+        Ok(user)
     }
 
-    /// initdb wants a user with a name.
-    fn harmless() -> Result<Self, EmbeddedError> {
+    /// A user that is not root. It must have a name, which initdb looks up.
+    fn unprivileged() -> Result<Self, EmbeddedError> {
         let mut users = ["postgres", "nobody"].into_iter().filter_map(|name| User::from_name(name).ok().flatten());
         let user = users.find(|user| !user.uid.is_root()).ok_or(EmbeddedError::NoUser)?;
         Ok(Self::new(user.uid, user.gid, true))
     }
 
-    /// `gid` is for a user that has no entry in passwd.
-    fn new(uid: Uid, gid: Gid, dropped: bool) -> Self {
+    /// `gid` counts only if the user has no entry in passwd.
+    fn new(uid: Uid, gid: Gid, drops_root: bool) -> Self {
         let user = User::from_uid(uid).ok().flatten();
         Self {
             uid: uid.as_raw(),
             gid: user.as_ref().map_or(gid, |user| user.gid).as_raw(),
             name: user.map_or_else(|| uid.to_string(), |user| user.name),
-            dropped,
+            drops_root,
         }
     }
 
-    /// Runs a program as this user. It gets nothing of ours: no environment (it holds secrets, and variables that change
-    /// what Postgres does), no terminal, none of the terminal's signals.
+    /// Runs a program as this user. It gets neither our environment, which holds secrets and variables that change what
+    /// Postgres does, nor the terminal and its signals.
     async fn run(&self, program: &Path, args: &[&str], folder: &Path) -> io::Result<Output> {
         let mut command = Command::new(program);
         command.args(args).current_dir(folder).stdin(Stdio::null()).process_group(0);
@@ -516,8 +529,8 @@ impl Account {
                 command.env(name, value);
             }
         }
-        if self.dropped {
-            // Clears root's supplementary groups too.
+        if self.drops_root {
+            // This also clears root's supplementary groups.
             command.uid(self.uid).gid(self.gid);
         }
         keep_descriptors_from(&mut command);
@@ -530,8 +543,8 @@ impl Account {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        // Also when a killed run left it to root.
-        if self.dropped && fs::symlink_metadata(path)?.uid() == 0 {
+        // The folder also belongs to root if an earlier run was killed before this line.
+        if self.drops_root && fs::symlink_metadata(path)?.uid() == 0 {
             lchown(path, Some(self.uid), Some(self.gid))?;
         }
         Ok(())
@@ -549,13 +562,14 @@ impl Account {
     /// Makes a file that only this user can read.
     fn make_file(&self, path: &Path) -> io::Result<File> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        if self.dropped {
+        if self.drops_root {
             std::os::unix::fs::fchown(&file, Some(self.uid), Some(self.gid))?;
         }
         Ok(file)
     }
 
-    /// The folder of a complete set of programs that this user can run, and that fits the cluster if there is one.
+    /// The folder of a complete set of programs that this user can run. They must have the version of the cluster, if
+    /// there is one.
     async fn find_programs(&self, cluster: Option<&Path>) -> Result<PathBuf, EmbeddedError> {
         let wanted = cluster.map(|cluster| cluster.join("PG_VERSION"));
         let wanted = wanted.map(|path| fs::read_to_string(&path).map_err(about(&path))).transpose()?;
@@ -583,48 +597,50 @@ impl Account {
     async fn version(&self, programs: &Path) -> Result<String, String> {
         let output = self.run(&programs.join("postgres"), &["--version"], Path::new("/")).await;
         let output = output.map_err(|error| error.to_string())?;
-        major_version(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| quote(&printed(&output)))
+        major_version(&String::from_utf8_lossy(&output.stdout)).ok_or_else(|| last_lines(&output_text(&output)))
     }
 
-    /// The home of a cluster to be made: the data folder, or one that this user can reach.
+    /// The home of a new cluster: the data folder, or the fallback if this user cannot enter the data folder.
     async fn choose_home(&self, programs: &Path, data_dir: &Path) -> Result<PathBuf, EmbeddedError> {
-        if self.reaches(programs, data_dir).await {
+        if self.can_enter(programs, data_dir).await {
             return Ok(data_dir.to_owned());
         }
-        let far = far_home(data_dir);
-        if self.dropped {
-            make_passable(Path::new(FAR))?;
-            make_passable(&far)?;
-            if self.reaches(programs, &far).await {
-                return Ok(far);
+        let fallback = fallback_home(data_dir);
+        if self.drops_root {
+            make_passable(Path::new(FALLBACK_HOMES))?;
+            make_passable(&fallback)?;
+            if self.can_enter(programs, &fallback).await {
+                return Ok(fallback);
             }
         }
         Err(EmbeddedError::Unreachable { user: self.name.clone(), path: data_dir.to_owned() })
     }
 
-    /// Tried rather than computed from modes: there are access lists and mount options.
-    async fn reaches(&self, programs: &Path, folder: &Path) -> bool {
+    /// Whether this user can enter a folder. It tries, because modes do not show access lists and mount options.
+    async fn can_enter(&self, programs: &Path, folder: &Path) -> bool {
         self.run(&programs.join("postgres"), &["--version"], folder).await.is_ok()
     }
 }
 
-/// Our own close by themselves, but we may have been started with some that do not, as a script's lock or a pipe: held
-/// by Postgres, they would hang whoever waits for them. A kernel that cannot do this leaves it undone.
+/// Keeps inherited file descriptors from a command. Rust opens its own as close-on-exec, but Keydesk may have been
+/// started with others, such as a script's lock or a pipe, and a program that waits for them would wait for Postgres to
+/// end. Where the kernel lacks `close_range`, they stay open.
 fn keep_descriptors_from(command: &mut Command) {
     #[cfg(target_os = "linux")]
     {
         use nix::libc::{CLOSE_RANGE_CLOEXEC, SYS_close_range, syscall};
         let close = || {
-            // SAFETY: a system call on numbers alone. It touches no memory.
+            // SAFETY: the system call has only numbers as arguments and touches no memory.
             unsafe { syscall(SYS_close_range, 3, u32::MAX, CLOSE_RANGE_CLOEXEC) };
             Ok(())
         };
-        // SAFETY: between fork and exec it only makes that system call; it takes no lock and allocates nothing.
+        // SAFETY: between fork and exec the closure only makes that system call. It takes no lock and allocates
+        // nothing.
         unsafe { command.pre_exec(close) };
     }
 }
 
-/// Makes a folder that everyone can pass through, whatever the umask.
+/// Makes a folder that every user can pass through, also under a strict umask.
 fn make_passable(path: &Path) -> Result<(), EmbeddedError> {
     match DirBuilder::new().create(path) {
         Ok(()) => fs::set_permissions(path, fs::Permissions::from_mode(0o711)).map_err(about(path)),
@@ -633,15 +649,15 @@ fn make_passable(path: &Path) -> Result<(), EmbeddedError> {
     }
 }
 
-fn far_home(data_dir: &Path) -> PathBuf {
-    Path::new(FAR).join(short_hash(data_dir))
+fn fallback_home(data_dir: &Path) -> PathBuf {
+    Path::new(FALLBACK_HOMES).join(short_hash(data_dir))
 }
 
 fn short_hash(path: &Path) -> String {
     format!("{:.16}", Digest::of(path.as_os_str().as_bytes()).to_hex())
 }
 
-/// Where the socket may be, best first.
+/// The folders in which the socket may be, in the order in which they are tried.
 fn socket_folders(home: &Path, root: bool) -> Vec<PathBuf> {
     let name = format!("keydesk-{}", short_hash(home));
     let mut folders = vec![home.join("socket")];
@@ -653,10 +669,11 @@ fn socket_folders(home: &Path, root: bool) -> Vec<PathBuf> {
     folders
 }
 
-/// Short enough for the kernel, and plain: it passes through a shell and through a setting that is a list.
+/// Whether a folder's path is short enough for the kernel, and free of characters that would need quotes in a shell or
+/// in Postgres's list of socket folders.
 fn fits_a_socket(folder: &Path) -> bool {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
-    folder.as_os_str().as_bytes().iter().all(plain) && socket_file(folder).as_os_str().len() <= SOCKET_PATH_MAX
+    folder.as_os_str().as_bytes().iter().all(plain) && socket_file(folder).as_os_str().len() <= MAX_SOCKET_PATH_BYTES
 }
 
 fn socket_file(folder: &Path) -> PathBuf {
@@ -672,7 +689,7 @@ fn settings(socket: &Path) -> String {
 fn program_folders() -> Vec<PathBuf> {
     let mut folders: Vec<_> = std::env::var_os("PG_BIN_DIR").map(PathBuf::from).into_iter().collect();
     for folder in std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()) {
-        // Where the link leads: the programs look for their files from there.
+        // A link is followed, because the programs look for their files beside their real place.
         let initdb = fs::canonicalize(folder.join("initdb"));
         folders.extend(initdb.ok().as_deref().and_then(Path::parent).map(Path::to_owned));
     }
@@ -688,7 +705,7 @@ fn program_folders() -> Vec<PathBuf> {
     found
 }
 
-/// Folders named by versions: 9.6, 10, 17.
+/// Sorts folders whose names are versions, such as 9.6, 10 and 17.
 fn newest_first(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
     folders.sort_by_cached_key(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -698,14 +715,14 @@ fn newest_first(mut folders: Vec<PathBuf>) -> Vec<PathBuf> {
     folders
 }
 
-/// From what `postgres --version` prints.
+/// The major version in the output of `postgres --version`.
 fn major_version(text: &str) -> Option<String> {
     let (_, version) = text.split_once("(PostgreSQL) ")?;
     let major: String = version.chars().take_while(char::is_ascii_digit).collect();
     (!major.is_empty()).then_some(major)
 }
 
-/// What a running Postgres writes about itself, into its folder and (less of it) beside its socket.
+/// The file that a running Postgres keeps in its folder, and with fewer lines beside its socket.
 #[derive(Debug, PartialEq, Eq)]
 struct PidFile {
     pid: i32,
@@ -722,7 +739,7 @@ impl PidFile {
         }
     }
 
-    /// Later lines are added while Postgres starts.
+    /// Parses what is there: Postgres adds the later lines while it starts.
     fn parse(text: &str) -> Option<Self> {
         let line = |number: usize| text.lines().nth(number - 1).map(str::trim).filter(|line| !line.is_empty());
         Some(Self {
@@ -733,9 +750,9 @@ impl PidFile {
     }
 }
 
-/// Removes a file of a dead Postgres if it would keep the next one from starting: when its number is now a zombie's
-/// (the first process of many a container reaps none) or another program's. That the dead one's sessions are gone too,
-/// Postgres still checks by their shared memory.
+/// Removes the file of a dead Postgres if it would keep the next one from starting. It would if its process number now
+/// belongs to another program or to a zombie, which the first process of many containers does not reap. Postgres itself
+/// checks by shared memory that the dead one's sessions are gone.
 fn remove_stale(path: &Path) -> Result<(), EmbeddedError> {
     match PidFile::read(path)? {
         Some(PidFile { pid, .. }) if Path::new(&format!("/proc/{pid}")).exists() && !is_postgres(pid) => {
@@ -745,17 +762,18 @@ fn remove_stale(path: &Path) -> Result<(), EmbeddedError> {
     }
 }
 
-/// Whether a process lives and is a Postgres: numbers are given again, and the file may be from before a reboot.
+/// Whether a process lives and is a Postgres. The number in a file may have been given to another process, for instance
+/// after a reboot.
 fn is_postgres(pid: i32) -> bool {
     match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => is_living_postgres(&stat),
         Err(_) if Path::new("/proc/self/stat").exists() => false,
-        // No Linux.
+        // Systems other than Linux have no /proc.
         Err(_) => nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None).is_ok(),
     }
 }
 
-/// From `/proc/<pid>/stat`: the number, the name in parentheses, the state.
+/// Reads `/proc/<pid>/stat`, which holds the number, the name in parentheses, and the state.
 fn is_living_postgres(stat: &str) -> bool {
     stat.rsplit_once(") ").is_some_and(|(name, state)| name.contains("postgres") && !state.starts_with(['Z', 'X']))
 }
@@ -768,12 +786,12 @@ fn read_from(path: &Path, start: u64) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
-fn printed(output: &Output) -> String {
+fn output_text(output: &Output) -> String {
     format!("{}\n{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-/// The last lines, as one line for an error.
-fn quote(text: &str) -> String {
+/// The last lines of a program's output, as one line for an error.
+fn last_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let last: Vec<_> = lines.iter().skip(lines.len().saturating_sub(5)).copied().collect();
     if last.is_empty() { "it said nothing".to_owned() } else { last.join(" | ") }
@@ -792,7 +810,7 @@ mod tests {
         let starting = READY.replace("ready   ", "starting");
         assert_eq!(PidFile::parse(&starting), Some(PidFile { pid: 4711, socket, ready: false }));
         assert_eq!(PidFile::parse("4711\n/data"), Some(PidFile { pid: 4711, socket: None, ready: false }));
-        // A number below zero is a single-user backend's, and a signal to it would reach a whole group.
+        // A single-user backend writes a negative number, and a signal to it would reach a whole process group.
         for bad in ["", "\n", "x\n", "-4711\n/data\n"] {
             assert_eq!(PidFile::parse(bad), None, "{bad:?}");
         }
@@ -830,8 +848,8 @@ mod tests {
             |home: &str| socket_folders(Path::new(home), false).first() == Some(&Path::new(home).join("socket"));
         let path_of = |length: usize| format!("/{}", "x".repeat(length - 1));
         let rest = "/socket/.s.PGSQL.5432".len();
-        assert!(in_home("/srv/keydesk") && in_home(&path_of(SOCKET_PATH_MAX - rest)));
-        assert!(!in_home(&path_of(SOCKET_PATH_MAX - rest + 1)));
+        assert!(in_home("/srv/keydesk") && in_home(&path_of(MAX_SOCKET_PATH_BYTES - rest)));
+        assert!(!in_home(&path_of(MAX_SOCKET_PATH_BYTES - rest + 1)));
         for odd in ["/srv/my data", "/srv/a,b", "/srv/$(id)", "/srv/\"", "/srv/ä"] {
             assert!(!in_home(odd), "{odd}");
         }
@@ -850,7 +868,7 @@ mod tests {
 
     #[test]
     fn an_error_quotes_the_last_lines_as_one() {
-        assert_eq!(quote("1\n2\n\n3\n4\n5\n 6\n"), "2 | 3 | 4 | 5 | 6");
-        assert_eq!(quote(" \n"), "it said nothing");
+        assert_eq!(last_lines("1\n2\n\n3\n4\n5\n 6\n"), "2 | 3 | 4 | 5 | 6");
+        assert_eq!(last_lines(" \n"), "it said nothing");
     }
 }

@@ -1,4 +1,5 @@
-//! How Postgres is reached: the embedded one or a given one, the owner's connection, and a pool for each plane's role.
+//! The database: the embedded Postgres or one given by URL, the owner's connection that migrates it, and a pool of
+//! connections for each plane's role.
 
 pub mod embedded;
 pub mod roles;
@@ -10,18 +11,27 @@ use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
     ConnectOptions, PgPool, Postgres, Transaction,
     migrate::Migrator,
-    postgres::{PgConnectOptions, PgPoolOptions},
+    postgres::{PgConnectOptions, PgPoolOptions, PgQueryResult},
 };
 use uuid::Uuid;
 
-use crate::{accounts::UserId, config::Config, orgs::OrgId};
+use crate::{
+    config::Config,
+    data_dir,
+    ids::{OrgId, UserId},
+};
 use embedded::{Embedded, EmbeddedError};
 
-/// The narrated migrations, compiled in.
+/// The migrations, compiled in.
 pub static MIGRATIONS: Migrator = sqlx::migrate!();
 
-/// The embedded cluster's database.
+/// The name of the embedded cluster's database.
 const DATABASE: &str = "keydesk";
+
+/// The most connections of each plane's pool.
+const CONSOLE_CONNECTIONS: u32 = 10;
+const KEYS_CONNECTIONS: u32 = 10;
+const OPERATOR_CONNECTIONS: u32 = 4;
 
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseError {
@@ -39,22 +49,36 @@ pub enum DatabaseError {
     DataDir(#[from] std::io::Error),
 }
 
+/// What became of an insert that names the constraint which a row before it may hold (`on conflict on constraint … do
+/// nothing`): the violation of any other constraint stays an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Inserted {
+    New,
+    Duplicate,
+}
+
+impl From<PgQueryResult> for Inserted {
+    fn from(done: PgQueryResult) -> Self {
+        if done.rows_affected() == 0 { Self::Duplicate } else { Self::New }
+    }
+}
+
 /// A migrated database, with a pool for each plane.
 pub struct Database {
     embedded: Option<Embedded>,
-    /// As `keydesk_console`.
+    /// The pool of the role `keydesk_console`.
     pub console: PgPool,
-    /// As `keydesk_keys`.
+    /// The pool of the role `keydesk_keys`.
     pub keys: PgPool,
-    /// As `keydesk_operator`.
+    /// The pool of the role `keydesk_operator`.
     pub operator: PgPool,
 }
 
 impl Database {
-    /// Reaches Postgres (starting the embedded one if need be), makes the roles, applies pending migrations, checks that
-    /// acknowledged means durable, and connects the planes.
+    /// Opens the database: starts the embedded Postgres if need be, checks that an acknowledged commit is durable,
+    /// makes the roles, applies pending migrations, and makes the pools.
     pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
-        create_data_dir(&config.data_dir)?;
+        data_dir::create(&config.data_dir)?;
         let embedded = match config.database_url {
             None => Some(Embedded::join(&config.data_dir).await?),
             Some(_) => None,
@@ -77,21 +101,21 @@ impl Database {
         }
     }
 
-    async fn connect(config: &Config, embedded: Option<&Embedded>) -> Result<Planes, DatabaseError> {
+    async fn connect(config: &Config, embedded: Option<&Embedded>) -> Result<PlaneOptions, DatabaseError> {
         let owner = match (embedded, &config.database_url) {
             (Some(embedded), _) => embedded.options(DATABASE),
             (None, Some(url)) => parse("DATABASE_URL", url)?,
             (None, None) => return Err(DatabaseError::Url { name: "DATABASE_URL" }),
         };
-        let given = Given {
-            console: given("KEYDESK_CONSOLE_DATABASE_URL", config.console_database_url.as_ref())?,
-            keys: given("KEYDESK_KEYS_DATABASE_URL", config.keys_database_url.as_ref())?,
-            operator: given("KEYDESK_OPERATOR_DATABASE_URL", config.operator_database_url.as_ref())?,
+        let overrides = PlaneOverrides {
+            console: parse_if_set("KEYDESK_CONSOLE_DATABASE_URL", config.console_database_url.as_ref())?,
+            keys: parse_if_set("KEYDESK_KEYS_DATABASE_URL", config.keys_database_url.as_ref())?,
+            operator: parse_if_set("KEYDESK_OPERATOR_DATABASE_URL", config.operator_database_url.as_ref())?,
         };
-        prepare(owner, &config.data_dir, given).await
+        prepare(owner, &config.data_dir, overrides).await
     }
 
-    /// Closes the pools, and stops the embedded Postgres if nobody else uses it.
+    /// Closes the pools, and stops the embedded Postgres if no other process uses it.
     pub async fn close(self) -> Result<(), DatabaseError> {
         self.console.close().await;
         self.keys.close().await;
@@ -103,44 +127,43 @@ impl Database {
     }
 }
 
-const CONSOLE_CONNECTIONS: u32 = 10;
-const KEYS_CONNECTIONS: u32 = 10;
-/// Nobody waits for the back office but itself.
-const OPERATOR_CONNECTIONS: u32 = 4;
-
-/// How each plane connects.
-pub struct Planes {
+/// The options with which each plane connects.
+pub struct PlaneOptions {
     pub console: PgConnectOptions,
     pub keys: PgConnectOptions,
     pub operator: PgConnectOptions,
 }
 
-/// The planes that have a URL of their own.
+/// The options of the planes for which the operator gave a URL.
 #[derive(Default)]
-pub struct Given {
+pub struct PlaneOverrides {
     pub console: Option<PgConnectOptions>,
     pub keys: Option<PgConnectOptions>,
     pub operator: Option<PgConnectOptions>,
 }
 
-/// Makes roles and schema, as the owner. A plane with a URL of its own keeps it, and its role is its operator's affair.
-pub async fn prepare(owner: PgConnectOptions, data_dir: &Path, given: Given) -> Result<Planes, DatabaseError> {
+/// Makes the roles and the schema, as the owner. For a plane with an override no role is made: its operator does that.
+pub async fn prepare(
+    owner: PgConnectOptions,
+    data_dir: &Path,
+    overrides: PlaneOverrides,
+) -> Result<PlaneOptions, DatabaseError> {
     let owner = owner.application_name("keydesk owner").log_statements(tracing::log::LevelFilter::Trace);
     let mut db = owner.connect().await?;
     store::assert_durable(&mut db).await?;
-    let planes = Planes {
-        console: match given.console {
-            Some(given) => given,
+    let planes = PlaneOptions {
+        console: match overrides.console {
+            Some(options) => options,
             None => roles::ensure(&mut db, &owner, data_dir, "keydesk_console").await?,
         }
         .application_name("keydesk console"),
-        keys: match given.keys {
-            Some(given) => given,
+        keys: match overrides.keys {
+            Some(options) => options,
             None => roles::ensure(&mut db, &owner, data_dir, "keydesk_keys").await?,
         }
         .application_name("keydesk keys"),
-        operator: match given.operator {
-            Some(given) => given,
+        operator: match overrides.operator {
+            Some(options) => options,
             None => roles::ensure(&mut db, &owner, data_dir, "keydesk_operator").await?,
         }
         .application_name("keydesk operator"),
@@ -150,7 +173,8 @@ pub async fn prepare(owner: PgConnectOptions, data_dir: &Path, given: Given) -> 
     Ok(planes)
 }
 
-/// A lazily connecting pool. Statements are logged at trace only, and never with what is bound to them.
+/// A pool that connects when it is first used. Statements are logged at trace level only, without the values bound to
+/// them.
 pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new().max_connections(connections).acquire_timeout(Duration::from_secs(5)).connect_lazy_with(
         options
@@ -160,12 +184,12 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     )
 }
 
-fn given(name: &'static str, url: Option<&SecretString>) -> Result<Option<PgConnectOptions>, DatabaseError> {
+fn parse_if_set(name: &'static str, url: Option<&SecretString>) -> Result<Option<PgConnectOptions>, DatabaseError> {
     url.map(|url| parse(name, url)).transpose()
 }
 
 fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, DatabaseError> {
-    // The error of the parser could quote the URL, which holds a password; and it takes any scheme.
+    // sqlx accepts any scheme, and its error could quote the URL, which holds a password.
     let url = url.expose_secret();
     if !["postgres://", "postgresql://"].iter().any(|scheme| url.starts_with(scheme)) {
         return Err(DatabaseError::Url { name });
@@ -173,28 +197,19 @@ fn parse(name: &'static str, url: &SecretString) -> Result<PgConnectOptions, Dat
     PgConnectOptions::from_str(url).map_err(|_| DatabaseError::Url { name })
 }
 
-/// The folder of the embedded database and the server's keys.
-pub fn create_data_dir(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    if path.is_dir() {
-        return Ok(());
-    }
-    // 0711: the embedded Postgres may run as another user and must be able to pass through; the files inside are 0600.
-    std::fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
-}
-
-/// What a transaction may touch: row-level security holds it to that. (Verdicts need none: they begin at a digest.)
+/// The rows that a transaction may read and change. Row-level security enforces it. Verdicts need none, because they
+/// look up a key by its digest.
 #[derive(Clone, Copy, Debug)]
 pub enum RlsScope {
     /// The rows of one organization.
     Org(OrgId),
-    /// Signing in: a person's memberships, and no organization's rows.
+    /// The memberships of a person who signs in, and no organization's rows.
     Person(UserId),
-    /// Looking for a key in all organizations, at the support desk.
+    /// The keys of all organizations, for the support desk.
     Support,
-    /// Reading across organizations, on the command line and in the back office.
+    /// The rows of all organizations, for the command line and the operator API.
     Operator,
-    /// People, sessions and the deployment's own log.
+    /// No organization's rows: people, sessions and the deployment's own audit log.
     Nothing,
 }
 

@@ -16,14 +16,14 @@ use super::{KeyPlane, wire};
 use crate::{
     audit::{self, Chain},
     database::{self, RlsScope},
+    ids::OrgId,
     keys::verdict::Verdict,
     machine_http::RequestId,
-    orgs::OrgId,
 };
 
-/// So many rows are read at once. Between two reads neither a connection nor anything but these rows is held, however
-/// slowly they are taken.
-const PAGE: i64 = 100;
+/// How many rows are read at once. Between two reads nothing but these rows is held, and no connection, however slowly the
+/// client takes them.
+const PAGE_ROWS: i64 = 100;
 
 /// The chain as it is when the key is judged, one JSON object a line: what `keydesk audit verify` reads.
 pub async fn audit_chain(
@@ -33,13 +33,13 @@ pub async fn audit_chain(
     request: Request,
 ) -> Response {
     let scopes = plane.catalog.audit_scope.as_slice();
-    let (record, metered) = match plane.ask_itself(id, peer, request.headers(), scopes, "/v1/audit/chain").await {
+    let (key, rate_limit) = match plane.judge_own_key(id, peer, request.headers(), scopes, "/v1/audit/chain").await {
         Ok(good) => good,
         Err(refusal) => return *refusal,
     };
-    let mut response = match end(&plane.keys, record.org_id).await {
+    let mut response = match end(&plane.db, key.org_id).await {
         Ok(end) => {
-            let lines = lines(plane.keys.clone(), record.org_id, end);
+            let lines = lines(plane.db.clone(), key.org_id, end);
             ([(header::CONTENT_TYPE, "application/jsonl; charset=utf-8")], Body::from_stream(lines)).into_response()
         }
         Err(error) => {
@@ -47,27 +47,27 @@ pub async fn audit_chain(
             plane.refusal(&Verdict::Unavailable, id, None)
         }
     };
-    wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
+    wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
     response
 }
 
-async fn end(keys: &PgPool, org: OrgId) -> sqlx::Result<i64> {
-    let mut tx = database::begin(keys, RlsScope::Org(org)).await?;
+async fn end(db: &PgPool, org: OrgId) -> sqlx::Result<i64> {
+    let mut tx = database::begin(db, RlsScope::Org(org)).await?;
     audit::store::last(&mut tx, Chain::Org(org)).await
 }
 
-/// Up to the row that was the last when the key was judged: later ones are told to whoever may still ask then. An error
+/// The rows up to the one that was the last when the key was judged; for later ones a key has to be judged again. An error
 /// in the middle cuts the connection off, so that a part is not taken for the whole.
-fn lines(keys: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
-    stream::try_unfold((keys, 0), move |(keys, after)| async move {
-        let mut tx = database::begin(&keys, RlsScope::Org(org)).await?;
-        let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE).await?;
+fn lines(db: PgPool, org: OrgId, end: i64) -> impl Stream<Item = Result<String, BoxError>> {
+    stream::try_unfold((db, 0), move |(db, after)| async move {
+        let mut tx = database::begin(&db, RlsScope::Org(org)).await?;
+        let rows = audit::store::between(&mut tx, Chain::Org(org), after, end, PAGE_ROWS).await?;
         drop(tx);
         let Some(last) = rows.last().map(|row| row.seq) else { return Ok(None) };
         let mut lines = String::new();
         for row in rows {
             lines += &row.to_line()?;
         }
-        Ok(Some((lines, (keys, last))))
+        Ok(Some((lines, (db, last))))
     })
 }

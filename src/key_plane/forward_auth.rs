@@ -11,18 +11,24 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
 
 use super::{
-    KeyPlane, handlers,
+    KeyPlane,
     judge::{Judged, Question},
     wire,
 };
 use crate::{
-    catalog::routes::{Path, needs},
+    catalog::{
+        Catalog,
+        routes::{Path, needs},
+    },
     client,
-    keys::verdict::{Asked, Record, Verdict},
-    machine_http::{self, Problem, RequestId},
+    keys::verdict::{KeyRecord, Requirements, Verdict, effective_scopes},
+    machine_http::{
+        self, Problem, RequestId,
+        credential::{self, Ambiguous},
+    },
 };
 
-/// What the proxy's configuration may add.
+/// What the proxy's configuration may require in addition to the route.
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Expectations {
@@ -35,16 +41,18 @@ pub struct Expectations {
 }
 
 const X_KEYDESK_PROBLEM: HeaderName = HeaderName::from_static("x-keydesk-problem");
-/// A proxy's room for an answer's headers is a few kilobytes, and a detail can quote what the client sent.
-const MAX_PROBLEM: usize = 2048;
+/// A proxy has room for a few kilobytes of headers, and a detail can quote what the client sent.
+const MAX_PROBLEM_BYTES: usize = 2048;
 
-/// A header in the words of Caddy and Traefik, and in nginx's.
-const METHOD: [HeaderName; 2] =
+/// The header with the request's method, as Caddy and Traefik call it and as the configuration for nginx does.
+const METHOD_HEADERS: [HeaderName; 2] =
     [HeaderName::from_static("x-forwarded-method"), HeaderName::from_static("x-original-method")];
-const TARGET: [HeaderName; 2] = [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
+/// The header with the request's path and query, likewise.
+const TARGET_HEADERS: [HeaderName; 2] =
+    [HeaderName::from_static("x-forwarded-uri"), HeaderName::from_static("x-original-uri")];
 
-/// The value of a header that may have two names; `Err`: both are there and differ, or one is there twice. A client may
-/// have written one of them.
+/// The value of a header that may have two names. It is an error if two values differ, since a client may have written one
+/// of them.
 fn described<'a>(headers: &'a HeaderMap, names: &[HeaderName; 2]) -> Result<Option<&'a str>, ()> {
     let mut value = None;
     for header in names.iter().flat_map(|name| headers.get_all(name)) {
@@ -77,7 +85,7 @@ pub async fn forward_auth(
     if in_header && !answer.status().is_success() { with_problem_in_header(answer).await } else { answer }
 }
 
-/// The same answer, with its body in a header as well: JSON escaped to ASCII. One too long is left out.
+/// The same answer with its body in a header as well, as JSON escaped to ASCII, unless that is too long.
 async fn with_problem_in_header(answer: Response) -> Response {
     let (mut parts, body) = answer.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
@@ -88,7 +96,7 @@ async fn with_problem_in_header(answer: Response) -> Response {
             _ => format!("\\u{unit:04x}"),
         })
         .collect();
-    if ascii.len() <= MAX_PROBLEM
+    if ascii.len() <= MAX_PROBLEM_BYTES
         && let Ok(value) = HeaderValue::from_str(&ascii)
     {
         parts.headers.insert(X_KEYDESK_PROBLEM, value);
@@ -103,7 +111,7 @@ async fn judged(
     expectations: &Expectations,
     headers: &HeaderMap,
 ) -> Response {
-    let (Ok(method), Ok(target)) = (described(headers, &METHOD), described(headers, &TARGET)) else {
+    let (Ok(method), Ok(target)) = (described(headers, &METHOD_HEADERS), described(headers, &TARGET_HEADERS)) else {
         let detail =
             "The request is described in two ways that differ. Let the proxy clear the headers that it does not set.";
         return Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail, id.0).into_response();
@@ -113,36 +121,31 @@ async fn judged(
                       X-Original-URI.";
         return Problem::new(StatusCode::BAD_REQUEST, "no-request", detail, id.0).into_response();
     };
-    let shown = match handlers::shown(headers, plane.catalog.headers, id) {
-        Ok(shown) => shown,
-        Err(refusal) => return *refusal,
+    let credential = match credential::from_headers(headers, plane.catalog.headers) {
+        Ok(credential) => credential,
+        Err(Ambiguous(detail)) => return Problem::ambiguous(detail, id.0).into_response(),
     };
     let path = Path::parse(target);
     let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
     let client = plane.proxies.resolve(peer, headers);
     let unrouted = needed.is_none();
     let needed = needed.unwrap_or_default();
-    let org = match (needed.org.as_deref(), expectations.org.as_deref()) {
-        // Both the proxy and the route may expect one; where they differ, no key is right, as no organization's slug is
-        // empty.
-        (Some(route), Some(proxy)) if route != proxy => Some(""),
-        (route, proxy) => route.or(proxy),
-    };
-    let asked = Asked {
-        org,
+    // Step 2: what the proxy and the route require.
+    let requirements = Requirements {
+        orgs: [needed.org.as_deref(), expectations.org.as_deref()],
         environment: expectations.environment.as_deref(),
         namespace: needed.namespace.as_deref(),
         scopes: needed.scopes,
         address: client.known(),
     };
     let question = Question {
-        asked,
-        shown,
+        credential,
+        requirements,
         request_id: id.0,
         agent: client::agent(headers),
         via: None,
-        // Nobody passes where there is no route; whoever has no good key is told that first.
         dry_run: false,
+        // No key passes where there is no route, but a bad one is told so first.
         routed: !unrouted,
         request: (method, target.split(['?', '#']).next().unwrap_or_default()),
     };
@@ -152,28 +155,44 @@ async fn judged(
             let detail = "No route of the catalog matches this request, so it is refused.";
             Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail, id.0).into_response()
         }
-        Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => {
+        Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => {
+            // Step 8.
             let mut response = StatusCode::OK.into_response();
-            identify(response.headers_mut(), &record);
-            wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
+            identify(response.headers_mut(), &plane.catalog, &key);
+            wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
             response
         }
-        Judged { verdict, metered, .. } => plane.refusal(&verdict, id, metered.as_ref()),
+        Judged { verdict, rate_limit, .. } => plane.refusal(&verdict, id, rate_limit),
     }
 }
 
-/// Who the key is, for the service behind the proxy. Every header is always there, if empty: a proxy that copies them must
-/// overwrite whatever a client sent under the same name.
-fn identify(headers: &mut HeaderMap, record: &Record) {
-    // These, the rate, and what every answer carries.
+/// Tells the service behind the proxy whose key it is. Every header is always there, even if empty, so that a proxy that
+/// copies them overwrites what a client sent under the same name.
+fn identify(headers: &mut HeaderMap, catalog: &Catalog, key: &KeyRecord) {
+    // Room for these, for the rate limit, and for what every answer carries.
     headers.reserve(16);
     // Slugs, and names that the catalog and the lifecycle hold to ASCII.
     let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
-    headers.insert(HeaderName::from_static("x-keydesk-org"), text(&record.org));
-    headers.insert(HeaderName::from_static("x-keydesk-org-id"), machine_http::id_value(record.org_id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-key-id"), machine_http::id_value(record.id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&record.environment));
-    headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&record.tier));
-    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&record.scopes.join(" ")));
-    headers.insert(HeaderName::from_static("x-keydesk-namespaces"), text(&record.namespaces.join(" ")));
+    headers.insert(HeaderName::from_static("x-keydesk-org"), text(&key.org));
+    headers.insert(HeaderName::from_static("x-keydesk-org-id"), machine_http::id_value(key.org_id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-key-id"), machine_http::id_value(key.id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&key.environment));
+    headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&key.tier));
+    headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&words(effective_scopes(catalog, key))));
+    headers.insert(
+        HeaderName::from_static("x-keydesk-namespaces"),
+        text(&words(key.namespaces.iter().map(String::as_str))),
+    );
+}
+
+/// Words with a space between them, in one allocation for nearly every key.
+fn words<'a>(words: impl Iterator<Item = &'a str>) -> String {
+    let mut text = String::with_capacity(128);
+    for word in words {
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text += word;
+    }
+    text
 }

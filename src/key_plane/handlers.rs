@@ -1,4 +1,4 @@
-//! Verify, whoami and healthz: skins of one decision.
+//! Verify, whoami and healthz.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,29 +14,18 @@ use http::{HeaderMap, StatusCode, header};
 
 use super::{
     KeyPlane,
-    judge::{Judged, Metered, Question, Shown},
-    wire::{self, KeyFacts, VerifyAnswer, VerifyRequest, Whoami},
+    judge::{Judged, Question},
+    wire::{self, KeyFacts, RateLimit, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
-    catalog::Headers,
     client, database,
-    keys::verdict::{self, Asked, Record, Verdict},
+    keys::verdict::{KeyRecord, Requirements, Verdict},
     machine_http::{
         self, Object, Problem, RequestId,
-        credential::{self, Credential},
+        credential::{self, Ambiguous, PresentedCredential},
         service,
     },
 };
-
-/// What the headers show, as the catalog lets them count.
-pub fn shown(headers: &HeaderMap, rules: Headers, id: RequestId) -> Result<Shown<'_>, Box<Response>> {
-    match credential::from_headers(headers, rules) {
-        Credential::One(credential) => Ok(Shown::Credential(credential)),
-        Credential::None => Ok(Shown::Nothing),
-        Credential::BearerDoesNotCount => Ok(Shown::WrongHeader),
-        Credential::Ambiguous(detail) => Err(Box::new(Problem::ambiguous(detail, id.0).into_response())),
-    }
-}
 
 /// `GET /v1/whoami`: a key asks about itself.
 pub async fn whoami(
@@ -45,11 +34,11 @@ pub async fn whoami(
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
 ) -> Response {
-    match plane.ask_itself(id, peer, request.headers(), &[], "/v1/whoami").await {
-        Ok((record, metered)) => {
-            let rate_limit = metered.as_ref().map(Into::into);
-            let mut response = wire::json(&Whoami { key: KeyFacts::from(&*record), rate_limit });
-            wire::set_rate_limit_headers(response.headers_mut(), metered.as_ref());
+    match plane.judge_own_key(id, peer, request.headers(), &[], "/v1/whoami").await {
+        Ok((key, rate_limit)) => {
+            // Step 8.
+            let mut response = wire::json(&Whoami { key: KeyFacts::new(&plane.catalog, &key), rate_limit });
+            wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
             response
         }
         Err(refusal) => *refusal,
@@ -66,9 +55,9 @@ pub async fn verify(
     request: Request,
 ) -> Response {
     let headers = request.headers();
-    // Who asks comes first: whoever may not ask learns nothing of what a well-formed question is.
-    let shown = credential::from_headers(headers, credential::SERVICES);
-    let service = match service::enter(shown, "verify", &plane.memory, &plane.keys, &plane.catalog, id.0).await {
+    // The caller is checked before its question: one that may not ask learns nothing of what a well-formed question is.
+    let presented = credential::from_headers(headers, credential::SERVICES);
+    let service = match service::enter(presented, "verify", &plane.memory, &plane.db, &plane.catalog, id.0).await {
         Ok(service) => service,
         Err(problem) => return problem.into_response(),
     };
@@ -87,17 +76,20 @@ pub async fn verify(
             return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
         }
     };
-    let asked = Asked {
-        org: body.org.as_deref(),
+    let requirements = Requirements {
+        orgs: [body.org.as_deref(), None],
         environment: body.environment.as_deref(),
         namespace: body.namespace.as_deref(),
         scopes: &body.scopes,
         address,
     };
-    let key = body.key.as_bytes();
+    let credential = match body.key.as_bytes() {
+        [] => PresentedCredential::Missing(credential::where_keys_belong(plane.catalog.headers)),
+        key => PresentedCredential::Key(key),
+    };
     let question = Question {
-        asked,
-        shown: if key.is_empty() { Shown::Nothing } else { Shown::Credential(key) },
+        credential,
+        requirements,
         request_id: id.0,
         agent: &agent,
         via: Some(service.name.clone()),
@@ -106,18 +98,17 @@ pub async fn verify(
         request: ("POST", "/v1/keys/verify"),
     };
     let judged = plane.judge(question).await;
-    let rate_limit = judged.metered.as_ref().map(Into::into);
     let retry_after = machine_http::retry_after(&judged.verdict);
     let mut response = wire::json(&VerifyAnswer {
         valid: judged.verdict == Verdict::Valid,
         code: judged.verdict.code(),
         detail: judged.verdict.detail(),
         request_id: id.0,
-        key: judged.record.as_deref().map(Into::into),
-        rate_limit,
-        trace: body.dry_run.then(|| verdict::steps_json(&judged.steps)),
+        key: judged.key.as_deref().map(|key| KeyFacts::new(&plane.catalog, key)),
+        rate_limit: judged.rate_limit,
+        trace: body.dry_run.then(|| machine_http::gates_json(&judged.evaluation)),
     });
-    wire::set_rate_limit_headers(response.headers_mut(), judged.metered.as_ref());
+    wire::set_rate_limit_headers(response.headers_mut(), judged.rate_limit);
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
@@ -125,18 +116,22 @@ pub async fn verify(
 }
 
 impl KeyPlane {
-    /// Judges a key that comes itself, for a `GET` of a path of ours that needs these scopes.
-    pub async fn ask_itself(
+    /// Judges the key that a request presents, for a `GET` of a path of ours that needs these scopes.
+    pub async fn judge_own_key(
         &self,
         id: RequestId,
         peer: SocketAddr,
         headers: &HeaderMap,
         scopes: &[String],
         path: &str,
-    ) -> Result<(Arc<Record>, Option<Metered<'_>>), Box<Response>> {
+    ) -> Result<(Arc<KeyRecord>, Option<RateLimit<'_>>), Box<Response>> {
+        // Step 2.
+        let credential = credential::from_headers(headers, self.catalog.headers)
+            .map_err(|Ambiguous(detail)| Box::new(Problem::ambiguous(detail, id.0).into_response()))?;
+        let address = self.proxies.resolve(peer, headers).known();
         let question = Question {
-            asked: Asked { address: self.proxies.resolve(peer, headers).known(), scopes, ..Asked::default() },
-            shown: shown(headers, self.catalog.headers, id)?,
+            credential,
+            requirements: Requirements { address, scopes, ..Requirements::default() },
             request_id: id.0,
             agent: client::agent(headers),
             via: None,
@@ -145,21 +140,21 @@ impl KeyPlane {
             request: ("GET", path),
         };
         match self.judge(question).await {
-            Judged { verdict: Verdict::Valid, record: Some(record), metered, .. } => Ok((record, metered)),
-            Judged { verdict, metered, .. } => Err(Box::new(self.refusal(&verdict, id, metered.as_ref()))),
+            Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => Ok((key, rate_limit)),
+            Judged { verdict, rate_limit, .. } => Err(Box::new(self.refusal(&verdict, id, rate_limit))),
         }
     }
 
-    pub fn refusal(&self, verdict: &Verdict, id: RequestId, metered: Option<&Metered<'_>>) -> Response {
+    pub fn refusal(&self, verdict: &Verdict, id: RequestId, rate_limit: Option<RateLimit<'_>>) -> Response {
         let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
-        wire::set_rate_limit_headers(response.headers_mut(), metered);
+        wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
         response
     }
 }
 
 /// `GET /healthz`: 200 if keys can be judged.
 pub async fn healthz(State(plane): State<Arc<KeyPlane>>, Extension(id): Extension<RequestId>) -> Response {
-    if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.keys).await {
+    if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.db).await {
         Json(serde_json::json!({ "status": "ok" })).into_response()
     } else {
         plane.refusal(&Verdict::Unavailable, id, None)

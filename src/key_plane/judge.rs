@@ -1,23 +1,19 @@
-//! One question about one credential, from the headers to the verdict and what it leaves behind. Verify, whoami and
-//! forward-auth are skins of this.
+//! One question about one presented credential, from the look-up to the verdict and what it leaves behind. Verify, whoami,
+//! forward-auth and the audit chain all ask through this.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use time::{Date, Month, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{
-    KeyPlane,
-    limiter::{Allowance, Outcome, Rate, Subject, Ticket},
-    metrics,
-};
+use super::{KeyPlane, limiter::Subject, metrics, wire::RateLimit};
 use crate::{
-    catalog::Tier,
+    catalog::Limit,
     keys::{
-        secret::Presented,
-        store,
-        verdict::{self, Asked, Case, Lookup, Record, Spending, Step, Verdict},
+        secret,
+        verdict::{self, Evaluation, KeyRecord, LimitState, Requirements, Verdict},
     },
+    machine_http::{self, credential::PresentedCredential},
     revocation::memory::Unavailable,
     usage::{
         self, Use,
@@ -25,229 +21,174 @@ use crate::{
     },
 };
 
-/// Of keys that are none, an address may show so many…
-const INVALID_CALLS: u32 = 60;
-/// …in so long, before it is told to slow down.
-const INVALID_WINDOW: Duration = Duration::from_secs(60);
-
-/// What was presented.
-#[derive(Clone, Copy)]
-pub enum Shown<'a> {
-    Nothing,
-    WrongHeader,
-    Credential(&'a [u8]),
-}
+/// An address that presents more credentials than this that are no keys is told to slow down.
+const INVALID_KEYS_LIMIT: Limit = Limit::per_minute(60);
 
 /// Who asks, and how.
 pub struct Question<'a> {
-    pub asked: Asked<'a>,
-    pub shown: Shown<'a>,
+    pub credential: PresentedCredential<'a>,
+    pub requirements: Requirements<'a>,
     pub request_id: Uuid,
     pub agent: &'a str,
     /// The service that asks on the client's behalf.
     pub via: Option<String>,
     /// Spends and records nothing.
     pub dry_run: bool,
-    /// Whether there is anything to let the key through to. Without, a good key spends nothing and is not used; a bad one
+    /// Whether there is anything to let the key through to. If not, a good key spends nothing and is not used; a bad one
     /// is refused and noted as everywhere.
     pub routed: bool,
     /// The request that is judged, for the log of refusals: its method, and its path without a query.
     pub request: (&'a str, &'a str),
 }
 
-/// What the calls of a tier came to.
-#[derive(Clone, Debug)]
-pub struct Metered<'a> {
-    pub tier: &'a str,
-    pub window: Duration,
-    pub rate: Rate,
-}
-
 pub struct Judged<'a> {
     pub verdict: Verdict,
-    /// `None` where the asker may not know of the key.
-    pub record: Option<Arc<Record>>,
-    pub metered: Option<Metered<'a>>,
-    /// What each gate said; empty for a key that was let in and no dry run.
-    pub steps: Vec<Step>,
+    /// `None` where the caller may not know of the key.
+    pub key: Option<Arc<KeyRecord>>,
+    /// `None` where no limit was asked.
+    pub rate_limit: Option<RateLimit<'a>>,
+    pub evaluation: Evaluation,
 }
 
 impl KeyPlane {
     pub async fn judge(&self, question: Question<'_>) -> Judged<'_> {
         let now = self.clock.now();
-        let found = match question.shown {
-            Shown::Credential(credential) => self.look_up(credential).await,
-            Shown::Nothing => Found::Not(Lookup::Missing),
-            Shown::WrongHeader => Found::Not(Lookup::WrongHeader),
+        let (key, mut evaluation) = match self.find_key(question.credential).await {
+            // Step 5: the gates that need nothing but the record.
+            Ok(key) => {
+                let evaluation = Evaluation::of_key(&key, &question.requirements, &self.catalog, now);
+                (Some(key), evaluation)
+            }
+            Err(verdict) => (None, Evaluation::without_key(verdict)),
         };
-        let lookup = match &found {
-            Found::Not(lookup) => *lookup,
-            Found::Key(record) => Lookup::Found(record),
-        };
-        let mut case = Case { catalog: &self.catalog, lookup, asked: &question.asked, spending: Spending::NotYet, now };
-        let mut metered = None;
-        if let (Verdict::Valid, Lookup::Found(record), true) = (verdict::decide(case), lookup, question.routed) {
-            (case.spending, metered) = self.spend(record, question.dry_run, now).await;
+        let mut verdict = evaluation.verdict();
+        let mut rate_limit = None;
+        if let (Some(key), Verdict::Valid, true) = (&key, &verdict, question.routed) {
+            let limits;
+            (limits, rate_limit) = self.spend(key, question.dry_run, now).await;
+            evaluation.add_limits(limits);
+            verdict = evaluation.verdict();
         }
-        let mut verdict = verdict::decide(case);
-        // Nobody asks why a key was let in, unless they ask beforehand.
-        let explained = question.dry_run || verdict != Verdict::Valid;
-        let steps = if explained { verdict::trace(case) } else { Vec::new() };
+        // A caller that requires another organization does not learn of the key, and the key was not used there.
+        let key = key.filter(|_| verdict != Verdict::WrongOrg);
         if !question.dry_run {
             if matches!(verdict, Verdict::NotFound | Verdict::Malformed(_))
-                && let Some(retry_after) = self.slow_down(&question.asked, now).await
+                && let Some(retry_after) = self.slow_down(&question.requirements, now).await
             {
                 verdict = Verdict::RateLimited { retry_after };
             }
             if question.routed || verdict != Verdict::Valid {
-                self.leave_traces(&question, &verdict, &steps, lookup, now);
+                self.record(&question, &verdict, &evaluation, key.as_deref(), now);
             }
         }
-        // To whoever may not know of it, the key's facts are as absent as the key.
-        let told = match found {
-            Found::Key(mut record) if verdict != Verdict::WrongOrg => {
-                if record.scopes.iter().any(|scope| !verdict::counts(&self.catalog, &record, scope)) {
-                    let scopes = record.scopes.iter().filter(|scope| verdict::counts(&self.catalog, &record, scope));
-                    let scopes = scopes.cloned().collect();
-                    // The one in memory stays whole.
-                    Arc::make_mut(&mut record).scopes = scopes;
+        Judged { verdict, key, rate_limit, evaluation }
+    }
+
+    /// Steps 3 and 4: shape and checksum, so that only what can be a key is looked up, and then its record.
+    async fn find_key(&self, credential: PresentedCredential<'_>) -> Result<Arc<KeyRecord>, Verdict> {
+        let key = match credential {
+            PresentedCredential::Key(key) => key,
+            PresentedCredential::Missing(where_keys_belong) => return Err(Verdict::Missing(where_keys_belong)),
+        };
+        let digest = secret::digest_of_key(key).map_err(Verdict::Malformed)?;
+        match self.memory.get(digest, || verdict::store::find_by_digest(&self.db, digest)).await {
+            Ok(Some(record)) => Ok(record),
+            Ok(None) => Err(Verdict::NotFound),
+            Err(Unavailable) => Err(Verdict::Unavailable),
+        }
+    }
+
+    /// Step 6: the rate, then the quota. A call that the quota refuses has not spent its rate.
+    async fn spend(&self, key: &KeyRecord, dry_run: bool, now: OffsetDateTime) -> (LimitState, Option<RateLimit<'_>>) {
+        // The gate of scopes has refused a key whose tier the catalog does not know.
+        let Some(tier) = self.catalog.tier(&key.tier) else { return (LimitState::Unknown, None) };
+        let subject = Subject::Key(key.id);
+        let counted = match tier.limit {
+            None => Ok(None),
+            Some(limit) if dry_run => self.limiter.peek(subject, limit, now).await.map(Some),
+            Some(limit) => self.limiter.take(subject, limit, now).await.map(Some),
+        };
+        let count = match counted {
+            Ok(count) => count,
+            Err(error) => {
+                metrics::limiter_error();
+                tracing::error!(?error, "the limiter could not be asked");
+                if !tier.open_without_limiter {
+                    return (LimitState::Unknown, None);
                 }
-                Some(record)
+                None
             }
-            _ => None,
         };
-        Judged { verdict, record: told, metered, steps }
-    }
-
-    /// Shape and checksum first; what cannot be a key is not asked about.
-    async fn look_up(&self, credential: &[u8]) -> Found {
-        let presented = match Presented::parse(credential) {
-            Ok(presented) => presented,
-            Err(why) => return Found::Not(Lookup::Malformed(why)),
-        };
-        let digest = presented.digest;
-        match self.memory.get(digest, || store::find_for_verification(&self.keys, digest)).await {
-            Ok(Some(record)) => Found::Key(record),
-            Ok(None) => Found::Not(Lookup::Unknown),
-            Err(Unavailable) => Found::Not(Lookup::Unreachable),
+        let rate_limit = count.as_ref().map(|count| RateLimit::new(&tier.name, count));
+        if let Some(count) = count.filter(|count| !count.taken) {
+            return (LimitState::OverRate(count.reset_seconds()), rate_limit);
         }
-    }
-
-    /// The last two gates: rate, then quota. A call that the quota refuses has not spent its rate.
-    async fn spend(&self, record: &Record, dry_run: bool, now: OffsetDateTime) -> (Spending, Option<Metered<'_>>) {
-        let Some(tier) = self.catalog.tier(&record.tier) else { return (Spending::Unknown, None) };
-        let (rate, ticket) = match self.spend_rate(record, tier, dry_run, now).await {
-            Rated::Unlimited => (None, None),
-            Rated::Broken => return (Spending::Unknown, None),
-            Rated::Over(metered, retry_after) => return (Spending::OverRate(retry_after), Some(metered)),
-            Rated::Within(metered, ticket) => (Some(metered), ticket),
-        };
-        let quota = self.spend_quota(record, tier, dry_run, now).await;
-        if quota != Spending::Within
-            && let Some(ticket) = ticket
-        {
-            self.limiter.give_back(Subject::Key(record.id), ticket).await;
+        let Some(quota) = tier.monthly else { return (LimitState::Within, rate_limit) };
+        let state = self.spend_quota(key, quota, dry_run, now).await;
+        if let Some(count) = count.filter(|_| state != LimitState::Within && !dry_run) {
+            self.limiter.give_back(subject, count).await;
         }
-        (quota, rate)
+        (state, rate_limit)
     }
 
-    async fn spend_rate<'a>(&self, record: &Record, tier: &'a Tier, dry_run: bool, now: OffsetDateTime) -> Rated<'a> {
-        let Some(limit) = tier.limit else { return Rated::Unlimited };
-        let Ok(allowance) = Allowance::new(limit.calls, limit.window) else { return Rated::Broken };
-        let subject = Subject::Key(record.id);
-        let metered = |rate| Metered { tier: &tier.name, window: limit.window, rate };
-        let outcome = if dry_run {
-            self.limiter.peek(subject, allowance, now).await.map(|outcome| match outcome {
-                Outcome::Taken { rate, .. } => Rated::Within(metered(rate), None),
-                Outcome::Refused { rate, retry_after } => Rated::Over(metered(rate), retry_after),
-            })
-        } else {
-            self.limiter.take(subject, allowance, now).await.map(|outcome| match outcome {
-                Outcome::Taken { rate, ticket } => Rated::Within(metered(rate), Some(ticket)),
-                Outcome::Refused { rate, retry_after } => Rated::Over(metered(rate), retry_after),
-            })
-        };
-        outcome.unwrap_or_else(|error| {
-            metrics::limiter_error();
-            tracing::error!(?error, "the limiter could not be asked");
-            if tier.open_without_limiter { Rated::Unlimited } else { Rated::Broken }
-        })
-    }
-
-    async fn spend_quota(&self, record: &Record, tier: &Tier, dry_run: bool, now: OffsetDateTime) -> Spending {
-        let Some(quota) = tier.monthly else { return Spending::Within };
+    async fn spend_quota(&self, key: &KeyRecord, quota: u64, dry_run: bool, now: OffsetDateTime) -> LimitState {
         let month = month_of(now);
         let within = if dry_run {
-            Box::pin(usage::store::quota_used(&self.keys, record.id, month)).await.map(|used| used < quota)
+            Box::pin(usage::store::quota_used(&self.db, key.id, month)).await.map(|used| used < quota)
         } else {
-            Box::pin(usage::store::spend_quota(&self.keys, record.id, month, quota)).await
+            Box::pin(usage::store::spend_quota(&self.db, key.id, month, quota)).await
         };
         match within {
-            Ok(true) => Spending::Within,
-            Ok(false) => Spending::OverQuota(until_next_month(now)),
+            Ok(true) => LimitState::Within,
+            Ok(false) => LimitState::OverQuota(until_next_month(now)),
             Err(error) => {
                 tracing::error!(%error, "a quota could not be counted");
-                Spending::Unknown
+                LimitState::Unknown
             }
         }
     }
 
-    /// How long an address that shows one wrong key after the other has to wait; keys that are good are not held up.
-    async fn slow_down(&self, asked: &Asked<'_>, now: OffsetDateTime) -> Option<u64> {
-        let allowance = Allowance::new(INVALID_CALLS, INVALID_WINDOW).ok()?;
-        match self.limiter.take(Subject::Address(asked.address?), allowance, now).await {
-            Ok(Outcome::Refused { retry_after, .. }) => Some(retry_after),
-            // What was refused anyway stays so without the limiter.
-            Ok(Outcome::Taken { .. }) | Err(_) => None,
-        }
+    /// How many seconds an address has to wait that presents one wrong key after the other. Good keys from it are not held
+    /// up.
+    async fn slow_down(&self, requirements: &Requirements<'_>, now: OffsetDateTime) -> Option<u64> {
+        let subject = Subject::Address(requirements.address?);
+        // What was refused anyway stays so without the limiter.
+        let count = self.limiter.take(subject, INVALID_KEYS_LIMIT, now).await.ok()?;
+        (!count.taken).then(|| count.reset_seconds())
     }
 
-    fn leave_traces(
+    /// Step 7: counts the verdict and the key's use, and keeps why it was refused. All of it stays in memory until
+    /// [`usage::Recorder`] writes it.
+    fn record(
         &self,
         question: &Question<'_>,
         verdict: &Verdict,
-        steps: &[Step],
-        lookup: Lookup<'_>,
+        evaluation: &Evaluation,
+        key: Option<&KeyRecord>,
         now: OffsetDateTime,
     ) {
         let code = verdict.code();
         metrics::verdict(code);
-        let asked = &question.asked;
-        let key = match lookup {
-            // A key of another organization was not used here.
-            Lookup::Found(record) if *verdict != Verdict::WrongOrg => Some((record.id, record.org_id)),
-            _ => None,
-        };
+        let requirements = &question.requirements;
         let agent = self.usage.agents.get(question.agent);
+        let key = key.map(|key| (key.id, key.org_id));
         if let Some((key, org)) = key {
             let (agent, via) = (agent.clone(), question.via.clone());
-            self.usage.note(Use { key, org, at: now, address: asked.address, agent, via, code });
+            self.usage.record(Use { key, org, at: now, address: requirements.address, agent, via, code });
         }
         if *verdict != Verdict::Valid {
-            self.refusals.note(Refusal {
+            self.refusals.record(Refusal {
                 request_id: question.request_id,
                 at: now,
                 code,
                 key,
-                address: asked.address,
+                address: requirements.address,
                 agent: agent.family,
-                asked: refusals::asked(question.request, asked, question.via.as_deref()),
-                gates: verdict::steps_json(steps),
+                asked: refusals::requirements_json(question.request, requirements, question.via.as_deref()),
+                gates: machine_http::gates_json(evaluation),
             });
         }
     }
-}
-
-enum Found {
-    Key(Arc<Record>),
-    Not(Lookup<'static>),
-}
-
-enum Rated<'a> {
-    Unlimited,
-    Within(Metered<'a>, Option<Ticket>),
-    Over(Metered<'a>, u64),
-    Broken,
 }
 
 /// The first day of the calendar month, in UTC.

@@ -1,44 +1,46 @@
-//! What is counted for operators, in the words of Prometheus.
+//! What is counted for operators, as Prometheus reads it.
 
 use std::{sync::LazyLock, time::Duration};
 
 use metrics::{Counter, Histogram, counter, gauge, histogram};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
-use super::{KeyPlane, router::ROUTES};
+use super::{KeyPlane, ROUTES};
 use crate::keys::verdict::Code;
 
-const UPKEEP: Duration = Duration::from_secs(5);
+const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Looked up at the first call, since each look-up costs more than the counting: so [`start`] comes before any call.
+/// The counters of verdicts. They are looked up once, since a look-up costs more than the counting; so [`start`] has to come
+/// before the first call.
 static VERDICTS: LazyLock<Vec<(Code, Counter)>> = LazyLock::new(|| {
     Code::ALL.iter().map(|code| (*code, counter!("keydesk_verdicts_total", "code" => code.as_str()))).collect()
 });
-/// How long answers took, by route; last those at any other path. Whoever asks for other paths makes no new series.
+/// How long answers took, by route. The last is for every other path, so that requests for ever new paths make no new
+/// series.
 static ANSWERS: LazyLock<Vec<(&str, Histogram)>> = LazyLock::new(|| {
     let routes = ROUTES.iter().map(|(_, route)| *route).chain(["other"]);
     routes.map(|route| (route, histogram!("keydesk_answer_seconds", "route" => route))).collect()
 });
 
-/// Starts counting, once for the process. `None`: somebody else counts already (in tests).
+/// Starts counting, once for the process. `None`: it counts already, as in tests.
 pub fn start() -> Option<PrometheusHandle> {
-    const BUCKETS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
-    const RECEIPTS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+    const ANSWER_SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
+    const RECEIPT_SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
     PrometheusBuilder::new()
-        .set_buckets_for_metric(Matcher::Full("keydesk_answer_seconds".to_owned()), &BUCKETS)
+        .set_buckets_for_metric(Matcher::Full("keydesk_answer_seconds".to_owned()), &ANSWER_SECONDS)
         .ok()?
-        .set_buckets_for_metric(Matcher::Full("keydesk_receipt_seconds".to_owned()), &RECEIPTS)
+        .set_buckets_for_metric(Matcher::Full("keydesk_receipt_seconds".to_owned()), &RECEIPT_SECONDS)
         .ok()?
         .install_recorder()
         .ok()
 }
 
-/// Folds what was recorded into the histograms again and again; otherwise each answer would take memory until somebody
-/// asks for the metrics.
+/// Folds what was recorded into the histograms again and again; otherwise each answer would take memory until the metrics
+/// are read.
 pub async fn keep_up(handle: Option<PrometheusHandle>) {
     let Some(handle) = handle else { return };
     loop {
-        tokio::time::sleep(UPKEEP).await;
+        tokio::time::sleep(UPKEEP_INTERVAL).await;
         handle.run_upkeep();
     }
 }
@@ -53,12 +55,12 @@ pub fn limiter_error() {
     counter!("keydesk_limiter_errors_total").increment(1);
 }
 
-/// Where it is recorded how long answers at this path take.
+/// The histogram of how long answers at a path take.
 pub fn answers_at(path: &str) -> Option<&'static Histogram> {
     ANSWERS.iter().find(|(route, _)| *route == path).or(ANSWERS.last()).map(|(_, times)| times)
 }
 
-/// What is read off when it is asked for.
+/// Sets the gauges, when the metrics are read.
 pub fn observe(plane: &KeyPlane) {
     #[allow(clippy::cast_precision_loss, reason = "gauges are floats")]
     let set = |name: &'static str, value: u64| gauge!(name).set(value as f64);
@@ -75,6 +77,6 @@ pub fn observe(plane: &KeyPlane) {
     set("keydesk_revision_applied", applied);
     set("keydesk_revision_newest", plane.memory.newest());
     set("keydesk_nodes", plane.memory.nodes());
-    set("keydesk_database_connections", u64::from(plane.keys.size()));
-    set("keydesk_database_connections_idle", plane.keys.num_idle() as u64);
+    set("keydesk_database_connections", u64::from(plane.db.size()));
+    set("keydesk_database_connections_idle", plane.db.num_idle() as u64);
 }

@@ -1,5 +1,26 @@
-//! PLANE: programs ask whether a key is good. API keys and service keys come in here; cookies and access tokens are
-//! nothing here.
+//! PLANE: programs ask whether a key is good. API keys and service keys come in here; cookies and access tokens do not
+//! count here.
+//!
+//! # A call from the socket to the answer
+//!
+//! Whoami, verify and forward-auth take the same way. A comment in the code names each step.
+//!
+//! 1. `router.rs`: `finish_response` gives the request its id and a deadline.
+//! 2. `handlers.rs` (whoami, verify) or `forward_auth.rs` makes a [`judge::Question`]: the presented credential
+//!    (`machine_http/credential.rs`), the client's address (`client.rs`), and what is required of the key. Verify reads both
+//!    from its body, after `machine_http/service.rs` has let the service in that asks.
+//! 3. `judge.rs`, `find_key`: shape and checksum, then the digest (`keys/secret.rs`).
+//! 4. `revocation/memory.rs`: the key's record, from memory while the node's lease holds; otherwise by one SELECT
+//!    (`keys/store.rs`, `find_for_verification`).
+//! 5. `keys/verdict/mod.rs`: the gates that need nothing but the record, each asked once. A call that one of them refuses
+//!    spends nothing.
+//! 6. `judge.rs`, `spend`: the rate (`limiter/`) and the monthly quota (`usage/store.rs`, where a tier has one).
+//! 7. `judge.rs`, `record`: the verdict is counted (`metrics.rs`), the use and the refusal are noted in memory
+//!    (`usage/mod.rs`, `usage/refusals.rs`).
+//! 8. `wire.rs`: the answer's body and its rate-limit headers; a refusal is a problem document (`machine_http/problem.rs`).
+//! 9. `router.rs` again: the headers that every answer carries, and how long it took.
+//!
+//! A whoami whose key is in memory and has no quota runs no SQL.
 
 mod audit_chain;
 pub mod forward_auth;
@@ -20,20 +41,30 @@ use crate::{
     client::TrustedProxies,
     clock::Clock,
     revocation::memory::Memory,
-    usage::{Recorder, refusals::Refusals},
+    usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use limiter::Limiter;
+
+/// Every route, for the test that tries each with every kind of principal.
+pub const ROUTES: [(&str, &str); 6] = [
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/v1/whoami"),
+    ("GET", "/v1/forward-auth"),
+    ("GET", "/v1/audit/chain"),
+    ("POST", "/v1/keys/verify"),
+];
 
 /// What the key plane works with.
 #[derive(Clone)]
 pub struct KeyPlane {
-    /// As `keydesk_keys`.
-    pub keys: PgPool,
+    /// Connects as the role `keydesk_keys`.
+    pub db: PgPool,
     pub memory: Arc<Memory>,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
     pub limiter: Arc<Limiter>,
     pub proxies: Arc<TrustedProxies>,
-    pub usage: Arc<Recorder>,
-    pub refusals: Arc<Refusals>,
+    pub usage: Arc<UsageRecorder>,
+    pub refusals: Arc<RefusalRecorder>,
 }

@@ -1,6 +1,6 @@
 //! Whether this node can do its work, and what is missing if not.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -12,15 +12,11 @@ use http::{StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
 
-use super::{
-    KeyPlane,
-    limiter::{Allowance, Subject},
-    metrics,
-};
-use crate::revocation;
+use super::{KeyPlane, limiter::Subject, metrics};
+use crate::{catalog::Limit, revocation};
 
 /// Expiry is judged by this node's clock, so it must not be far from the database's.
-const MAX_OFFSET: Duration = Duration::from_secs(1);
+const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(1);
 
 #[derive(Serialize)]
 struct Readiness {
@@ -38,28 +34,26 @@ impl KeyPlane {
             missing.push("this node may not answer: it does not follow the database".to_owned());
         }
         let offset = self.memory.clock_offset();
-        if offset > MAX_OFFSET {
+        if offset > MAX_CLOCK_OFFSET {
             missing.push(format!("this node's clock and the database's are {} ms apart", offset.as_millis()));
         }
-        // A peek at a subject that nobody is.
-        if let Ok(allowance) = Allowance::new(1, Duration::from_secs(1)) {
-            let nobody = Subject::Key(crate::keys::model::KeyId(uuid::Uuid::nil()));
-            if self.limiter.peek(nobody, allowance, self.clock.now()).await.is_err() {
-                missing.push("the limiter does not answer".to_owned());
-            }
+        // The limiter is asked about an address that no client has, and counts nothing.
+        let nobody = Subject::Address(Ipv4Addr::UNSPECIFIED.into());
+        if self.limiter.peek(nobody, Limit::per_minute(1), self.clock.now()).await.is_err() {
+            missing.push("the limiter does not answer".to_owned());
         }
-        if let Some(warning) = self.alone().await {
+        if let Some(warning) = self.unshared_limiters_warning().await {
             warnings.push(warning);
         }
         Readiness { ready: missing.is_empty(), missing, warnings }
     }
 
-    /// Several nodes that count each in its own memory let through several times the limit.
-    pub async fn alone(&self) -> Option<String> {
+    /// The warning that several nodes count each in its own memory, and so let through several times the limit.
+    pub async fn unshared_limiters_warning(&self) -> Option<String> {
         if self.limiter.is_shared() {
             return None;
         }
-        let nodes = revocation::store::alone(&self.keys).await.ok()?;
+        let nodes = revocation::store::count_unshared_limiters(&self.db).await.ok()?;
         (nodes > 1).then(|| {
             format!("{nodes} nodes count calls each in its own memory, so that a key can make {nodes} times its calls: set KEYDESK_LIMITER to a Redis that all use")
         })

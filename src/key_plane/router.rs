@@ -20,25 +20,15 @@ use uuid::Uuid;
 use super::{KeyPlane, audit_chain, forward_auth, handlers, metrics, ready};
 use crate::machine_http::{self, MAX_BODY, Problem, RequestId};
 
-/// Every route, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 6] = [
-    ("GET", "/healthz"),
-    ("GET", "/readyz"),
-    ("GET", "/v1/whoami"),
-    ("GET", "/v1/forward-auth"),
-    ("GET", "/v1/audit/chain"),
-    ("POST", "/v1/keys/verify"),
-];
-
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// No answer takes longer.
+/// A request that takes longer is answered with 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub fn router(plane: KeyPlane) -> Router {
     router_beside(plane, Router::new())
 }
 
-/// The same listener, with other routes for programs beside: whatever is answered here carries the same headers.
+/// The key plane's routes and others for programs on one listener, so that every answer carries the same headers.
 pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
     // Where the catalog does not offer it, there is nothing at this path.
     let audit_chain = match plane.catalog.audit_scope {
@@ -57,7 +47,7 @@ pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
         .merge(others)
         .fallback(handlers::not_found)
         .method_not_allowed_fallback(handlers::method_not_allowed)
-        // As one: each layer of a router's own costs every call allocations.
+        // One layer made of three, since each layer of a router costs every call allocations.
         .layer(
             ServiceBuilder::new()
                 .layer(middleware::from_fn(finish_response))
@@ -71,12 +61,12 @@ fn internal_error() -> Response {
         .into_response()
 }
 
-/// Gives a request its id and a deadline, and every answer its headers and log line.
+/// Steps 1 and 9: gives a request its id and a deadline, and every answer its headers, its time and its log line.
 async fn finish_response(mut request: Request, next: Next) -> Response {
     let id = Uuid::new_v4();
     request.extensions_mut().insert(RequestId(id));
     let method = request.method().clone();
-    // The path only: a query is never read here, and might hold what somebody wrongly put there.
+    // Only the path is logged: a query is never read here, and may hold a key that was wrongly put there.
     let path = request.uri().path();
     let times = metrics::answers_at(path);
     let path = tracing::enabled!(tracing::Level::DEBUG).then(|| path.to_owned());
@@ -99,7 +89,7 @@ async fn finish_response(mut request: Request, next: Next) -> Response {
     if let Some(times) = times {
         times.record(took);
     }
-    // A line for each call would cost more than the call; refusals are kept by request id, and all are counted.
+    // A line for each call would cost more than the call. Refusals are kept by request id, and all calls are counted.
     tracing::debug!(
         plane = "keys", %id, %method, path = path.as_deref(), status = response.status().as_u16(),
         ms = took.as_secs_f64() * 1e3, "answered"

@@ -7,12 +7,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{judge::Metered, limiter::Rate};
-use crate::keys::verdict::{Code, Record};
+use super::limiter::Count;
+use crate::{
+    catalog::Catalog,
+    keys::verdict::{Code, KeyRecord, effective_scopes},
+};
 
 /// The body of `POST /v1/keys/verify`. A field this version does not know is refused: a caller must not believe that
 /// something was checked which was not.
@@ -63,7 +66,7 @@ pub struct VerifyAnswer<'a> {
     #[serde(flatten)]
     pub key: Option<KeyFacts<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimit<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trace: Option<serde_json::Value>,
 }
@@ -74,38 +77,48 @@ pub struct Whoami<'a> {
     #[serde(flatten)]
     pub key: KeyFacts<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rate_limit: Option<RateLimit>,
+    pub rate_limit: Option<RateLimit<'a>>,
 }
 
-/// What is left of a tier's calls.
-#[derive(Serialize)]
-pub struct RateLimit {
+/// What is left of a tier's calls, for the body and the headers of an answer.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct RateLimit<'a> {
+    #[serde(skip)]
+    tier: &'a str,
+    #[serde(skip)]
+    window_seconds: u64,
     pub limit: u32,
     pub remaining: u32,
     /// Seconds until there is more.
     pub reset: u64,
 }
 
-impl From<&Metered<'_>> for RateLimit {
-    fn from(metered: &Metered<'_>) -> Self {
-        let Rate { limit, remaining, reset } = metered.rate;
-        Self { limit, remaining, reset }
+impl<'a> RateLimit<'a> {
+    pub fn new(tier: &'a str, count: &Count) -> Self {
+        Self {
+            tier,
+            window_seconds: count.limit.window().as_secs(),
+            limit: count.limit.calls(),
+            remaining: count.remaining(),
+            reset: count.reset_seconds(),
+        }
     }
 }
 
-/// Room for nearly every answer's body, and for the headers that it will carry: growing by and by costs more.
-const BODY: usize = 1024;
-const HEADERS: usize = 12;
+/// Room for the body of nearly every answer, since growing it step by step costs more.
+const BODY_BYTES: usize = 1024;
+/// Room for the headers of nearly every answer.
+const HEADER_COUNT: usize = 12;
 
 /// An answer in JSON.
 pub fn json(answer: &impl Serialize) -> Response {
-    let mut body = Vec::with_capacity(BODY);
+    let mut body = Vec::with_capacity(BODY_BYTES);
     if let Err(error) = serde_json::to_writer(&mut body, answer) {
         tracing::error!(%error, "an answer cannot be written as JSON");
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
     let mut response = Response::new(Body::from(body));
-    response.headers_mut().reserve(HEADERS);
+    response.headers_mut().reserve(HEADER_COUNT);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
@@ -114,12 +127,10 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), where there is a limit.
-pub fn set_rate_limit_headers(headers: &mut HeaderMap, metered: Option<&Metered<'_>>) {
-    let Some(metered) = metered else { return };
-    let Rate { limit, remaining, reset } = metered.rate;
-    let (tier, window) = (&metered.tier, metered.window.as_secs());
+pub fn set_rate_limit_headers(headers: &mut HeaderMap, rate_limit: Option<RateLimit<'_>>) {
+    let Some(RateLimit { tier, window_seconds, limit, remaining, reset }) = rate_limit else { return };
     for (name, value) in [
-        (RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window}")),
+        (RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window_seconds}")),
         (RATELIMIT, format_args!("\"{tier}\";r={remaining};t={reset}")),
     ] {
         let mut text = String::with_capacity(64);
@@ -141,7 +152,7 @@ pub struct KeyFacts<'a> {
     pub name: &'a str,
     pub environment: &'a str,
     pub tier: &'a str,
-    pub scopes: &'a [String],
+    pub scopes: EffectiveScopes<'a>,
     pub namespaces: &'a [String],
     #[serde(with = "time::serde::rfc3339::option")]
     pub expires_at: Option<OffsetDateTime>,
@@ -153,19 +164,28 @@ pub struct KeyFacts<'a> {
     pub retires_at: Option<OffsetDateTime>,
 }
 
-impl<'a> From<&'a Record> for KeyFacts<'a> {
-    fn from(record: &'a Record) -> Self {
+impl<'a> KeyFacts<'a> {
+    pub fn new(catalog: &'a Catalog, key: &'a KeyRecord) -> Self {
         Self {
-            key_id: record.id.0,
-            org: &record.org,
-            name: &record.name,
-            environment: &record.environment,
-            tier: &record.tier,
-            scopes: &record.scopes,
-            namespaces: &record.namespaces,
-            expires_at: record.expires_at,
-            replaced_by: record.successor.map(|id| id.0),
-            retires_at: record.overlap_ends_at,
+            key_id: key.id.0,
+            org: &key.org,
+            name: &key.name,
+            environment: &key.environment,
+            tier: &key.tier,
+            scopes: EffectiveScopes(catalog, key),
+            namespaces: &key.namespaces,
+            expires_at: key.expires_at,
+            replaced_by: key.successor.map(|id| id.0),
+            retires_at: key.overlap_ends_at,
         }
+    }
+}
+
+/// The scopes of a key that count today, picked out while they are written, so that nothing is copied.
+pub struct EffectiveScopes<'a>(&'a Catalog, &'a KeyRecord);
+
+impl Serialize for EffectiveScopes<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(effective_scopes(self.0, self.1))
     }
 }

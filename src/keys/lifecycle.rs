@@ -16,16 +16,20 @@ use uuid::Uuid;
 
 use super::{
     error::KeyError,
-    model::{KeyId, KeyName, Lifetime, Reason},
+    model::{KeyName, Lifetime, Reason},
     secret::NewSecret,
-    store,
+    service_keys,
+    store::{self, InsertedKey, IssuedBefore},
 };
 use crate::{
+    actor::Actor,
     audit::{self, AuditKey, Chain, Event},
     catalog::{Catalog, Tier},
     clock,
+    database::Inserted,
+    ids::{KeyId, OrgId},
     orgs::{
-        self, Actor, OrgId, Permit,
+        self, Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };
@@ -209,10 +213,7 @@ pub async fn issue(
         },
     )
     .await?;
-    if !inserted {
-        let idempotency_key = new.idempotency_key.unwrap_or_default();
-        let (name, hint) =
-            store::find_by_idempotency_key(db, permit.org(), idempotency_key).await?.ok_or(KeyError::NotFound)?;
+    if let InsertedKey::Repeated(IssuedBefore { name, hint }) = inserted {
         return Err(KeyError::AlreadyIssued { name, hint });
     }
     audit::record(
@@ -408,7 +409,9 @@ pub async fn issue_service_key(
     now: OffsetDateTime,
 ) -> Result<Option<NewSecret>, KeyError> {
     let secret = NewSecret::generate(prefix)?;
-    if !store::insert_service_key(db, name.as_str(), secret.digest, &secret.hint, capabilities, now).await? {
+    let inserted =
+        service_keys::store::insert(db, name.as_str(), secret.digest, &secret.hint, capabilities, now).await?;
+    if inserted == Inserted::Duplicate {
         return Ok(None);
     }
     let summary = format!("Created service key “{}” ({})", name.as_str(), secret.hint);
@@ -434,7 +437,7 @@ pub async fn revoke_service_key(
     name: &KeyName,
     now: OffsetDateTime,
 ) -> Result<bool, KeyError> {
-    if !store::set_service_key_revoked(db, name.as_str(), now).await? {
+    if !service_keys::store::set_revoked(db, name.as_str(), now).await? {
         return Ok(false);
     }
     let event = Event {

@@ -7,9 +7,13 @@ pub mod error;
 #[cfg(feature = "ssr")]
 pub mod lifecycle;
 #[cfg(feature = "ssr")]
+pub mod lifespan;
+#[cfg(feature = "ssr")]
 pub mod list;
 #[cfg(feature = "ssr")]
 pub mod secret;
+#[cfg(feature = "ssr")]
+pub mod service_keys;
 #[cfg(feature = "ssr")]
 pub mod store;
 #[cfg(feature = "ssr")]

@@ -2,25 +2,8 @@
 //! Compiled for the browser too, so that a form and the server say the same about the same input.
 
 use serde::{Deserialize, Serialize};
-use uuid::Uuid;
 
-/// Which key: a UUID v7, so ids sort by creation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KeyId(pub Uuid);
-
-impl std::fmt::Display for KeyId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::str::FromStr for KeyId {
-    type Err = uuid::Error;
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        text.parse().map(KeyId)
-    }
-}
+use crate::text;
 
 /// What people call a key: 1 to 80 characters, no control characters, outer white space removed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -29,34 +12,12 @@ pub struct KeyName(String);
 impl KeyName {
     /// Errors: a sentence that says what to do.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        line(text, "Give the key a name, so that you recognise it later.").map(Self)
+        text::line(text, "Give the key a name, so that you recognise it later.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// What keys, people and organizations are called: 1 to 80 visible characters, outer white space removed. Errors: a
-/// sentence that says what to do; `if_empty` where there is nothing.
-pub fn line(text: &str, if_empty: &'static str) -> Result<String, &'static str> {
-    let text = text.trim();
-    if text.is_empty() {
-        Err(if_empty)
-    } else if text.chars().count() > 80 {
-        Err("Use at most 80 characters.")
-    } else if text.chars().any(is_invisible) {
-        Err("Leave out line breaks and invisible characters.")
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-/// Control characters, and the invisible ones that reorder or hide the text around them: a name is read by people who
-/// decide by it which key to revoke.
-pub fn is_invisible(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Why a key was revoked. The names are the ones certificate authorities and key scanners use.
@@ -178,10 +139,10 @@ impl Lifetime {
     }
 }
 
-/// What a person sees of a key's state.
+/// What a key is at a moment: `keys::lifespan` says which.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum KeyState {
     Active,
     Disabled,
     Expired,
@@ -190,8 +151,13 @@ pub enum Status {
     Revoked,
 }
 
-impl Status {
-    pub const ALL: [Status; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+impl KeyState {
+    pub const ALL: [KeyState; 5] = [Self::Active, Self::Disabled, Self::Expired, Self::Rotated, Self::Revoked];
+
+    /// Whether the key has come to its end, rather than being in use or paused.
+    pub fn is_over(self) -> bool {
+        matches!(self, Self::Expired | Self::Rotated | Self::Revoked)
+    }
 
     pub fn as_str(self) -> &'static str {
         match self {

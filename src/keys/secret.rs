@@ -59,7 +59,7 @@ fn hint(text: &str, prefix: &str) -> String {
 
 /// The hint of a whole key, for where one was given that should not have been.
 pub fn hint_of(text: &str) -> Option<String> {
-    Presented::parse(text.as_bytes()).ok()?;
+    digest_of_key(text.as_bytes()).ok()?;
     Some(hint(text, text.get(..text.len() - BODY - CHECKSUM)?))
 }
 
@@ -97,39 +97,32 @@ impl Malformed {
     }
 }
 
-/// A credential that has a key's shape and checksum: worth asking the database about.
-#[derive(Clone, Copy)]
-pub struct Presented {
-    pub digest: Digest,
-}
-
-impl Presented {
-    /// Reads a credential byte for byte; nothing is trimmed or folded. Any well-formed prefix will do here: which
-    /// environment a key belongs to is in its record.
-    pub fn parse(credential: &[u8]) -> Result<Self, Malformed> {
-        if credential.len() > MAX_LENGTH {
-            return Err(Malformed::TooLong);
-        }
-        if credential.iter().any(u8::is_ascii_whitespace) {
-            return Err(Malformed::WhiteSpace);
-        }
-        let text = std::str::from_utf8(credential).map_err(|_| Malformed::Shape)?;
-        let tail = text.len().checked_sub(BODY + CHECKSUM).ok_or(Malformed::Shape)?;
-        let (prefix, body, check) = text
-            .split_at_checked(tail)
-            .and_then(|(prefix, rest)| rest.split_at_checked(BODY).map(|(body, check)| (prefix, body, check)))
-            .ok_or(Malformed::Shape)?;
-        let prefix_fits = prefix.len() > 1
-            && prefix.ends_with('_')
-            && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if !prefix_fits || !body.bytes().chain(check.bytes()).all(|b| b.is_ascii_alphanumeric()) {
-            return Err(Malformed::Shape);
-        }
-        if checksum(body) != check {
-            return Err(Malformed::Checksum);
-        }
-        Ok(Self { digest: Digest::of(credential) })
+/// The digest under which a key is known, of a credential that has a key's shape and checksum: only such a one is worth
+/// asking the database about. It is read byte for byte; nothing is trimmed or folded. Any well-formed prefix will do,
+/// since the environment of a key is in its record.
+pub fn digest_of_key(credential: &[u8]) -> Result<Digest, Malformed> {
+    if credential.len() > MAX_LENGTH {
+        return Err(Malformed::TooLong);
     }
+    if credential.iter().any(u8::is_ascii_whitespace) {
+        return Err(Malformed::WhiteSpace);
+    }
+    let text = std::str::from_utf8(credential).map_err(|_| Malformed::Shape)?;
+    let tail = text.len().checked_sub(BODY + CHECKSUM).ok_or(Malformed::Shape)?;
+    let (prefix, body, check) = text
+        .split_at_checked(tail)
+        .and_then(|(prefix, rest)| rest.split_at_checked(BODY).map(|(body, check)| (prefix, body, check)))
+        .ok_or(Malformed::Shape)?;
+    let prefix_fits = prefix.len() > 1
+        && prefix.ends_with('_')
+        && prefix.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if !prefix_fits || !body.bytes().chain(check.bytes()).all(|b| b.is_ascii_alphanumeric()) {
+        return Err(Malformed::Shape);
+    }
+    if checksum(body) != check {
+        return Err(Malformed::Checksum);
+    }
+    Ok(Digest::of(credential))
 }
 
 #[cfg(test)]
@@ -152,7 +145,7 @@ mod tests {
         assert_eq!(text.len(), 8 + 36);
         assert!(text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
         assert_eq!(secret.hint, format!("kd_live_{}…{}", &text[8..12], &text[40..]));
-        assert_eq!(Presented::parse(text.as_bytes()).map(|p| p.digest).ok(), Some(secret.digest));
+        assert_eq!(digest_of_key(text.as_bytes()).ok(), Some(secret.digest));
     }
 
     #[test]
@@ -182,7 +175,7 @@ mod tests {
             for with in ALPHABET.iter().filter(|with| **with != good[at]) {
                 let mut bytes = good.to_vec();
                 bytes[at] = *with;
-                assert_eq!(Presented::parse(&bytes).err(), Some(Malformed::Checksum));
+                assert_eq!(digest_of_key(&bytes).err(), Some(Malformed::Checksum));
             }
         }
     }
@@ -191,7 +184,7 @@ mod tests {
     fn what_cannot_be_a_key_is_told_apart() {
         let secret = NewSecret::generate("kd_live_").unwrap();
         let good = secret.reveal();
-        let parse = |text: String| Presented::parse(text.as_bytes()).err();
+        let parse = |text: String| digest_of_key(text.as_bytes()).err();
         for padded in
             [format!(" {good}"), format!("{good}\n"), format!("{good}\r\n"), format!("{}\t{}", &good[..9], &good[9..])]
         {
@@ -203,14 +196,14 @@ mod tests {
         {
             assert_eq!(parse(shapeless.to_owned()), Some(Malformed::Shape), "{shapeless}");
         }
-        assert_eq!(Presented::parse(&[0xff; 44]).err(), Some(Malformed::Shape));
+        assert_eq!(digest_of_key(&[0xff; 44]).err(), Some(Malformed::Shape));
         assert_eq!(parse(format!("\u{430}{}", &good[1..])), Some(Malformed::Shape), "a Cyrillic a is not an a");
     }
 
     proptest! {
         #[test]
         fn no_bytes_make_the_parser_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Presented::parse(&bytes);
+            let _ = digest_of_key(&bytes);
         }
     }
 }

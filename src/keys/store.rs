@@ -1,19 +1,18 @@
-//! SQL for API keys and service keys. What changes a key is called from `lifecycle` alone.
+//! SQL for API keys. What changes a key is called from `lifecycle` alone.
+
+use crate::ids::{KeyId, OrgId, UserId};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{
-    model::{KeyId, Reason, Status},
-    verdict::{Creator, Record},
+    lifespan::KeyLifespan,
+    model::{KeyState, Reason},
 };
-use crate::{
-    accounts::UserId,
-    orgs::{OrgId, Role},
-    secrets::Digest,
-};
+use crate::secrets::Digest;
 
 /// A key to be written.
 pub struct NewRow<'a> {
@@ -50,7 +49,7 @@ pub struct KeyDetails {
     /// Empty: no restriction.
     pub namespaces: Vec<String>,
     pub addresses: Vec<IpNet>,
-    /// `None`: made on the command line.
+    /// The creator's name; `None` if the key was made on the command line.
     pub created_by: Option<String>,
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
@@ -70,17 +69,18 @@ pub struct KeyDetails {
     pub last_used: Option<LastUsed>,
 }
 
-#[derive(Clone)]
+#[derive(Clone, sqlx::Decode)]
 pub struct RevokedAs {
     pub at: OffsetDateTime,
     pub by: String,
     pub reason: String,
 }
 
-#[derive(Clone)]
+#[derive(Clone, sqlx::Decode)]
 pub struct LastUsed {
     pub at: OffsetDateTime,
-    pub address: IpNet,
+    /// `None`: not known.
+    pub address: Option<IpAddr>,
     pub agent: String,
     pub via: Option<String>,
 }
@@ -97,102 +97,32 @@ impl KeyDetails {
         }
     }
 
-    pub fn status(&self, now: OffsetDateTime) -> Status {
-        if self.revoked.is_some() {
-            Status::Revoked
-        } else if self.overlap_ended || self.overlap_ends_at.is_some_and(|at| at <= now) {
-            Status::Rotated
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            Status::Expired
-        } else if self.disabled_at.is_some() {
-            Status::Disabled
-        } else {
-            Status::Active
-        }
+    pub fn state(&self, now: OffsetDateTime) -> KeyState {
+        let lifespan = KeyLifespan {
+            revoked_at: self.revoked.as_ref().map(|revoked| revoked.at),
+            overlap_ended: self.overlap_ended,
+            overlap_ends_at: self.overlap_ends_at,
+            disabled_at: self.disabled_at,
+            expires_at: self.expires_at,
+        };
+        lifespan.state(now)
     }
 }
 
-/// One row of the queries below, before what is optional together is put together.
-struct Raw {
-    id: Uuid,
-    org_id: Uuid,
-    org_slug: String,
-    org_name: String,
-    environment: String,
-    tier: String,
-    name: String,
-    hint: String,
-    scopes: Vec<String>,
-    namespaces: Vec<String>,
-    addresses: Vec<IpNet>,
-    creator: Option<String>,
-    created_at: OffsetDateTime,
-    expires_at: Option<OffsetDateTime>,
-    disabled_at: Option<OffsetDateTime>,
-    revoked_at: Option<OffsetDateTime>,
-    revoked_by: Option<String>,
-    revoked_reason: Option<String>,
-    predecessor: Option<Uuid>,
-    successor: Option<Uuid>,
-    overlap_ends_at: Option<OffsetDateTime>,
-    overlap_ended: bool,
-    overlap_extended: bool,
-    confirmed_at: Option<OffsetDateTime>,
-    used_at: Option<OffsetDateTime>,
-    used_address: Option<IpNet>,
-    used_agent: Option<String>,
-    used_via: Option<String>,
-}
-
-impl From<Raw> for KeyDetails {
-    fn from(raw: Raw) -> Self {
-        Self {
-            id: KeyId(raw.id),
-            org: OrgId(raw.org_id),
-            org_slug: raw.org_slug,
-            org_name: raw.org_name,
-            environment: raw.environment,
-            tier: raw.tier,
-            name: raw.name,
-            hint: raw.hint,
-            scopes: raw.scopes,
-            namespaces: raw.namespaces,
-            addresses: raw.addresses,
-            created_by: raw.creator,
-            created_at: raw.created_at,
-            expires_at: raw.expires_at,
-            disabled_at: raw.disabled_at,
-            revoked: raw.revoked_at.map(|at| RevokedAs {
-                at,
-                by: raw.revoked_by.unwrap_or_default(),
-                reason: raw.revoked_reason.unwrap_or_default(),
-            }),
-            predecessor: raw.predecessor.map(KeyId),
-            successor: raw.successor.map(KeyId),
-            overlap_ends_at: raw.overlap_ends_at,
-            overlap_ended: raw.overlap_ended,
-            overlap_extended: raw.overlap_extended,
-            confirmed_at: raw.confirmed_at,
-            last_used: raw.used_at.zip(raw.used_address).map(|(at, address)| LastUsed {
-                at,
-                address,
-                agent: raw.used_agent.unwrap_or_default(),
-                via: raw.used_via,
-            }),
-        }
-    }
-}
-
-/// The columns of a [`Raw`], and where they come from; what follows chooses the rows.
-macro_rules! select_listed {
+/// Reads [`KeyDetails`]; what follows chooses the rows.
+macro_rules! select_details {
     ($rest:literal, $($bind:expr),* $(,)?) => {
         sqlx::query_as!(
-            Raw,
-            r#"select k.id, k.org_id, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
-                      k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "creator?", k.created_at, k.expires_at, k.disabled_at, k.revoked_at,
-                      k.revoked_by, k.revoked_reason, k.predecessor, s.id as "successor?", k.overlap_ends_at, k.overlap_ended,
-                      k.overlap_extended, k.confirmed_at, l.used_at as "used_at?", l.address as "used_address?: IpNet",
-                      l.agent as "used_agent?", l.via as used_via
+            KeyDetails,
+            r#"select k.id, k.org_id as org, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
+                      k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "created_by?",
+                      k.created_at, k.expires_at, k.disabled_at,
+                      case when k.revoked_at is not null then (k.revoked_at, k.revoked_by, k.revoked_reason) end
+                          as "revoked: RevokedAs",
+                      k.predecessor as "predecessor: KeyId", s.id as "successor?: KeyId", k.overlap_ends_at,
+                      k.overlap_ended, k.overlap_extended, k.confirmed_at,
+                      case when l.key_id is not null then (l.used_at, l.address, l.agent, l.via) end
+                          as "last_used: LastUsed"
                from api_keys k
                join orgs o on o.id = k.org_id
                left join users u on u.id = k.created_by
@@ -206,55 +136,51 @@ macro_rules! select_listed {
 
 /// These keys of an organization, in this order.
 pub async fn find_many(db: &mut PgConnection, org: OrgId, ids: &[KeyId]) -> sqlx::Result<Vec<KeyDetails>> {
-    let ids: Vec<Uuid> = ids.iter().map(|id| id.0).collect();
-    let rows = select_listed!("where k.org_id = $1 and k.id = any ($2) order by array_position($2, k.id)", org.0, &ids)
+    select_details!("where k.org_id = $1 and k.id = any ($2) order by array_position($2, k.id)", org as _, ids as _)
         .fetch_all(db)
-        .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+        .await
 }
 
 /// All keys of an organization, newest first.
 pub async fn list(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<KeyDetails>> {
-    let rows = select_listed!("where k.org_id = $1 order by k.id desc", org.0).fetch_all(db).await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    select_details!("where k.org_id = $1 order by k.id desc", org as _).fetch_all(db).await
 }
 
-/// An organization's keys made before one of them (all, if `None`), newest first.
+/// An organization's keys made before one of them (the newest, if `None`), newest first.
 pub async fn list_before(
     db: &mut PgConnection,
     org: OrgId,
     key: Option<KeyId>,
     limit: i64,
 ) -> sqlx::Result<Vec<KeyDetails>> {
-    let before = key.map_or(Uuid::max(), |key| key.0);
-    let rows = select_listed!("where k.org_id = $1 and k.id < $2 order by k.id desc limit $3", org.0, before, limit)
-        .fetch_all(db)
-        .await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    match key {
+        Some(key) => {
+            select_details!("where k.org_id = $1 and k.id < $2 order by k.id desc limit $3", org as _, key as _, limit)
+                .fetch_all(db)
+                .await
+        }
+        None => select_details!("where k.org_id = $1 order by k.id desc limit $2", org as _, limit).fetch_all(db).await,
+    }
 }
 
 /// One key of an organization.
 pub async fn find(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<KeyDetails>> {
-    let row = select_listed!("where k.org_id = $1 and k.id = $2", org.0, id.0).fetch_optional(db).await?;
-    Ok(row.map(Into::into))
+    select_details!("where k.org_id = $1 and k.id = $2", org as _, id as _).fetch_optional(db).await
 }
 
-/// Keys with a hint, whoever's they are. Needs the support's or the operator's reach.
+/// Keys with a hint, of any organization. Needs the scope of support or operators.
 pub async fn find_by_hint(db: &mut PgConnection, hint: &str) -> sqlx::Result<Vec<KeyDetails>> {
-    let rows = select_listed!("where k.hint = $1 order by k.id desc limit 50", hint).fetch_all(db).await?;
-    Ok(rows.into_iter().map(Into::into).collect())
+    select_details!("where k.hint = $1 order by k.id desc limit 50", hint).fetch_all(db).await
 }
 
-/// The key with a digest, whoever's it is. Needs the support's or the operator's reach.
+/// The key with a digest, of any organization. Needs the scope of support or operators.
 pub async fn find_by_digest(db: &mut PgConnection, digest: Digest) -> sqlx::Result<Option<KeyDetails>> {
-    let row = select_listed!("where k.digest = $1", digest.as_bytes()).fetch_optional(db).await?;
-    Ok(row.map(Into::into))
+    select_details!("where k.digest = $1", digest as _).fetch_optional(db).await
 }
 
-/// The key with an id, whoever's it is. Needs the support's or the operator's reach.
+/// The key with an id, of any organization. Needs the scope of support or operators.
 pub async fn find_by_id(db: &mut PgConnection, id: KeyId) -> sqlx::Result<Option<KeyDetails>> {
-    let row = select_listed!("where k.id = $1", id.0).fetch_optional(db).await?;
-    Ok(row.map(Into::into))
+    select_details!("where k.id = $1", id as _).fetch_optional(db).await
 }
 
 /// A key that a hint fits.
@@ -267,97 +193,109 @@ pub struct Candidate {
     pub revoked: bool,
 }
 
-/// Every key that a hint fits, or the one with a digest. Needs the operator's reach.
+/// Every key that a hint fits, or the one with a digest. Needs the operator's scope.
 pub async fn candidates(
     db: &mut PgConnection,
     hint: Option<&str>,
     digest: Option<Digest>,
 ) -> sqlx::Result<Vec<Candidate>> {
-    let digest = digest.as_ref().map(Digest::as_bytes);
-    let rows = sqlx::query!(
-        r#"select k.id, k.org_id, o.slug, k.name, encode(k.digest, 'hex') as "digest!", k.revoked_at is not null as "revoked!"
+    sqlx::query_as!(
+        Candidate,
+        r#"select k.id, k.org_id as org, o.slug as org_slug, k.name, encode(k.digest, 'hex') as "digest!",
+                  k.revoked_at is not null as "revoked!"
            from api_keys k join orgs o on o.id = k.org_id
            where k.hint = $1 or k.digest = $2 order by k.id"#,
         hint,
-        digest
+        digest as _
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Candidate {
-            id: KeyId(row.id),
-            org: OrgId(row.org_id),
-            org_slug: row.slug,
-            name: row.name,
-            digest: row.digest,
-            revoked: row.revoked,
-        })
-        .collect())
+    .await
 }
 
-/// How many keys an organization has: (all, those not revoked).
-pub async fn counts(db: &mut PgConnection, org: OrgId) -> sqlx::Result<(i64, i64)> {
-    let row = sqlx::query!(
+/// How many keys an organization has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyCounts {
+    pub all: i64,
+    /// Those that are not revoked.
+    pub revocable: i64,
+}
+
+pub async fn count(db: &mut PgConnection, org: OrgId) -> sqlx::Result<KeyCounts> {
+    sqlx::query_as!(
+        KeyCounts,
         r#"select count(*) as "all!", count(*) filter (where revoked_at is null) as "revocable!"
            from api_keys where org_id = $1"#,
-        org.0
+        org as _
     )
     .fetch_one(db)
-    .await?;
-    Ok((row.all, row.revocable))
+    .await
 }
 
-/// Adds a key. `Ok(false)`: the same form added one before.
-pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<bool> {
+/// The key that a request made before.
+pub struct IssuedBefore {
+    pub name: String,
+    pub hint: String,
+}
+
+pub enum InsertedKey {
+    New,
+    /// The same request made a key before.
+    Repeated(IssuedBefore),
+}
+
+pub async fn insert(db: &mut PgConnection, key: &NewRow<'_>) -> sqlx::Result<InsertedKey> {
     let done = sqlx::query!(
         "insert into api_keys (id, org_id, environment, tier, name, digest, hint, scopes, namespaces, ip_allowlist, created_by,
                                created_at, expires_at, idempotency_key, predecessor)
          values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-         on conflict on constraint api_keys_idempotency_key_once do nothing",
-        key.id.0,
-        key.org.0,
+         on conflict on constraint api_keys_idempotency_key_unique do nothing",
+        key.id as _,
+        key.org as _,
         key.environment,
         key.tier,
         key.name,
-        key.digest.as_bytes(),
+        key.digest as _,
         key.hint,
         key.scopes,
         key.namespaces,
         key.addresses,
-        key.created_by.map(|user| user.0),
+        key.created_by as _,
         key.created_at,
         key.expires_at,
         key.idempotency_key,
-        key.predecessor.map(|id| id.0),
+        key.predecessor as _,
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(done.rows_affected() == 1)
+    if done.rows_affected() == 1 {
+        return Ok(InsertedKey::New);
+    }
+    let before = find_by_idempotency_key(db, key.org, key.idempotency_key).await?;
+    before.map(InsertedKey::Repeated).ok_or(sqlx::Error::RowNotFound)
 }
 
-/// Name and hint of the key that a form made.
+/// The key that a request made; none, if the request has no idempotency key.
 pub async fn find_by_idempotency_key(
     db: &mut PgConnection,
     org: OrgId,
-    idempotency_key: Uuid,
-) -> sqlx::Result<Option<(String, String)>> {
-    let row = sqlx::query!(
+    idempotency_key: Option<Uuid>,
+) -> sqlx::Result<Option<IssuedBefore>> {
+    sqlx::query_as!(
+        IssuedBefore,
         "select name, hint from api_keys where org_id = $1 and idempotency_key = $2",
-        org.0,
+        org as _,
         idempotency_key
     )
     .fetch_optional(db)
-    .await?;
-    Ok(row.map(|row| (row.name, row.hint)))
+    .await
 }
 
 /// Locks a key and answers its name, its hint, and whether it is revoked.
 pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<(String, String, bool)>> {
     let row = sqlx::query!(
         r#"select name, hint, revoked_at is not null as "revoked!" from api_keys where org_id = $1 and id = $2 for update"#,
-        org.0,
-        id.0
+        org as _,
+        id as _
     )
     .fetch_optional(db)
     .await?;
@@ -380,13 +318,15 @@ pub struct LockedKey {
 }
 
 impl LockedKey {
-    /// Whether it was replaced, and its time is over.
-    pub fn is_overlap_over(&self, now: OffsetDateTime) -> bool {
-        self.overlap_ended || self.overlap_ends_at.is_some_and(|at| at <= now)
-    }
-
-    pub fn is_expired(&self, now: OffsetDateTime) -> bool {
-        self.fields.expires_at.is_some_and(|at| at <= now)
+    pub fn state(&self, now: OffsetDateTime) -> KeyState {
+        let lifespan = KeyLifespan {
+            revoked_at: self.revoked_at,
+            overlap_ended: self.overlap_ended,
+            overlap_ends_at: self.overlap_ends_at,
+            disabled_at: self.disabled_at,
+            expires_at: self.fields.expires_at,
+        };
+        lifespan.state(now)
     }
 }
 
@@ -414,8 +354,8 @@ pub async fn hold(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<
         r#"select name, hint, environment, tier, scopes, namespaces, ip_allowlist as "addresses: Vec<IpNet>", expires_at,
                   disabled_at, revoked_at, overlap_ends_at, overlap_ended, overlap_extended
            from api_keys where org_id = $1 and id = $2 for no key update"#,
-        org.0,
-        id.0
+        org as _,
+        id as _
     )
     .fetch_optional(db)
     .await?;
@@ -442,8 +382,8 @@ pub async fn set_fields(db: &mut PgConnection, org: OrgId, id: KeyId, fields: &E
     sqlx::query!(
         "update api_keys set name = $3, scopes = $4, namespaces = $5, ip_allowlist = $6, expires_at = $7
          where org_id = $1 and id = $2",
-        org.0,
-        id.0,
+        org as _,
+        id as _,
         fields.name,
         &fields.scopes,
         &fields.namespaces,
@@ -462,7 +402,7 @@ pub async fn set_disabled(
     id: KeyId,
     since: Option<OffsetDateTime>,
 ) -> sqlx::Result<()> {
-    sqlx::query!("update api_keys set disabled_at = $3 where org_id = $1 and id = $2", org.0, id.0, since)
+    sqlx::query!("update api_keys set disabled_at = $3 where org_id = $1 and id = $2", org as _, id as _, since)
         .execute(db)
         .await?;
     Ok(())
@@ -472,8 +412,8 @@ pub async fn set_disabled(
 pub async fn set_confirmed(db: &mut PgConnection, org: OrgId, id: KeyId, at: OffsetDateTime) -> sqlx::Result<bool> {
     let done = sqlx::query!(
         "update api_keys set confirmed_at = $3 where org_id = $1 and id = $2 and confirmed_at is null",
-        org.0,
-        id.0,
+        org as _,
+        id as _,
         at
     )
     .execute(db)
@@ -490,10 +430,10 @@ pub async fn find_by_name(
 ) -> sqlx::Result<Option<String>> {
     sqlx::query_scalar!(
         "select hint from api_keys
-         where org_id = $1 and lower(name) = lower($2) and revoked_at is null and not overlap_ended
-               and (overlap_ends_at is null or overlap_ends_at > $3) and (expires_at is null or expires_at > $3)
+         where org_id = $1 and lower(name) = lower($2)
+           and key_state(revoked_at, overlap_ended, overlap_ends_at, disabled_at, expires_at, $3) in ('active', 'disabled')
          order by id desc limit 1",
-        org.0,
+        org as _,
         name,
         now
     )
@@ -512,35 +452,38 @@ pub struct Progress {
 
 /// Looks at each of its keys: for organizations that have few.
 pub async fn progress(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Progress> {
-    let row = sqlx::query!(
+    sqlx::query_as!(
+        Progress,
         r#"select coalesce(bool_or(k.confirmed_at is not null), false) as "stored!",
                   coalesce(bool_or(l.key_id is not null), false) as "used!"
            from api_keys k left join key_last_used l on l.key_id = k.id where k.org_id = $1"#,
-        org.0
+        org as _
     )
     .fetch_one(db)
-    .await?;
-    Ok(Progress { stored: row.stored, used: row.used })
+    .await
 }
 
 /// The key that a key replaced, which never changes.
 pub async fn predecessor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<KeyId>> {
-    let row = sqlx::query_scalar!("select predecessor from api_keys where org_id = $1 and id = $2", org.0, id.0)
-        .fetch_optional(db)
-        .await?;
-    Ok(row.flatten().map(KeyId))
+    let found = sqlx::query_scalar!(
+        r#"select predecessor as "predecessor!: KeyId" from api_keys
+           where org_id = $1 and id = $2 and predecessor is not null"#,
+        org as _,
+        id as _
+    );
+    found.fetch_optional(db).await
 }
 
 /// The hint of the key that replaced a key.
 pub async fn successor(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<String>> {
-    sqlx::query_scalar!("select hint from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
+    sqlx::query_scalar!("select hint from api_keys where org_id = $1 and predecessor = $2", org as _, id as _)
         .fetch_optional(db)
         .await
 }
 
 /// When a key was replaced.
 pub async fn rotated_at(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<OffsetDateTime>> {
-    sqlx::query_scalar!("select created_at from api_keys where org_id = $1 and predecessor = $2", org.0, id.0)
+    sqlx::query_scalar!("select created_at from api_keys where org_id = $1 and predecessor = $2", org as _, id as _)
         .fetch_optional(db)
         .await
 }
@@ -556,8 +499,8 @@ pub async fn set_overlap(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update api_keys set overlap_ends_at = $3, overlap_ended = $4, overlap_extended = $5 where org_id = $1 and id = $2",
-        org.0,
-        id.0,
+        org as _,
+        id as _,
         at,
         overlap_ended,
         extended
@@ -576,22 +519,22 @@ pub async fn add_namespace(
     none_means_none: bool,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<KeyId>> {
-    let ids = sqlx::query_scalar!(
-        "with hit as (select id from api_keys
-                      where org_id = $1 and revoked_at is null and not overlap_ended and (overlap_ends_at is null or overlap_ends_at > $4)
-                        and (expires_at is null or expires_at > $4)
+    sqlx::query_scalar!(
+        r#"with hit as (select id from api_keys
+                      where org_id = $1
+                        and key_state(revoked_at, overlap_ended, overlap_ends_at, disabled_at, expires_at, $4)
+                            in ('active', 'disabled')
                         and not ($2 = any(namespaces)) and ($3 or namespaces <> '{}')
                       order by id for no key update)
          update api_keys k set namespaces = array_append(k.namespaces, $2)
-         from hit where k.id = hit.id and k.org_id = $1 returning k.id",
-        org.0,
+         from hit where k.id = hit.id and k.org_id = $1 returning k.id as "id: KeyId""#,
+        org as _,
         namespace,
         none_means_none,
         now
     )
     .fetch_all(db)
-    .await?;
-    Ok(ids.into_iter().map(KeyId).collect())
+    .await
 }
 
 /// A key that works.
@@ -604,17 +547,17 @@ pub struct ActiveKey {
 
 /// The keys of an organization that work now, oldest first.
 pub async fn list_active(db: &mut PgConnection, org: OrgId, now: OffsetDateTime) -> sqlx::Result<Vec<ActiveKey>> {
-    let rows = sqlx::query!(
+    sqlx::query_as!(
+        ActiveKey,
         "select id, name, hint from api_keys
-         where org_id = $1 and revoked_at is null and disabled_at is null and not overlap_ended
-           and (overlap_ends_at is null or overlap_ends_at > $2) and (expires_at is null or expires_at > $2)
+         where org_id = $1
+           and key_state(revoked_at, overlap_ended, overlap_ends_at, disabled_at, expires_at, $2) = 'active'
          order by id",
-        org.0,
+        org as _,
         now
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows.into_iter().map(|row| ActiveKey { id: KeyId(row.id), name: row.name, hint: row.hint }).collect())
+    .await
 }
 
 pub async fn set_revoked(
@@ -628,8 +571,8 @@ pub async fn set_revoked(
     sqlx::query!(
         "update api_keys set revoked_at = $3, revoked_by = $4, revoked_reason = $5
          where org_id = $1 and id = $2 and revoked_at is null",
-        org.0,
-        id.0,
+        org as _,
+        id as _,
         now,
         by,
         reason.as_str()
@@ -648,106 +591,15 @@ pub async fn set_all_revoked(
     reason: Reason,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<KeyId>> {
-    let ids = sqlx::query_scalar!(
-        "with hit as (select id from api_keys where org_id = $1 and revoked_at is null order by id for update)
+    sqlx::query_scalar!(
+        r#"with hit as (select id from api_keys where org_id = $1 and revoked_at is null order by id for update)
          update api_keys k set revoked_at = $2, revoked_by = $3, revoked_reason = $4
-         from hit where k.id = hit.id and k.org_id = $1 returning k.id",
-        org.0,
+         from hit where k.id = hit.id and k.org_id = $1 returning k.id as "id: KeyId""#,
+        org as _,
         now,
         by,
         reason.as_str()
     )
     .fetch_all(db)
-    .await?;
-    Ok(ids.into_iter().map(KeyId).collect())
-}
-
-/// What a verdict is made of, by digest: the key plane's one indexed SELECT.
-pub async fn find_for_verification(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<Record>> {
-    let row = sqlx::query!(
-        r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
-                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.overlap_ends_at,
-                  k.overlap_ended, s.id as "successor?", o.suspended_at is not null as "org_suspended!", k.created_by,
-                  (select m.role from users u join members m on m.user_id = u.id and m.org_id = k.org_id
-                   where u.id = k.created_by and u.disabled_at is null) as creator_role
-           from api_keys k join orgs o on o.id = k.org_id left join api_keys s on s.predecessor = k.id
-           where k.digest = $1"#,
-        digest.as_bytes()
-    )
-    .fetch_optional(keys)
-    .await?;
-    Ok(row.map(|row| Record {
-        id: KeyId(row.id),
-        org_id: OrgId(row.org_id),
-        org: row.org,
-        name: row.name,
-        environment: row.environment,
-        tier: row.tier,
-        scopes: row.scopes,
-        namespaces: row.namespaces,
-        addresses: row.addresses,
-        expires_at: row.expires_at,
-        disabled_at: row.disabled_at,
-        revoked_at: row.revoked_at,
-        overlap_ends_at: row.overlap_ends_at,
-        overlap_ended: row.overlap_ended,
-        successor: row.successor.map(KeyId),
-        org_suspended: row.org_suspended,
-        created_by: row.created_by.map(UserId),
-        creator: match (row.created_by, row.creator_role) {
-            (None, _) => Creator::Operator,
-            // A role this version does not know gives no rights.
-            (Some(_), role) => role.and_then(|role| Role::member(&role)).map_or(Creator::Gone, Creator::Member),
-        },
-    }))
-}
-
-/// A service key that is good.
-#[derive(Debug)]
-pub struct ServiceKey {
-    pub name: String,
-    pub capabilities: Vec<String>,
-}
-
-pub async fn service_key(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<ServiceKey>> {
-    sqlx::query_as!(
-        ServiceKey,
-        "select name, capabilities from service_keys where digest = $1 and revoked_at is null",
-        digest.as_bytes()
-    )
-    .fetch_optional(keys)
     .await
-}
-
-/// Adds a service key. `Ok(false)`: the name is taken.
-pub async fn insert_service_key(
-    db: &mut PgConnection,
-    name: &str,
-    digest: Digest,
-    hint: &str,
-    capabilities: &[String],
-    now: OffsetDateTime,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query!(
-        "insert into service_keys (id, name, digest, hint, capabilities, created_at) values ($1, $2, $3, $4, $5, $6)
-         on conflict on constraint service_keys_name_once do nothing",
-        crate::clock::id(now),
-        name,
-        digest.as_bytes(),
-        hint,
-        capabilities,
-        now
-    )
-    .execute(db)
-    .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// `Ok(false)`: there is none of that name, or it is revoked already.
-pub async fn set_service_key_revoked(db: &mut PgConnection, name: &str, now: OffsetDateTime) -> sqlx::Result<bool> {
-    let done =
-        sqlx::query!("update service_keys set revoked_at = $2 where name = $1 and revoked_at is null", name, now)
-            .execute(db)
-            .await?;
-    Ok(done.rows_affected() == 1)
 }

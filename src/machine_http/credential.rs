@@ -6,61 +6,72 @@ use crate::catalog::Headers;
 
 pub const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What the headers hold.
+/// What a request presents as its key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Credential<'a> {
-    None,
-    One(&'a [u8]),
-    /// A Bearer where only `x-api-key` counts.
-    BearerDoesNotCount,
-    /// One header twice, or both with different values: whoever sent this does not know which key they use.
-    Ambiguous(&'static str),
+pub enum PresentedCredential<'a> {
+    Key(&'a [u8]),
+    /// Nothing that counts. The sentence says where a key belongs.
+    Missing(&'static str),
 }
+
+/// One header was sent twice, or both with different values, so that the client itself does not know which key it uses.
+/// The sentence says which.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ambiguous(pub &'static str);
 
 /// How services authenticate, whatever the catalog says of customers' keys.
 pub const SERVICES: Headers = Headers { bearer: true, api_key_wins: false, wrong_org_is_403: false };
 
-/// From `x-api-key` and `Authorization: Bearer`, as the catalog lets them count. Bytes are as sent; nothing is trimmed
-/// beyond what HTTP itself strips around a header's value.
-pub fn from_headers(headers: &HeaderMap, rules: Headers) -> Credential<'_> {
-    let api_key = match single(headers, &X_API_KEY) {
-        Ok(value) => value,
-        Err(Twice) => return Credential::Ambiguous("The x-api-key header was sent more than once."),
+/// Reads `x-api-key` and `Authorization: Bearer`, as the catalog lets them count. The bytes are as sent; nothing is
+/// trimmed beyond what HTTP itself strips around a header's value.
+pub fn from_headers(headers: &HeaderMap, rules: Headers) -> Result<PresentedCredential<'_>, Ambiguous> {
+    let api_key = single(headers, &X_API_KEY, "The x-api-key header was sent more than once.")?;
+    let bearer = match bearer_header(headers) {
+        Ok(bearer) => bearer,
+        Err(twice) if rules.bearer => return Err(twice),
+        // Where a Bearer does not count, it does not matter how often it was sent.
+        Err(_) => None,
     };
-    let bearer = match single(headers, &header::AUTHORIZATION) {
-        Ok(value) => value.and_then(bearer_token),
-        // Where it does not count, it is none of our business.
-        Err(Twice) if rules.bearer => {
-            return Credential::Ambiguous("The Authorization header was sent more than once.");
-        }
-        Err(Twice) => None,
-    };
-    match (api_key, bearer) {
-        (None, None) => Credential::None,
-        (None, Some(_)) if !rules.bearer => Credential::BearerDoesNotCount,
-        (Some(one), None) | (None, Some(one)) => Credential::One(one),
-        (Some(one), Some(_)) if !rules.bearer || rules.api_key_wins => Credential::One(one),
-        (Some(a), Some(b)) if a == b => Credential::One(a),
+    Ok(match (api_key, bearer) {
+        (None, None) => PresentedCredential::Missing(where_keys_belong(rules)),
+        (None, Some(_)) if !rules.bearer => PresentedCredential::Missing(
+            "Send your API key in the x-api-key header: Authorization: Bearer does not count here.",
+        ),
+        (Some(one), None) | (None, Some(one)) => PresentedCredential::Key(one),
+        (Some(one), Some(_)) if !rules.bearer || rules.api_key_wins => PresentedCredential::Key(one),
+        (Some(a), Some(b)) if a == b => PresentedCredential::Key(a),
         (Some(_), Some(_)) => {
-            Credential::Ambiguous("x-api-key and Authorization hold different credentials. Send one of them.")
+            return Err(Ambiguous("x-api-key and Authorization hold different credentials. Send one of them."));
         }
+    })
+}
+
+/// Reads `Authorization: Bearer` alone, as service keys are sent to the operator API.
+pub fn bearer(headers: &HeaderMap) -> Result<PresentedCredential<'_>, Ambiguous> {
+    let missing = PresentedCredential::Missing(WHERE_SERVICE_KEYS_BELONG);
+    Ok(bearer_header(headers)?.map_or(missing, PresentedCredential::Key))
+}
+
+pub const WHERE_SERVICE_KEYS_BELONG: &str = "Send your service key as Authorization: Bearer.";
+
+pub fn where_keys_belong(rules: Headers) -> &'static str {
+    if rules.bearer {
+        "Send your API key in the x-api-key header, or as Authorization: Bearer."
+    } else {
+        "Send your API key in the x-api-key header."
     }
 }
 
-/// From `Authorization: Bearer` alone, whatever other headers say.
-pub fn bearer(headers: &HeaderMap) -> Credential<'_> {
-    match single(headers, &header::AUTHORIZATION) {
-        Ok(value) => value.and_then(bearer_token).map_or(Credential::None, Credential::One),
-        Err(Twice) => Credential::Ambiguous("The Authorization header was sent more than once."),
-    }
-}
-
-struct Twice;
-
-fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, Twice> {
+/// A header's one value.
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, twice: &'static str) -> Result<Option<&'a [u8]>, Ambiguous> {
     let mut values = headers.get_all(name).iter();
     let first = values.next();
-    if values.next().is_some() { Err(Twice) } else { Ok(first.map(|value| value.as_bytes())) }
+    if values.next().is_some() { Err(Ambiguous(twice)) } else { Ok(first.map(|value| value.as_bytes())) }
+}
+
+fn bearer_header(headers: &HeaderMap) -> Result<Option<&[u8]>, Ambiguous> {
+    let value = single(headers, &header::AUTHORIZATION, "The Authorization header was sent more than once.")?;
+    Ok(value.and_then(bearer_token))
 }
 
 /// The token after `Bearer` (in any case, RFC 9110 §11.1) and one space. Another scheme is no credential here.
@@ -75,6 +86,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const NONE: Result<PresentedCredential<'_>, Ambiguous> =
+        Ok(PresentedCredential::Missing("Send your API key in the x-api-key header, or as Authorization: Bearer."));
+
+    fn key(one: &[u8]) -> Result<PresentedCredential<'_>, Ambiguous> {
+        Ok(PresentedCredential::Key(one))
+    }
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
         pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
@@ -97,7 +115,7 @@ mod tests {
             headers(&[("x-api-key", "k"), ("authorization", "Bearer k")]),
             headers(&[("x-api-key", "k"), ("authorization", "Basic dTpw")]),
         ] {
-            assert_eq!(from_headers(&map, SERVICES), Credential::One(b"k"), "{map:?}");
+            assert_eq!(from_headers(&map, SERVICES), key(b"k"), "{map:?}");
         }
     }
 
@@ -112,7 +130,7 @@ mod tests {
             headers(&[("cookie", "x-api-key=k")]),
             headers(&[("api-key", "k")]),
         ] {
-            assert_eq!(from_headers(&map, SERVICES), Credential::None, "{map:?}");
+            assert_eq!(from_headers(&map, SERVICES), NONE, "{map:?}");
         }
     }
 
@@ -125,7 +143,7 @@ mod tests {
             [("authorization", "Bearer a"), ("authorization", "Bearer a")],
             [("authorization", "Bearer a"), ("authorization", "Basic b")],
         ] {
-            assert!(matches!(from_headers(&appended(&pairs), SERVICES), Credential::Ambiguous(_)), "{pairs:?}");
+            assert!(from_headers(&appended(&pairs), SERVICES).is_err(), "{pairs:?}");
         }
     }
 
@@ -136,31 +154,34 @@ mod tests {
         let wins = Headers { api_key_wins: true, ..SERVICES };
         let only = Headers { bearer: false, ..SERVICES };
         for pairs in [both, swapped] {
-            assert!(matches!(from_headers(&appended(&pairs), SERVICES), Credential::Ambiguous(_)));
-            assert_eq!(from_headers(&appended(&pairs), wins), Credential::One(b"a"));
-            assert_eq!(from_headers(&appended(&pairs), only), Credential::One(b"a"));
+            assert!(from_headers(&appended(&pairs), SERVICES).is_err());
+            assert_eq!(from_headers(&appended(&pairs), wins), key(b"a"));
+            assert_eq!(from_headers(&appended(&pairs), only), key(b"a"));
         }
         let bearer = headers(&[("authorization", "Bearer b")]);
-        assert_eq!(from_headers(&bearer, wins), Credential::One(b"b"));
-        assert_eq!(from_headers(&bearer, only), Credential::BearerDoesNotCount);
-        assert_eq!(from_headers(&headers(&[("authorization", "Basic dTpw")]), only), Credential::None);
+        assert_eq!(from_headers(&bearer, wins), key(b"b"));
+        let told = "Send your API key in the x-api-key header: Authorization: Bearer does not count here.";
+        assert_eq!(from_headers(&bearer, only), Ok(PresentedCredential::Missing(told)));
+        let told = "Send your API key in the x-api-key header.";
+        let basic = headers(&[("authorization", "Basic dTpw")]);
+        assert_eq!(from_headers(&basic, only), Ok(PresentedCredential::Missing(told)));
         // Twice is twice, whoever wins.
         let twice = appended(&[("x-api-key", "a"), ("x-api-key", "a"), ("authorization", "Bearer b")]);
-        assert!(matches!(from_headers(&twice, wins), Credential::Ambiguous(_)));
+        assert!(from_headers(&twice, wins).is_err());
         let bearers = appended(&[("authorization", "Bearer a"), ("authorization", "Bearer b"), ("x-api-key", "a")]);
-        assert!(matches!(from_headers(&bearers, wins), Credential::Ambiguous(_)));
-        assert_eq!(from_headers(&bearers, only), Credential::One(b"a"));
+        assert!(from_headers(&bearers, wins).is_err());
+        assert_eq!(from_headers(&bearers, only), key(b"a"));
     }
 
     #[test]
     fn where_bearer_alone_counts_nothing_else_does() {
         let one = [("authorization", "Bearer a"), ("x-api-key", "b"), ("x-api-key", "c"), ("cookie", "keydesk=d")];
-        assert_eq!(bearer(&appended(&one)), Credential::One(b"a"));
+        assert_eq!(bearer(&appended(&one)), key(b"a"));
         for none in [("x-api-key", "b"), ("authorization", "Basic b"), ("cookie", "Bearer b")] {
-            assert_eq!(bearer(&headers(&[none])), Credential::None);
+            assert!(matches!(bearer(&headers(&[none])), Ok(PresentedCredential::Missing(_))));
         }
         let twice = appended(&[("authorization", "Bearer a"), ("authorization", "Bearer a")]);
-        assert!(matches!(bearer(&twice), Credential::Ambiguous(_)));
+        assert!(bearer(&twice).is_err());
     }
 
     proptest! {
@@ -179,7 +200,7 @@ mod tests {
                 map.append(header::AUTHORIZATION, HeaderValue::from_str(text).unwrap());
             });
             let rules = Headers { bearer, api_key_wins, wrong_org_is_403: false };
-            if let Credential::One(one) = from_headers(&map, rules) {
+            if let Ok(PresentedCredential::Key(one)) = from_headers(&map, rules) {
                 prop_assert!(keys.len() <= 1);
                 let by_key = keys.first().is_some_and(|key| key.as_bytes() == one);
                 let by_bearer = authorizations.first().is_some_and(|text| text.as_bytes().get(7..) == Some(one));

@@ -5,12 +5,14 @@ pub mod credential;
 mod object;
 mod problem;
 pub mod service;
+mod verdict;
 
 use http::{HeaderMap, HeaderValue, header};
 use uuid::Uuid;
 
 pub use object::Object;
 pub use problem::{Problem, retry_after};
+pub use verdict::gates_json;
 
 /// The id that an answer carries and the log knows it by.
 #[derive(Clone, Copy)]

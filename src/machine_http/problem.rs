@@ -95,7 +95,7 @@ impl Problem {
     pub fn refusal(verdict: &Verdict, catalog: &Catalog, request_id: Uuid) -> Self {
         let (status, error) = match verdict {
             // RFC 6750 §3.1: no error code where no credential was sent.
-            Verdict::Missing { .. } | Verdict::WrongHeader => (StatusCode::UNAUTHORIZED, None),
+            Verdict::Missing(_) => (StatusCode::UNAUTHORIZED, None),
             Verdict::WrongOrg if catalog.headers.wrong_org_is_403 => (StatusCode::FORBIDDEN, None),
             Verdict::Malformed(_)
             | Verdict::NotFound

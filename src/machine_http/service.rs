@@ -1,24 +1,27 @@
-//! Service keys at a door.
+//! Service keys, as the planes for programs let them in.
 
 use std::sync::Arc;
 
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use super::{Problem, credential::Credential};
+use super::{
+    Problem,
+    credential::{Ambiguous, PresentedCredential, WHERE_SERVICE_KEYS_BELONG},
+};
 use crate::{
     catalog::Catalog,
     keys::{
-        secret::Presented,
-        store::{self, ServiceKey},
+        secret,
+        service_keys::store::{self, ServiceKey},
         verdict::Verdict,
     },
     revocation::memory::Memory,
 };
 
-/// The service key that is shown, if it may do `capability`. `db` is asked for what is not remembered.
+/// The service key that is presented, if it has a capability. `db` is asked for a key that is not in memory.
 pub async fn enter(
-    shown: Credential<'_>,
+    presented: Result<PresentedCredential<'_>, Ambiguous>,
     capability: &str,
     memory: &Memory,
     db: &PgPool,
@@ -29,19 +32,18 @@ pub async fn enter(
         detail: detail.to_owned(),
         ..Problem::refusal(verdict, catalog, request_id)
     };
-    let credential = match shown {
-        Credential::One(credential) => credential,
-        Credential::None | Credential::BearerDoesNotCount => {
-            let missing = Verdict::Missing { bearer: true };
-            return Err(refuse(&missing, "Send your service key as Authorization: Bearer."));
+    let key = match presented {
+        Ok(PresentedCredential::Key(key)) => key,
+        Ok(PresentedCredential::Missing(_)) => {
+            let missing = Verdict::Missing(WHERE_SERVICE_KEYS_BELONG);
+            return Err(Problem::refusal(&missing, catalog, request_id));
         }
-        Credential::Ambiguous(detail) => return Err(Problem::ambiguous(detail, request_id)),
+        Err(Ambiguous(detail)) => return Err(Problem::ambiguous(detail, request_id)),
     };
-    let digest = Presented::parse(credential)
-        .map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog, request_id))?
-        .digest;
+    let digest =
+        secret::digest_of_key(key).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog, request_id))?;
     let found = memory
-        .get(digest, || store::service_key(db, digest))
+        .get(digest, || store::find(db, digest))
         .await
         .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog, request_id))?;
     let service = found

@@ -19,7 +19,6 @@ use crate::{
     audit::{self, Chain, Row},
     database::{self, RlsScope},
     orgs::permit::ViewAudit,
-    secrets,
 };
 
 /// A row of the organization's hash chain.
@@ -64,7 +63,7 @@ impl From<Row> for AuditRow {
             address: row.address,
             agent: row.agent,
             request_id: row.request_id,
-            hash: secrets::to_hex(&row.hash),
+            hash: hex::encode(&row.hash),
         }
     }
 }

@@ -12,7 +12,11 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Management, problem::Problem};
-use crate::{accounts::UserId, keys::model::KeyId, machine_http, secrets::Digest};
+use crate::{
+    ids::{KeyId, UserId},
+    machine_http,
+    secrets::Digest,
+};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 

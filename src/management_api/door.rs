@@ -9,13 +9,15 @@ use uuid::Uuid;
 
 use super::{Management, problem::Problem};
 use crate::{
-    accounts::{self, UserId, session::Sessions},
+    accounts::{self, session},
+    actor::Actor,
     audit::Chain,
     client,
     database::{self, RlsScope},
+    ids::UserId,
     machine_http::RequestId,
     orgs::{
-        Actor, Permit,
+        Permit,
         lifecycle::note_refusal,
         permit::Act,
         standing::{Standing, standing},
@@ -52,7 +54,7 @@ impl FromRequestParts<Arc<Management>> for Caller {
             refused()
         })?;
         let user = claims.user();
-        let (idle_since, begun_since) = Sessions::bounds(now);
+        let (idle_since, begun_since) = session::bounds(now);
         let mut tx = database::begin(&management.db, RlsScope::Person(user)).await?;
         let lives = accounts::store::session_lives(&mut tx, user, claims.sid, idle_since, begun_since).await?;
         let standing = standing(&mut tx, user).await?;
@@ -66,7 +68,7 @@ impl FromRequestParts<Arc<Management>> for Caller {
         let actor = Actor {
             principal,
             address: management.proxies.resolve(peer, &parts.headers).nearest().to_string(),
-            agent: client::kept_agent(client::agent(&parts.headers)),
+            agent: client::clean_agent(client::agent(&parts.headers)),
             request_id,
         };
         Ok(Self { actor, user, org, session: claims.sid })

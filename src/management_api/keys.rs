@@ -24,14 +24,15 @@ use super::{
 use crate::{
     catalog::Catalog,
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, NewKey, Rotation, Wish},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{KeyState, OverlapWindow, Reason},
         store,
     },
     orgs::{
-        OrgId, Permit,
+        Permit,
         permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     },
     revocation,
@@ -52,7 +53,7 @@ pub struct ApiKey {
     /// Addresses and blocks it may be used from. Empty: from anywhere.
     ip_whitelist: Vec<String>,
     #[schema(value_type = String, example = "active")]
-    status: Status,
+    status: KeyState,
     #[serde(with = "time::serde::rfc3339")]
     created_at: OffsetDateTime,
     /// Null: the operator.
@@ -86,7 +87,8 @@ pub struct Revoked {
 pub struct LastUsed {
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
-    address: String,
+    /// Null: not known.
+    address: Option<String>,
     agent: String,
     /// The service that asked on the client's behalf, if one did.
     via: Option<String>,
@@ -95,7 +97,7 @@ pub struct LastUsed {
 impl ApiKey {
     fn of(key: store::KeyDetails, now: OffsetDateTime) -> Self {
         Self {
-            status: key.status(now),
+            status: key.state(now),
             id: key.id.0,
             name: key.name,
             hint: key.hint,
@@ -114,7 +116,7 @@ impl ApiKey {
             overlap_ends_at: key.overlap_ends_at,
             last_used: key.last_used.map(|last| LastUsed {
                 at: last.at,
-                address: last.address.addr().to_string(),
+                address: last.address.map(|address| address.to_string()),
                 agent: last.agent,
                 via: last.via,
             }),

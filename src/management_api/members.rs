@@ -15,9 +15,10 @@ use super::{
     problem::{Problem, Refusals},
 };
 use crate::{
+    actor::Role,
     database::{self, RlsScope},
     orgs::{
-        self, Role,
+        self,
         lifecycle::{self, ChangedMember, OrgError},
         permit::{ManageMembers, ViewMembers},
     },
@@ -87,7 +88,7 @@ pub async fn list(
     Authorized { permit, .. }: Authorized<ViewMembers>,
 ) -> Result<Json<Listed<Member>>, Problem> {
     let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
-    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    let members = orgs::store::list_members(&mut tx, permit.org()).await?;
     tx.commit().await?;
     let data = members.into_iter().map(Member::from);
     Ok(Json(Listed { data: data.collect(), next_cursor: None }))
@@ -113,7 +114,7 @@ pub async fn set_role(
     let (key, now) = (&management.server_keys.audit, management.clock.now());
     let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { changed, .. } = lifecycle::set_role(&mut tx, key, &permit, user, role, now).await?;
-    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    let members = orgs::store::list_members(&mut tx, permit.org()).await?;
     let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;
     let receipt = management.hold(tx, begun).await?;
     Ok(Json(ChangedRole { member: member.into(), receipt: changed.then_some(receipt) }))

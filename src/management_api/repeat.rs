@@ -10,8 +10,12 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{body::Body, door::Caller, problem::Problem, store};
-use crate::secrets;
+use super::{
+    body::Body,
+    door::Caller,
+    problem::Problem,
+    store::{self, Taken},
+};
 
 /// For so long is a repeat known as one.
 pub const REMEMBERED: time::Duration = time::Duration::hours(24);
@@ -24,11 +28,11 @@ pub async fn of<T>(
     now: OffsetDateTime,
 ) -> Result<Option<Response>, Problem> {
     let Some(key) = &body.key else { return Ok(None) };
-    if store::take(db, caller.org.id, caller.user, key, body.request, now).await? {
+    let Taken::Before { digest, answer } = store::take(db, caller.org.id, caller.user, key, body.request, now).await?
+    else {
         return Ok(None);
-    }
-    let (digest, answer) = store::taken(db, caller.org.id, caller.user, key).await?.unwrap_or_default();
-    if !secrets::same(&digest, body.request.as_bytes()) {
+    };
+    if digest != body.request {
         let detail = "This Idempotency-Key was sent with another request before. Choose a new one for each request.";
         return Err(Problem::new(StatusCode::UNPROCESSABLE_ENTITY, "idempotency-key-reused", detail));
     }

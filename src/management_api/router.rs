@@ -114,7 +114,7 @@ async fn finish_response(State(management): State<Arc<Management>>, mut request:
             response.headers_mut().insert(header::ALLOW, allow);
         }
     }
-    response_headers::finish_response(response.headers_mut(), id, &management.origin);
+    response_headers::set(response.headers_mut(), id, &management.origin);
     tracing::info!(
         plane = "management", %id, %method, path, status = response.status().as_u16(),
         ms = begun.elapsed().as_secs_f64() * 1e3, "answered"

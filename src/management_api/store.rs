@@ -3,9 +3,22 @@
 use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    ids::{OrgId, UserId},
+    secrets::Digest,
+};
 
-/// Takes a key for a request. `Ok(false)`: it is taken. Of two at once, one waits here for the end of the other.
+/// Whether an idempotency key is a request's first.
+pub enum Taken {
+    New,
+    /// The key was taken for this request, which made this.
+    Before {
+        digest: Digest,
+        answer: Option<serde_json::Value>,
+    },
+}
+
+/// Takes an idempotency key for a request. Of two at once, one waits here for the end of the other.
 pub async fn take(
     db: &mut PgConnection,
     org: OrgId,
@@ -13,37 +26,29 @@ pub async fn take(
     key: &str,
     digest: Digest,
     now: OffsetDateTime,
-) -> sqlx::Result<bool> {
+) -> sqlx::Result<Taken> {
     let done = sqlx::query!(
         "insert into repeatable_requests (org_id, user_id, key, digest, created_at) values ($1, $2, $3, $4, $5)
-         on conflict do nothing",
-        org.0,
-        user.0,
+         on conflict on constraint repeatable_requests_pkey do nothing",
+        org as _,
+        user as _,
         key,
-        digest.as_bytes(),
+        digest as _,
         now
     )
-    .execute(db)
+    .execute(&mut *db)
     .await?;
-    Ok(done.rows_affected() == 1)
-}
-
-/// What a key was taken for, and what that made.
-pub async fn taken(
-    db: &mut PgConnection,
-    org: OrgId,
-    user: UserId,
-    key: &str,
-) -> sqlx::Result<Option<(Vec<u8>, Option<serde_json::Value>)>> {
-    let row = sqlx::query!(
-        "select digest, answer from repeatable_requests where org_id = $1 and user_id = $2 and key = $3",
-        org.0,
-        user.0,
+    if done.rows_affected() == 1 {
+        return Ok(Taken::New);
+    }
+    let before = sqlx::query!(
+        r#"select digest as "digest: Digest", answer from repeatable_requests where org_id = $1 and user_id = $2 and key = $3"#,
+        org as _,
+        user as _,
         key
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(row.map(|row| (row.digest, row.answer)))
+    );
+    let before = before.fetch_one(db).await?;
+    Ok(Taken::Before { digest: before.digest, answer: before.answer })
 }
 
 pub async fn keep(
@@ -55,8 +60,8 @@ pub async fn keep(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "update repeatable_requests set answer = $4 where org_id = $1 and user_id = $2 and key = $3",
-        org.0,
-        user.0,
+        org as _,
+        user as _,
         key,
         answer
     )

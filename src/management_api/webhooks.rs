@@ -63,11 +63,11 @@ pub async fn list(
     let mut tx = database::begin(&management.db, RlsScope::Org(permit.org())).await?;
     let mut data = Vec::new();
     for environment in &management.catalog.environments {
-        let current = store::current(&mut tx, permit.org(), &environment.name).await?;
-        data.extend(current.map(|(created_at, created_by)| WebhookSecret {
+        let current = store::find_active(&mut tx, permit.org(), &environment.name).await?;
+        data.extend(current.map(|secret| WebhookSecret {
             environment: environment.name.clone(),
-            created_at,
-            created_by,
+            created_at: secret.created_at,
+            created_by: secret.created_by,
         }));
     }
     tx.commit().await?;

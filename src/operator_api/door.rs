@@ -10,9 +10,11 @@ use axum::{
 
 use super::{Operator, error::OperatorError};
 use crate::{
+    actor::{Actor, Principal},
     client,
+    ids::OrgId,
     machine_http::{RequestId, credential, service},
-    orgs::{Actor, OrgId, Permit, Principal, permit::Act},
+    orgs::{Permit, permit::Act},
 };
 
 /// Who was let in.
@@ -36,8 +38,8 @@ pub async fn door(
     next: Next,
 ) -> Response {
     let headers = request.headers();
-    let shown = credential::bearer(headers);
-    let entered = service::enter(shown, "operate", &operator.memory, &operator.db, &operator.catalog, id.0).await;
+    let presented = credential::bearer(headers);
+    let entered = service::enter(presented, "operate", &operator.memory, &operator.db, &operator.catalog, id.0).await;
     let service = match entered {
         Ok(service) => service,
         Err(problem) => return problem.into_response(),
@@ -45,7 +47,7 @@ pub async fn door(
     let actor = Actor {
         principal: Principal::Service { name: service.name.clone() },
         address: operator.proxies.resolve(peer, headers).nearest().to_string(),
-        agent: client::kept_agent(client::agent(headers)),
+        agent: client::clean_agent(client::agent(headers)),
         request_id: id.0,
     };
     request.extensions_mut().insert(Caller(actor));

@@ -46,7 +46,7 @@ impl Operator {
         let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
         let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
         let mut tx = database::begin(&self.db, RlsScope::Operator).await?;
-        store::by_slug(&mut tx, &slug).await?.ok_or_else(unknown)
+        store::find_by_slug(&mut tx, &slug).await?.ok_or_else(unknown)
     }
 
     /// Commits, and waits until the change holds on every node: also one that widens, so that whoever was answered can rely

@@ -18,10 +18,11 @@ use super::{
 };
 use crate::{
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
         error::KeyError,
         lifecycle::{self, NewKey, Rotation, Wish},
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         secret::NewSecret,
         store,
     },

@@ -21,8 +21,9 @@ use super::{
 use crate::{
     clock,
     database::{self, RlsScope},
+    ids::OrgId,
     keys::error::KeyError,
-    orgs::{OrgId, OrgName, Slug, lifecycle, permit::ViewOrgs, store},
+    orgs::{OrgName, Slug, lifecycle, permit::ViewOrgs, store},
 };
 
 #[derive(Serialize)]
@@ -59,7 +60,7 @@ pub async fn list(
     let after = page.cursor.map(|text| text.parse().map(OrgId)).transpose();
     let after = after.map_err(|_| OperatorError::Query(Page::SHAPE))?;
     let mut tx = database::begin(&operator.db, RlsScope::Operator).await?;
-    let rows = store::tenants(&mut tx, after, limit.and_one()).await?;
+    let rows = store::list_tenants(&mut tx, after, limit.and_one()).await?;
     let tenant = |row: store::Tenant| Tenant {
         tenant_id: row.slug,
         name: row.name,

@@ -12,8 +12,8 @@ use super::{
 };
 use crate::{
     database::{self, RlsScope},
-    keys::model::KeyId,
-    orgs::{OrgId, permit::ViewOrgs},
+    ids::{KeyId, OrgId},
+    orgs::permit::ViewOrgs,
     usage::{
         RETENTION,
         store::{self, Rollup, Wanted},

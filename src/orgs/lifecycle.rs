@@ -7,15 +7,18 @@ use sqlx::PgConnection;
 use time::OffsetDateTime;
 
 use super::{
-    Actor, Denied, OrgId, OrgName, Permit, Role, Slug,
+    Denied, OrgName, Permit, Slug,
     permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
     store,
 };
 use crate::{
-    accounts::{self, Email, PersonName, UserId, store::Account},
+    accounts::{self, Email, PersonName, store::Account},
+    actor::{Actor, Role},
     audit::{self, AuditKey, Chain, Event},
     clock,
+    database::Inserted,
     error_kind::{DomainError, ErrorKind},
+    ids::{OrgId, UserId},
 };
 pub use members::{ChangedMember, remove_member, set_role};
 
@@ -87,7 +90,7 @@ pub async fn create_org(
     now: OffsetDateTime,
 ) -> Result<OrgId, OrgError> {
     let org = permit.org();
-    if store::insert(db, org, slug, name, now).await?.is_none() {
+    if store::insert(db, org, slug, name, now).await? == Inserted::Duplicate {
         return Err(OrgError::SlugTaken(slug.as_str().to_owned()));
     }
     let event = Event {
@@ -133,7 +136,7 @@ async fn set_suspended(
     now: OffsetDateTime,
 ) -> Result<bool, OrgError> {
     let before = store::lock(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
-    if before.is_some() == since.is_some() {
+    if before.suspended_at.is_some() == since.is_some() {
         return Ok(false);
     }
     store::set_suspended(db, permit.org(), since).await?;
@@ -141,7 +144,7 @@ async fn set_suspended(
         action,
         subject: String::new(),
         summary: summary.to_owned(),
-        details: json!({ "suspended_since": before.map(OffsetDateTime::unix_timestamp) }),
+        details: json!({ "suspended_since": before.suspended_at.map(OffsetDateTime::unix_timestamp) }),
         refused: false,
         actor: permit.actor(),
         at: now,
@@ -160,7 +163,7 @@ pub async fn add_member(
     now: OffsetDateTime,
 ) -> Result<UserId, OrgError> {
     let user = add_person(db, person, false, now).await?;
-    store::add_member(db, permit.org(), user, role, now).await?;
+    store::insert_member(db, permit.org(), user, role, now).await?;
     let event = Event {
         action: "member.add",
         subject: format!("user:{}", user.0),
@@ -204,10 +207,9 @@ async fn add_person(
 ) -> Result<UserId, OrgError> {
     let user = UserId(clock::id(now));
     let (email, name) = (&person.email, &person.name);
-    if accounts::store::insert(db, user, email, name, &person.password_hash, staff, now).await? {
-        Ok(user)
-    } else {
-        Err(OrgError::EmailTaken(email.as_str().to_owned()))
+    match accounts::store::insert(db, user, email, name, &person.password_hash, staff, now).await? {
+        Inserted::New => Ok(user),
+        Inserted::Duplicate => Err(OrgError::EmailTaken(email.as_str().to_owned())),
     }
 }
 

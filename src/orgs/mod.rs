@@ -6,26 +6,9 @@ pub mod role;
 pub mod standing;
 pub mod store;
 
-use uuid::Uuid;
-
-use crate::accounts::UserId;
+use crate::text;
 pub use permit::{Denied, Permit};
-pub use role::{Action, Role};
-
-/// Which organization: a UUID v7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct OrgId(pub Uuid);
-
-impl OrgId {
-    /// For what concerns no organization: staff and the deployment's own log.
-    pub const NONE: OrgId = OrgId(Uuid::nil());
-}
-
-impl std::fmt::Display for OrgId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
+pub use role::Action;
 
 /// What an organization is called: 1 to 80 visible characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +16,7 @@ pub struct OrgName(String);
 
 impl OrgName {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        crate::keys::model::line(text, "Say what the organization is called.").map(Self)
+        text::line(text, "Say what the organization is called.").map(Self)
     }
 
     pub fn as_str(&self) -> &str {
@@ -79,69 +62,6 @@ impl Slug {
 
     pub fn as_str(&self) -> &str {
         &self.0
-    }
-}
-
-/// Who acts.
-#[derive(Clone, Debug)]
-pub enum Principal {
-    /// A person signed in, in the organization they are looking at.
-    Member { user: UserId, name: String, org: OrgId, role: Role },
-    /// One of the provider's support people, signed in.
-    Staff { user: UserId, name: String },
-    /// Whoever runs the deployment: on its command line, or with the set-up link it printed.
-    Operator,
-    /// A program of the provider's back office, with a service key that may operate.
-    Service { name: String },
-    /// Somebody who has not proved who they are.
-    Anonymous,
-}
-
-/// Who acts, from where, in which request: what the audit log says of them.
-#[derive(Clone, Debug)]
-pub struct Actor {
-    pub principal: Principal,
-    /// The client's address; empty on the command line.
-    pub address: String,
-    pub agent: String,
-    pub request_id: Uuid,
-}
-
-impl Actor {
-    pub fn operator() -> Self {
-        Self {
-            principal: Principal::Operator,
-            address: String::new(),
-            agent: "keydesk".to_owned(),
-            request_id: Uuid::new_v4(),
-        }
-    }
-
-    /// As the organization they acted upon may know them.
-    pub fn name(&self) -> String {
-        match &self.principal {
-            Principal::Member { name, .. } | Principal::Service { name } => name.clone(),
-            Principal::Staff { name, .. } => format!("{name} (support)"),
-            Principal::Operator => "Operator".to_owned(),
-            Principal::Anonymous => "Somebody".to_owned(),
-        }
-    }
-
-    pub fn user(&self) -> Option<UserId> {
-        match &self.principal {
-            Principal::Member { user, .. } | Principal::Staff { user, .. } => Some(*user),
-            Principal::Operator | Principal::Service { .. } | Principal::Anonymous => None,
-        }
-    }
-
-    pub fn kind(&self) -> &'static str {
-        match &self.principal {
-            Principal::Member { .. } => "member",
-            Principal::Staff { .. } => "support",
-            Principal::Operator => "operator",
-            Principal::Service { .. } => "service",
-            Principal::Anonymous => "anonymous",
-        }
     }
 }
 

@@ -3,8 +3,12 @@
 
 use std::marker::PhantomData;
 
-use super::{Action, Actor, OrgId, Principal, Role};
-use crate::error_kind::{DomainError, ErrorKind};
+use super::Action;
+use crate::{
+    actor::{Actor, Principal, Role},
+    error_kind::{DomainError, ErrorKind},
+    ids::OrgId,
+};
 
 /// A type for each action that something is permitted by.
 pub trait Act {
@@ -103,7 +107,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::accounts::UserId;
+    use crate::ids::UserId;
 
     #[test]
     fn no_role_reaches_into_an_organization_that_is_not_theirs() {

@@ -1,21 +1,6 @@
 //! Who may do what, in one table.
 
-/// What somebody is to an organization, or to the deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    Owner,
-    Admin,
-    Developer,
-    Viewer,
-    /// The provider's support people.
-    Support,
-    /// The command line.
-    Operator,
-    /// The provider's back office: a service key that may operate.
-    Service,
-    /// Not signed in.
-    Anonymous,
-}
+use crate::actor::Role;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -54,17 +39,6 @@ pub enum Action {
 }
 
 impl Role {
-    pub const ALL: [Role; 8] = [
-        Self::Owner,
-        Self::Admin,
-        Self::Developer,
-        Self::Viewer,
-        Self::Support,
-        Self::Operator,
-        Self::Service,
-        Self::Anonymous,
-    ];
-
     /// The table.
     pub fn may(self, action: Action) -> bool {
         use Action::*;
@@ -111,43 +85,6 @@ impl Role {
                 matches!(action, IssueKey | RotateKey | CreateOrg | SuspendOrg | ViewOrgs | AddNamespace)
             }
             Self::Anonymous => false,
-        }
-    }
-
-    /// A member's role by its stored word.
-    pub fn member(word: &str) -> Option<Self> {
-        match word {
-            "owner" => Some(Self::Owner),
-            "admin" => Some(Self::Admin),
-            "developer" => Some(Self::Developer),
-            "viewer" => Some(Self::Viewer),
-            _ => None,
-        }
-    }
-
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Admin => "admin",
-            Self::Developer => "developer",
-            Self::Viewer => "viewer",
-            Self::Support => "support",
-            Self::Operator => "operator",
-            Self::Service => "service",
-            Self::Anonymous => "anonymous",
-        }
-    }
-
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Owner => "Owner",
-            Self::Admin => "Admin",
-            Self::Developer => "Developer",
-            Self::Viewer => "Viewer",
-            Self::Support => "Support",
-            Self::Operator => "Operator",
-            Self::Service => "Service",
-            Self::Anonymous => "Anonymous",
         }
     }
 }

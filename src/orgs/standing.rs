@@ -2,11 +2,12 @@
 
 use sqlx::PgConnection;
 
-use super::{
-    Principal, Role,
-    store::{self, Org},
+use super::store::{self, Org};
+use crate::{
+    accounts::{self, store::Person},
+    actor::{Principal, Role},
+    ids::UserId,
 };
-use crate::accounts::{self, UserId, store::Person};
 
 pub struct Standing {
     pub person: Person,

@@ -1,10 +1,14 @@
 //! SQL for organizations and members.
 
-use sqlx::{PgConnection, error::ErrorKind};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use super::{OrgId, OrgName, Role, Slug};
-use crate::accounts::UserId;
+use super::{OrgName, Slug};
+use crate::{
+    actor::Role,
+    database::Inserted,
+    ids::{OrgId, UserId},
+};
 
 #[derive(Clone)]
 pub struct Org {
@@ -35,7 +39,7 @@ pub async fn memberships(db: &mut PgConnection, user: UserId) -> sqlx::Result<Ve
     let rows = sqlx::query!(
         "select o.id, o.slug, o.name, m.role from members m join orgs o on o.id = m.org_id
          where m.user_id = $1 order by m.created_at, o.id",
-        user.0
+        user as _
     )
     .fetch_all(db)
     .await?;
@@ -49,43 +53,33 @@ pub async fn memberships(db: &mut PgConnection, user: UserId) -> sqlx::Result<Ve
         .collect())
 }
 
-/// By slug, whoever's it is. Needs the operator's reach.
-pub async fn by_slug(db: &mut PgConnection, slug: &Slug) -> sqlx::Result<Option<Org>> {
-    let row = sqlx::query!("select id, slug, name from orgs where slug = $1", slug.as_str()).fetch_optional(db).await?;
-    Ok(row.map(|row| Org { id: OrgId(row.id), slug: row.slug, name: row.name }))
+/// By slug, any organization. Needs the operator's scope.
+pub async fn find_by_slug(db: &mut PgConnection, slug: &Slug) -> sqlx::Result<Option<Org>> {
+    sqlx::query_as!(Org, "select id, slug, name from orgs where slug = $1", slug.as_str()).fetch_optional(db).await
 }
 
-/// Every organization's id and slug. Needs the operator's reach.
-pub async fn all(db: &mut PgConnection) -> sqlx::Result<Vec<Org>> {
-    let rows = sqlx::query!("select id, slug, name from orgs order by slug").fetch_all(db).await?;
-    Ok(rows.into_iter().map(|row| Org { id: OrgId(row.id), slug: row.slug, name: row.name }).collect())
-}
-
-/// Adds an organization. `Ok(None)`: the slug is taken. Needs the new organization's own reach.
+/// Adds an organization, unless its slug is taken. Needs the new organization's own scope.
 pub async fn insert(
     db: &mut PgConnection,
     id: OrgId,
     slug: &Slug,
     name: &OrgName,
     now: OffsetDateTime,
-) -> sqlx::Result<Option<OrgId>> {
+) -> sqlx::Result<Inserted> {
     let done = sqlx::query!(
-        "insert into orgs (id, slug, name, created_at) values ($1, $2, $3, $4)",
-        id.0,
+        "insert into orgs (id, slug, name, created_at) values ($1, $2, $3, $4)
+         on conflict on constraint orgs_slug_unique do nothing",
+        id as _,
         slug.as_str(),
         name.as_str(),
         now
     )
     .execute(db)
-    .await;
-    match done {
-        Ok(_) => Ok(Some(id)),
-        Err(sqlx::Error::Database(error)) if error.kind() == ErrorKind::UniqueViolation => Ok(None),
-        Err(error) => Err(error),
-    }
+    .await?;
+    Ok(done.into())
 }
 
-pub async fn add_member(
+pub async fn insert_member(
     db: &mut PgConnection,
     org: OrgId,
     user: UserId,
@@ -94,8 +88,8 @@ pub async fn add_member(
 ) -> sqlx::Result<()> {
     sqlx::query!(
         "insert into members (org_id, user_id, role, created_at) values ($1, $2, $3, $4)",
-        org.0,
-        user.0,
+        org as _,
+        user as _,
         role.as_str(),
         now
     )
@@ -105,11 +99,11 @@ pub async fn add_member(
 }
 
 /// The members of an organization, by name.
-pub async fn members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Member>> {
+pub async fn list_members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Member>> {
     let rows = sqlx::query!(
         r#"select u.id, u.name, u.email, u.last_sign_in_at, u.disabled_at is not null as "disabled!", m.role, m.created_at
            from members m join users u on u.id = m.user_id where m.org_id = $1 order by lower(u.name), u.id"#,
-        org.0
+        org as _
     )
     .fetch_all(db)
     .await?;
@@ -129,27 +123,33 @@ pub async fn members(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<Memb
         .collect())
 }
 
-/// Locks an organization and answers since when it is suspended. Needs its reach. Keys and members can be added to it
-/// meanwhile.
-pub async fn lock(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Option<Option<OffsetDateTime>>> {
-    sqlx::query_scalar!("select suspended_at from orgs where id = $1 for no key update", org.0).fetch_optional(db).await
+/// An organization whose row is locked.
+pub struct LockedOrg {
+    pub suspended_at: Option<OffsetDateTime>,
+}
+
+/// Locks an organization. Needs its scope. Keys and members can be added to it meanwhile.
+pub async fn lock(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Option<LockedOrg>> {
+    sqlx::query_as!(LockedOrg, "select suspended_at from orgs where id = $1 for no key update", org as _)
+        .fetch_optional(db)
+        .await
 }
 
 /// `None`: served again.
 pub async fn set_suspended(db: &mut PgConnection, org: OrgId, since: Option<OffsetDateTime>) -> sqlx::Result<()> {
-    sqlx::query!("update orgs set suspended_at = $2 where id = $1", org.0, since).execute(db).await?;
+    sqlx::query!("update orgs set suspended_at = $2 where id = $1", org as _, since).execute(db).await?;
     Ok(())
 }
 
 pub async fn set_role(db: &mut PgConnection, org: OrgId, user: UserId, role: Role) -> sqlx::Result<()> {
-    sqlx::query!("update members set role = $3 where org_id = $1 and user_id = $2", org.0, user.0, role.as_str())
+    sqlx::query!("update members set role = $3 where org_id = $1 and user_id = $2", org as _, user as _, role.as_str())
         .execute(db)
         .await?;
     Ok(())
 }
 
-pub async fn remove_member(db: &mut PgConnection, org: OrgId, user: UserId) -> sqlx::Result<()> {
-    sqlx::query!("delete from members where org_id = $1 and user_id = $2", org.0, user.0).execute(db).await?;
+pub async fn delete_member(db: &mut PgConnection, org: OrgId, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("delete from members where org_id = $1 and user_id = $2", org as _, user as _).execute(db).await?;
     Ok(())
 }
 
@@ -164,38 +164,28 @@ pub struct Tenant {
     pub keys: i64,
 }
 
-/// Organizations in the order they were made, those after one of them. Needs the operator's reach.
-pub async fn tenants(db: &mut PgConnection, after: Option<OrgId>, limit: i64) -> sqlx::Result<Vec<Tenant>> {
-    let rows = sqlx::query!(
+/// Organizations in the order they were made, those after one of them. Needs the operator's scope.
+pub async fn list_tenants(db: &mut PgConnection, after: Option<OrgId>, limit: i64) -> sqlx::Result<Vec<Tenant>> {
+    sqlx::query_as!(
+        Tenant,
         r#"select o.id, o.slug, o.name, o.created_at, o.suspended_at,
                   (select count(*) from api_keys k where k.org_id = o.id and k.revoked_at is null) as "keys!"
-           from orgs o where o.id > $1 order by o.id limit $2"#,
-        after.unwrap_or(OrgId::NONE).0,
+           from orgs o where $1::uuid is null or o.id > $1 order by o.id limit $2"#,
+        after as _,
         limit
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Tenant {
-            id: OrgId(row.id),
-            slug: row.slug,
-            name: row.name,
-            created_at: row.created_at,
-            suspended_at: row.suspended_at,
-            keys: row.keys,
-        })
-        .collect())
+    .await
 }
 
 /// The namespaces that an organization is bound to. Needs its reach. None is added until the transaction ends.
 pub async fn namespaces(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<String>> {
     let row =
-        sqlx::query_scalar!("select namespaces from orgs where id = $1 for share", org.0).fetch_optional(db).await?;
+        sqlx::query_scalar!("select namespaces from orgs where id = $1 for share", org as _).fetch_optional(db).await?;
     Ok(row.unwrap_or_default())
 }
 
 pub async fn set_namespaces(db: &mut PgConnection, org: OrgId, namespaces: &[String]) -> sqlx::Result<()> {
-    sqlx::query!("update orgs set namespaces = $2 where id = $1", org.0, namespaces).execute(db).await?;
+    sqlx::query!("update orgs set namespaces = $2 where id = $1", org as _, namespaces).execute(db).await?;
     Ok(())
 }

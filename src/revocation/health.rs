@@ -1,17 +1,17 @@
-//! How a node is doing, as its row says. For people: no rule of the protocol asks.
+//! How a node is doing, as its row says. This is for people; no rule of the protocol depends on it.
 
 use std::time::Duration;
 
 use super::{LEASE, Revision, store::NodeRow};
 
-/// A node makes a round four times a second; quiet for longer than this, something keeps it.
-const LATE: Duration = Duration::from_secs(1);
+/// A node makes a round four times a second. One that has made none for longer than this is late.
+const LATE_AFTER: Duration = Duration::from_secs(1);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Health {
     Following,
     Late,
-    /// Its lease is over: it answers for no key until it has caught up.
+    /// Its lease is over, so it answers for no key until it has caught up.
     CutOff,
 }
 
@@ -35,7 +35,7 @@ impl Health {
     fn of(quiet: Duration) -> Self {
         if quiet > LEASE {
             Self::CutOff
-        } else if quiet > LATE {
+        } else if quiet > LATE_AFTER {
             Self::Late
         } else {
             Self::Following
@@ -48,7 +48,7 @@ impl NodeRow {
         Health::of(self.quiet)
     }
 
-    /// How many revisions it has not applied. It may have come further since the newest one was read.
+    /// How many revisions the node has not applied. It may have come further since the newest one was read.
     pub fn behind(&self, newest: Revision) -> u64 {
         u64::try_from(newest.0 - self.applied.0).unwrap_or_default()
     }

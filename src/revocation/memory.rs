@@ -1,7 +1,7 @@
 //! What a node remembers of keys, and when it must not.
 //!
-//! Forgetting and remembering exclude each other: whoever has read a record from the database may put it here only if
-//! nothing has changed it since before they read. A cache's own "get or fill" does not give that.
+//! Forgetting and remembering exclude each other: a record that was read from the database is put here only if nothing has
+//! changed it since before the read. A cache's own "get or fill" does not give that.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -22,22 +22,22 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    keys::{store::ServiceKey, verdict::Record},
+    keys::{service_keys::store::ServiceKey, verdict::KeyRecord},
     secrets::Digest,
 };
 
-/// So many keys are remembered; those asked for least make room.
-const KNOWN: usize = 1 << 20;
-/// Of digests that are nobody's, so many are remembered…
-const UNKNOWN: usize = 10_000;
-/// …for so long.
-const UNKNOWN_FOR: Duration = Duration::from_secs(2);
-/// Of past changes, so many are known one by one; whoever began to read before them reads again.
-const RECENT: usize = 4_096;
-/// Whoever asks while there is no lease (at the start, say) waits so long for one.
-const WAIT_FOR_LEASE: Duration = Duration::from_millis(500);
-/// A key that changes while it is read is read again, so often.
-const ATTEMPTS: u32 = 16;
+/// How many keys are remembered at most. Those that are asked for least make room.
+const MAX_KEYS: usize = 1 << 20;
+/// How many digests are remembered at most that belong to no key.
+const MAX_UNKNOWN_DIGESTS: usize = 10_000;
+/// How long it is remembered that a digest belongs to no key.
+const UNKNOWN_TTL: Duration = Duration::from_secs(2);
+/// How many past changes are known one by one. A read that began before them has to be repeated.
+const MAX_RECENT_CHANGES: usize = 4_096;
+/// How long a call waits for a lease where there is none, for example when the node has just started.
+const LEASE_WAIT: Duration = Duration::from_millis(500);
+/// How often a key is read again that changes while it is read.
+const MAX_READ_ATTEMPTS: u32 = 16;
 
 /// Keydesk cannot know: there is no lease, or no database.
 #[derive(Debug, thiserror::Error)]
@@ -48,11 +48,11 @@ pub struct Unavailable;
 #[derive(Debug)]
 pub struct Memory {
     pub lease: Lease,
-    /// Rung when a lease begins.
+    /// Notified when a lease begins.
     leased: Notify,
     state: Mutex<State>,
-    keys: Shelf<Record>,
-    services: Shelf<ServiceKey>,
+    keys: CacheSegment<KeyRecord>,
+    services: CacheSegment<ServiceKey>,
     hits: AtomicU64,
     misses: AtomicU64,
     /// The database's clock less ours, in microseconds, as the last round saw it.
@@ -61,7 +61,7 @@ pub struct Memory {
     nodes: AtomicU64,
 }
 
-/// What is changed only together with what is remembered.
+/// What changes only together with what is remembered, under one lock.
 #[derive(Debug)]
 struct State {
     /// `None`: not registered. Nothing is put here then.
@@ -69,43 +69,44 @@ struct State {
     recent: VecDeque<(Revision, Change)>,
     /// Changes up to here are not in `recent` any more.
     floor: Revision,
-    /// What all records of one organization, or of one maker, are tied to: cut once, all are forgotten.
-    ties: HashMap<Uuid, Arc<AtomicBool>>,
+    /// Invalidation groups: the records of one organization or of one creator share a flag. Raising it forgets all of them
+    /// at once.
+    groups: HashMap<Uuid, Arc<AtomicBool>>,
 }
 
-/// Something remembered. Once one of its ties is cut, it is as good as forgotten.
+/// Something remembered. Once one of its invalidation groups is invalidated, it is as good as forgotten.
 #[derive(Debug)]
-struct Entry<V> {
+struct CacheEntry<V> {
     value: Arc<V>,
-    cut: [Option<Arc<AtomicBool>>; 2],
+    invalidated: [Option<Arc<AtomicBool>>; 2],
 }
 
-impl<V> Entry<V> {
-    fn stands(&self) -> bool {
-        !self.cut.iter().flatten().any(|cut| cut.load(Ordering::Acquire))
+impl<V> CacheEntry<V> {
+    fn is_valid(&self) -> bool {
+        !self.invalidated.iter().flatten().any(|flag| flag.load(Ordering::Acquire))
     }
 }
 
-/// A read of the database in progress, shared by all who want the same.
-type Reading<V> = Arc<OnceCell<Option<Arc<V>>>>;
+/// A read of the database in progress, shared by all calls that want the same.
+type SharedRead<V> = Arc<OnceCell<Option<Arc<V>>>>;
 
 /// One kind of thing remembered.
 #[derive(Debug)]
-pub struct Shelf<V> {
-    known: Cache<Digest, Arc<Entry<V>>>,
-    /// Digests that are nobody's, and until when (since boot) that is believed.
+pub struct CacheSegment<V> {
+    known: Cache<Digest, Arc<CacheEntry<V>>>,
+    /// Digests that belong to no key, and until when (since boot) that is believed.
     unknown: Cache<Digest, Duration>,
-    reading: Mutex<HashMap<Digest, Reading<V>>>,
+    reading: Mutex<HashMap<Digest, SharedRead<V>>>,
 }
 
-impl<V> Shelf<V> {
+impl<V> CacheSegment<V> {
     fn new(room: usize) -> Self {
-        Self { known: Cache::new(room), unknown: Cache::new(UNKNOWN.min(room)), reading: Mutex::default() }
+        Self { known: Cache::new(room), unknown: Cache::new(MAX_UNKNOWN_DIGESTS.min(room)), reading: Mutex::default() }
     }
 
     fn peek(&self, digest: &Digest, lease: &Lease) -> Option<Option<Arc<V>>> {
         if let Some(entry) = self.known.get(digest) {
-            return entry.stands().then(|| Some(Arc::clone(&entry.value)));
+            return entry.is_valid().then(|| Some(Arc::clone(&entry.value)));
         }
         self.unknown.get(digest).filter(|until| lease.now() < *until).map(|_| None)
     }
@@ -125,50 +126,54 @@ impl<V> Shelf<V> {
 /// What can be remembered.
 pub trait Remembered: Sized + Send + Sync + 'static {
     /// The organization and the person whose change changes this too.
-    fn ties(&self) -> [Option<Uuid>; 2];
+    fn invalidation_groups(&self) -> [Option<Uuid>; 2];
     fn change(digest: Digest) -> Change;
-    fn shelf(memory: &Memory) -> &Shelf<Self>;
+    fn segment(memory: &Memory) -> &CacheSegment<Self>;
 }
 
-impl Remembered for Record {
-    fn ties(&self) -> [Option<Uuid>; 2] {
+impl Remembered for KeyRecord {
+    fn invalidation_groups(&self) -> [Option<Uuid>; 2] {
         [Some(self.org_id.0), self.created_by.map(|user| user.0)]
     }
     fn change(digest: Digest) -> Change {
         Change::Key(digest)
     }
-    fn shelf(memory: &Memory) -> &Shelf<Self> {
+    fn segment(memory: &Memory) -> &CacheSegment<Self> {
         &memory.keys
     }
 }
 
 impl Remembered for ServiceKey {
-    fn ties(&self) -> [Option<Uuid>; 2] {
+    fn invalidation_groups(&self) -> [Option<Uuid>; 2] {
         [None, None]
     }
     fn change(digest: Digest) -> Change {
         Change::ServiceKey(digest)
     }
-    fn shelf(memory: &Memory) -> &Shelf<Self> {
+    fn segment(memory: &Memory) -> &CacheSegment<Self> {
         &memory.services
     }
 }
 
-/// The moment before a read of the database.
+/// Taken before a read of the database, so that what was read is remembered only if nothing changed it meanwhile.
 #[derive(Clone, Copy, Debug)]
-pub struct Before {
+pub struct ReadToken {
     incarnation: Incarnation,
     applied: Revision,
 }
 
-/// The registration is over: its row is gone, or the changes do not follow upon each other.
+/// What was read may have changed since.
+#[derive(Debug)]
+pub struct Outdated;
+
+/// The registration is over: its row is gone, or changes are missing from the log.
 #[derive(Debug, thiserror::Error)]
 #[error("this node's registration is over: {0}")]
 pub struct Lost(pub &'static str);
 
-/// What a round read.
+/// The changes that a round read.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct ChangeBatch {
     /// When the round began, before it read.
     pub begun: Duration,
     pub head: Mark,
@@ -189,10 +194,10 @@ impl Memory {
                 applied: None,
                 recent: VecDeque::new(),
                 floor: Revision(0),
-                ties: HashMap::new(),
+                groups: HashMap::new(),
             }),
-            keys: Shelf::new(KNOWN),
-            services: Shelf::new(UNKNOWN),
+            keys: CacheSegment::new(MAX_KEYS),
+            services: CacheSegment::new(MAX_UNKNOWN_DIGESTS),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             offset: AtomicU64::new(0),
@@ -201,11 +206,11 @@ impl Memory {
         }
     }
 
-    /// Ends the registration: the lease first, then everything that was remembered under it.
+    /// Ends the registration: first the lease, then everything that was remembered under it.
     pub fn end(&self) -> Incarnation {
         let mut state = locked(&self.state);
         let incarnation = self.lease.end();
-        *state = State { applied: None, recent: VecDeque::new(), floor: Revision(0), ties: HashMap::new() };
+        *state = State { applied: None, recent: VecDeque::new(), floor: Revision(0), groups: HashMap::new() };
         self.keys.clear();
         self.services.clear();
         incarnation
@@ -226,30 +231,30 @@ impl Memory {
     }
 
     /// Forgets what has changed. An error means that the registration is over.
-    pub fn apply(&self, seen: &Seen) -> Result<Mark, Lost> {
+    pub fn apply(&self, batch: &ChangeBatch) -> Result<Mark, Lost> {
         let mut state = locked(&self.state);
         let Some(applied) = state.applied else { return Err(Lost("it was ended")) };
-        follows(applied, seen)?;
-        for (revision, change) in &seen.changes {
+        follows(applied, batch)?;
+        for (revision, change) in &batch.changes {
             match change {
                 Change::Key(digest) => self.keys.forget(digest),
                 Change::ServiceKey(digest) => self.services.forget(digest),
-                Change::Org(org) => state.cut(org.0),
-                Change::Person(user) => state.cut(user.0),
+                Change::Org(org) => state.invalidate(org.0),
+                Change::Person(user) => state.invalidate(user.0),
             }
-            if state.recent.len() == RECENT
+            if state.recent.len() == MAX_RECENT_CHANGES
                 && let Some((old, _)) = state.recent.pop_front()
             {
                 state.floor = old;
             }
             state.recent.push_back((*revision, *change));
         }
-        state.applied = Some(seen.head);
-        let micros = i64::try_from(seen.offset.as_micros()).unwrap_or(i64::MAX);
+        state.applied = Some(batch.head);
+        let micros = i64::try_from(batch.offset.as_micros()).unwrap_or(i64::MAX);
         self.offset.store(micros.unsigned_abs(), Ordering::Relaxed);
-        self.newest.store(seen.head.revision.0.unsigned_abs(), Ordering::Relaxed);
-        self.nodes.store(seen.nodes, Ordering::Relaxed);
-        Ok(seen.head)
+        self.newest.store(batch.head.revision.0.unsigned_abs(), Ordering::Relaxed);
+        self.nodes.store(batch.nodes, Ordering::Relaxed);
+        Ok(batch.head)
     }
 
     /// The round has been written down: answers may come from memory until [`LEASE`] after it began.
@@ -258,49 +263,57 @@ impl Memory {
         self.leased.notify_waiters();
     }
 
-    /// Remember this before reading the database. `None`: there is no registration.
-    pub fn before(&self) -> Option<Before> {
+    /// Take one before reading the database. `None`: there is no registration.
+    pub fn read_token(&self) -> Option<ReadToken> {
         let state = locked(&self.state);
-        Some(Before { incarnation: self.lease.incarnation(), applied: state.applied?.revision })
+        Some(ReadToken { incarnation: self.lease.incarnation(), applied: state.applied?.revision })
     }
 
-    /// Puts what was read here, unless it may have changed since. `None`: it may have; read again.
-    pub fn remember<V: Remembered>(&self, before: Before, digest: Digest, read: Option<V>) -> Option<Option<Arc<V>>> {
+    /// Remembers what was read, or that nothing was found.
+    ///
+    /// # Errors
+    /// It may have changed since the token was taken, so it has to be read again.
+    pub fn remember<V: Remembered>(
+        &self,
+        token: ReadToken,
+        digest: Digest,
+        read: Option<V>,
+    ) -> Result<Option<Arc<V>>, Outdated> {
         let mut state = locked(&self.state);
-        let ties = read.as_ref().map_or([None, None], V::ties);
-        if self.lease.incarnation() != before.incarnation || state.touched(before.applied, V::change(digest), ties) {
-            return None;
+        let groups = read.as_ref().map_or([None, None], V::invalidation_groups);
+        if self.lease.incarnation() != token.incarnation || state.touched(token.applied, V::change(digest), groups) {
+            return Err(Outdated);
         }
-        let shelf = V::shelf(self);
+        let segment = V::segment(self);
         let value = read.map(Arc::new);
         match &value {
             Some(value) => {
-                let cut = ties.map(|tie| tie.map(|tie| state.tie(tie)));
-                shelf.known.insert(digest, Arc::new(Entry { value: Arc::clone(value), cut }));
+                let invalidated = groups.map(|group| group.map(|group| state.group(group)));
+                segment.known.insert(digest, Arc::new(CacheEntry { value: Arc::clone(value), invalidated }));
             }
-            None => shelf.unknown.insert(digest, self.lease.now() + UNKNOWN_FOR),
+            None => segment.unknown.insert(digest, self.lease.now() + UNKNOWN_TTL),
         }
-        // Whoever comes from now on finds it on the shelf, where it can be forgotten.
-        locked(&shelf.reading).remove(&digest);
-        Some(value)
+        // Calls from now on find it in the segment, where it can be forgotten.
+        locked(&segment.reading).remove(&digest);
+        Ok(value)
     }
 
-    /// What a digest is, from memory or from one read of the database that all who ask at once share.
+    /// What a digest belongs to, from memory or from one read of the database that all calls at once share.
     pub async fn get<V, R>(&self, digest: Digest, read: impl Fn() -> R) -> Result<Option<Arc<V>>, Unavailable>
     where
         V: Remembered,
         R: Future<Output = sqlx::Result<Option<V>>>,
     {
-        for _ in 0..ATTEMPTS {
+        for _ in 0..MAX_READ_ATTEMPTS {
             let incarnation = self.leased().await?;
-            let value = match V::shelf(self).peek(&digest, &self.lease) {
+            let value = match V::segment(self).peek(&digest, &self.lease) {
                 Some(value) => {
                     self.hits.fetch_add(1, Ordering::Relaxed);
                     value
                 }
                 None => {
                     self.misses.fetch_add(1, Ordering::Relaxed);
-                    // Boxed, as is all that is seldom: otherwise every call would carry room for it.
+                    // What is seldom is boxed; otherwise the future of every call would have room for it.
                     Box::pin(self.read(digest, &read)).await?
                 }
             };
@@ -319,15 +332,15 @@ impl Memory {
         }
         let wait = async {
             loop {
-                let rung = self.leased.notified();
+                let notified = self.leased.notified();
                 let incarnation = self.lease.incarnation();
                 if self.lease.holds(incarnation) {
                     return incarnation;
                 }
-                rung.await;
+                notified.await;
             }
         };
-        Box::pin(tokio::time::timeout(WAIT_FOR_LEASE, wait)).await.map_err(|_| Unavailable)
+        Box::pin(tokio::time::timeout(LEASE_WAIT, wait)).await.map_err(|_| Unavailable)
     }
 
     async fn read<V, R>(&self, digest: Digest, read: &impl Fn() -> R) -> Result<Option<Arc<V>>, Unavailable>
@@ -335,32 +348,32 @@ impl Memory {
         V: Remembered,
         R: Future<Output = sqlx::Result<Option<V>>>,
     {
-        let shelf = V::shelf(self);
-        let reading = Arc::clone(locked(&shelf.reading).entry(digest).or_default());
-        let joined = Joined { shelf, digest, reading };
-        let until_it_stands = async {
-            for _ in 0..ATTEMPTS {
-                let before = self.before().ok_or(Unavailable)?;
+        let segment = V::segment(self);
+        let reading = Arc::clone(locked(&segment.reading).entry(digest).or_default());
+        let in_flight = InFlightRead { segment, digest, reading };
+        let read_until_unchanged = async {
+            for _ in 0..MAX_READ_ATTEMPTS {
+                let token = self.read_token().ok_or(Unavailable)?;
                 let found = read().await.map_err(|error| {
                     tracing::error!(%error, "a key could not be looked up");
                     Unavailable
                 })?;
-                if let Some(value) = self.remember(before, digest, found) {
+                if let Ok(value) = self.remember(token, digest, found) {
                     return Ok(value);
                 }
             }
             Err(Unavailable)
         };
-        // The lease would be over by then.
-        tokio::time::timeout(LEASE, joined.reading.get_or_try_init(|| until_it_stands))
+        // After that long the lease would be over.
+        tokio::time::timeout(LEASE, in_flight.reading.get_or_try_init(|| read_until_unchanged))
             .await
             .map_err(|_| Unavailable)?
             .cloned()
     }
 
-    /// Lets go of ties that hold nothing any more.
+    /// Frees the invalidation groups that have no records any more.
     pub fn tidy(&self) {
-        locked(&self.state).ties.retain(|_, tie| Arc::strong_count(tie) > 1);
+        locked(&self.state).groups.retain(|_, group| Arc::strong_count(group) > 1);
     }
 
     /// (keys remembered, answers from memory, answers that had to read)
@@ -368,7 +381,7 @@ impl Memory {
         (self.keys.known.len(), self.hits.load(Ordering::Relaxed), self.misses.load(Ordering::Relaxed))
     }
 
-    /// How many digests are remembered to be nobody's.
+    /// How many digests are remembered that belong to no key.
     pub fn unknown(&self) -> usize {
         self.keys.unknown.len()
     }
@@ -383,7 +396,7 @@ impl Memory {
         self.nodes.load(Ordering::Relaxed)
     }
 
-    /// The newest revision that was seen.
+    /// The newest revision that was batch.
     pub fn newest(&self) -> u64 {
         self.newest.load(Ordering::Relaxed)
     }
@@ -391,50 +404,50 @@ impl Memory {
 
 /// The changes must begin with the one that was applied last, as it was, and leave none out: otherwise this is another
 /// history, or part of it is missing.
-fn follows(applied: Mark, seen: &Seen) -> Result<(), Lost> {
-    if seen.marks.first() != Some(&applied) {
+fn follows(applied: Mark, batch: &ChangeBatch) -> Result<(), Lost> {
+    if batch.marks.first() != Some(&applied) {
         return Err(Lost("its last change is not in the log"));
     }
-    let steady = seen.marks.windows(2).all(|pair| matches!(pair, [a, b] if b.revision.0 == a.revision.0 + 1));
-    if !steady || seen.marks.last() != Some(&seen.head) {
+    let steady = batch.marks.windows(2).all(|pair| matches!(pair, [a, b] if b.revision.0 == a.revision.0 + 1));
+    if !steady || batch.marks.last() != Some(&batch.head) {
         return Err(Lost("changes are missing from the log"));
     }
     Ok(())
 }
 
 impl State {
-    fn tie(&mut self, id: Uuid) -> Arc<AtomicBool> {
-        Arc::clone(self.ties.entry(id).or_default())
+    fn group(&mut self, id: Uuid) -> Arc<AtomicBool> {
+        Arc::clone(self.groups.entry(id).or_default())
     }
 
-    fn cut(&mut self, id: Uuid) {
-        if let Some(tie) = self.ties.remove(&id) {
-            tie.store(true, Ordering::Release);
+    fn invalidate(&mut self, id: Uuid) {
+        if let Some(group) = self.groups.remove(&id) {
+            group.store(true, Ordering::Release);
         }
     }
 
-    /// Whether a change after `since` touched a digest, or what its record is tied to.
-    fn touched(&self, since: Revision, itself: Change, ties: [Option<Uuid>; 2]) -> bool {
+    /// Whether a change after `since` touched a digest, or an invalidation group of its record.
+    fn touched(&self, since: Revision, itself: Change, groups: [Option<Uuid>; 2]) -> bool {
         since < self.floor
             || self.recent.iter().rev().take_while(|(revision, _)| *revision > since).any(|(_, change)| match change {
-                Change::Org(org) => ties.contains(&Some(org.0)),
-                Change::Person(user) => ties.contains(&Some(user.0)),
+                Change::Org(org) => groups.contains(&Some(org.0)),
+                Change::Person(user) => groups.contains(&Some(user.0)),
                 change => *change == itself,
             })
     }
 }
 
-/// Somebody who waits for a read. The last to leave clears up, so that a read that failed leaves nothing behind.
-struct Joined<'a, V> {
-    shelf: &'a Shelf<V>,
+/// A call that waits for a read. The last one to leave clears up, so that a read that failed leaves nothing behind.
+struct InFlightRead<'a, V> {
+    segment: &'a CacheSegment<V>,
     digest: Digest,
-    reading: Reading<V>,
+    reading: SharedRead<V>,
 }
 
-impl<V> Drop for Joined<'_, V> {
+impl<V> Drop for InFlightRead<'_, V> {
     fn drop(&mut self) {
-        let mut reading = locked(&self.shelf.reading);
-        let last = |known: &Reading<V>| Arc::ptr_eq(known, &self.reading) && Arc::strong_count(known) == 2;
+        let mut reading = locked(&self.segment.reading);
+        let last = |known: &SharedRead<V>| Arc::ptr_eq(known, &self.reading) && Arc::strong_count(known) == 2;
         if reading.get(&self.digest).is_some_and(last) {
             reading.remove(&self.digest);
         }

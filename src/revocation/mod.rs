@@ -6,8 +6,8 @@
 //! 2. Each key plane is a [`node`] with a row of its own. Several times a second, and at once when a change wakes it, it
 //!    reads the changes, forgets what they touch, writes down how far it is, and may answer from [`memory`] for the next
 //!    [`LEASE`], counted from before it read.
-//! 3. Whoever narrows waits for the [`receipt`]: until every row has come so far, or until whoever has not can no longer
-//!    hold a [`lease`]; then that row is deleted, and its node finds out before it answers again.
+//! 3. A change that restricts access waits for its [`receipt`]: until every row has come so far, or until a node that has
+//!    not can no longer hold a [`lease`]; then that row is deleted, and its node finds out before it answers again.
 
 pub mod health;
 pub mod lease;
@@ -20,18 +20,28 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use crate::{
+    ids::{OrgId, UserId},
+    secrets::Digest,
+};
 pub use receipt::{Receipt, Unconfirmed, commit, wait};
 
-/// For so long after it began to read the changes may a node answer from memory. Everyone has to agree on it, so it is
-/// no setting.
+/// How long a node may answer from memory, counted from when it began to read the changes. All nodes have to agree on it, so
+/// it is no setting.
 pub const LEASE: Duration = Duration::from_secs(2);
-/// A receipt waits this long at most: a tenth more than a lease, for clocks that run at different speeds.
+/// How long a receipt waits at most: a tenth more than a lease, since clocks run at different speeds.
 pub const RECEIPT_TIMEOUT: Duration = Duration::from_millis(2_200);
 
 /// The place of a change in the one order of all changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[sqlx(transparent)]
 pub struct Revision(pub i64);
+
+impl From<i64> for Revision {
+    fn from(revision: i64) -> Self {
+        Self(revision)
+    }
+}
 
 /// A revision, and the token it was made under: two histories that count alike differ in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

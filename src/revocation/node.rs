@@ -16,21 +16,21 @@ use uuid::Uuid;
 use super::{
     LEASE,
     lease::Incarnation,
-    memory::{Lost, Memory, Seen},
+    memory::{ChangeBatch, Lost, Memory},
     store,
 };
 use crate::clock::Clock;
 
-/// Without a change that wakes it, a node makes a round this often.
-const EVERY: Duration = Duration::from_millis(250);
-/// However many changes wake it, from one round's beginning to the next it takes at least this long.
-const AT_LEAST: Duration = Duration::from_millis(20);
-/// After a failure it waits this long before it tries again.
-const PAUSE: Duration = Duration::from_millis(100);
-/// How often it clears up what others left behind.
-const TIDY: Duration = Duration::from_secs(30);
-/// A row that has not moved for this long on our clock belongs to a node without a lease.
-const STILL: Duration = Duration::from_secs(5);
+/// How often a node makes a round if no change wakes it.
+const ROUND_INTERVAL: Duration = Duration::from_millis(250);
+/// The shortest time from the beginning of one round to the next, however many changes wake the node.
+const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(20);
+/// How long a node waits after a failure before it registers anew.
+const RETRY_DELAY: Duration = Duration::from_millis(100);
+/// How often a node clears up what others left behind.
+const TIDY_INTERVAL: Duration = Duration::from_secs(30);
+/// A row that has made no round for this long by our clock belongs to a node without a lease.
+const STALE_AFTER: Duration = Duration::from_secs(5);
 
 const CHANNEL: &str = "keydesk_changes";
 
@@ -44,17 +44,17 @@ pub enum NodeError {
     Late(#[from] tokio::time::error::Elapsed),
 }
 
-/// What a node is called, and what it works with.
+/// A key plane that follows the changes.
 pub struct Node {
-    /// For people: where it runs.
+    /// Where it runs, for people.
     pub name: String,
     /// What counts its calls: `memory` or `redis`.
     pub limiter: &'static str,
     pub memory: Arc<Memory>,
     pub clock: Clock,
-    /// As `keydesk_keys`. A node has connections of its own: a crowded pool must not cost it its lease.
+    /// As the role `keydesk_keys`. A node has connections of its own, so that a crowded pool does not cost it its lease.
     options: PgConnectOptions,
-    /// The row it has, or may have.
+    /// The id of the row that it has, or may have.
     row: Mutex<Option<Uuid>>,
 }
 
@@ -65,18 +65,18 @@ pub struct Registration {
 }
 
 impl Node {
-    pub fn new(name: String, limiter: &'static str, memory: Arc<Memory>, clock: Clock, keys: &PgPool) -> Self {
-        let options = (*keys.connect_options()).clone().application_name("keydesk node");
+    pub fn new(name: String, limiter: &'static str, memory: Arc<Memory>, clock: Clock, db: &PgPool) -> Self {
+        let options = (*db.connect_options()).clone().application_name("keydesk node");
         Self { name, limiter, memory, clock, options, row: Mutex::default() }
     }
 
     /// Keeps this node registered and its lease alive, until dropped. Then, or before, call [`Node::leave`].
     pub async fn run(&self) {
         let wake = Notify::new();
-        tokio::join!(self.listen(&wake), self.stay(&wake), self.tidy());
+        tokio::join!(self.listen(&wake), self.stay_registered(&wake), self.tidy());
     }
 
-    /// Rings at every change. What is missed while it is not listening is found by the next round.
+    /// Notifies at every change. The next round finds what is missed while nobody listens.
     async fn listen(&self, wake: &Notify) {
         let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(self.options.clone());
         loop {
@@ -90,15 +90,15 @@ impl Node {
             };
             let error: Result<(), sqlx::Error> = heard.await;
             tracing::debug!(?error, "this node does not hear of changes for a moment");
-            tokio::time::sleep(EVERY).await;
+            tokio::time::sleep(ROUND_INTERVAL).await;
         }
     }
 
-    async fn stay(&self, wake: &Notify) {
+    async fn stay_registered(&self, wake: &Notify) {
         loop {
             let Err(error) = self.registered(wake).await;
             tracing::warn!(%error, "this node registers anew");
-            tokio::time::sleep(PAUSE).await;
+            tokio::time::sleep(RETRY_DELAY).await;
         }
     }
 
@@ -109,12 +109,13 @@ impl Node {
         loop {
             let begun = Instant::now();
             self.round(&mut db, &registration).await?;
-            let _ = tokio::time::timeout(EVERY, wake.notified()).await;
-            tokio::time::sleep(AT_LEAST.saturating_sub(begun.elapsed())).await;
+            let _ = tokio::time::timeout(ROUND_INTERVAL, wake.notified()).await;
+            tokio::time::sleep(MIN_ROUND_INTERVAL.saturating_sub(begun.elapsed())).await;
         }
     }
 
-    /// Begins a registration. The one before is over, and nothing of it is answered any more, before its row goes.
+    /// Begins a registration. Before it the previous one is ended, so that nothing of it is answered any more when its row
+    /// is deleted.
     pub async fn register(&self, db: &mut PgConnection) -> sqlx::Result<Registration> {
         self.give_up(db).await?;
         let id = Uuid::new_v4();
@@ -125,34 +126,34 @@ impl Node {
 
     /// One round. An error means that the registration is over.
     pub async fn round(&self, db: &mut PgConnection, registration: &Registration) -> Result<(), NodeError> {
-        let seen = tokio::time::timeout(LEASE, self.read(db)).await??;
-        tokio::time::timeout(LEASE, self.follow(db, registration, &seen)).await?
+        let batch = tokio::time::timeout(LEASE, self.read(db)).await??;
+        tokio::time::timeout(LEASE, self.follow(db, registration, &batch)).await?
     }
 
-    /// First half: what has changed. The lease that this round gives is counted from before.
-    pub async fn read(&self, db: &mut PgConnection) -> Result<Seen, NodeError> {
+    /// First half: reads what has changed. The lease that this round gives is counted from before the read.
+    pub async fn read(&self, db: &mut PgConnection) -> Result<ChangeBatch, NodeError> {
         let begun = self.memory.lease.now();
         let applied = self.memory.applied().ok_or(Lost("it was ended"))?;
         Ok(store::changes(db, applied.revision, begun, self.clock.now()).await?)
     }
 
-    /// Second half: forgets what has changed, writes down how far it is, and only then may go on answering.
+    /// Second half: forgets what has changed, writes down how far the node is, and only then extends the lease.
     pub async fn follow(
         &self,
         db: &mut PgConnection,
         registration: &Registration,
-        seen: &Seen,
+        batch: &ChangeBatch,
     ) -> Result<(), NodeError> {
-        let applied = self.memory.apply(seen)?;
+        let applied = self.memory.apply(batch)?;
         if !store::renew(db, registration.id, applied.revision).await? {
             self.memory.end();
             return Err(Lost("somebody waited for it too long").into());
         }
-        self.memory.extend(registration.incarnation, seen.begun);
+        self.memory.extend(registration.incarnation, batch.begun);
         Ok(())
     }
 
-    /// Leaves for good, so that nobody waits for it. Stops answering also where the database cannot be told.
+    /// Leaves for good, so that no receipt waits for this node. It stops answering even if the database cannot be told.
     pub async fn leave(&self) {
         self.memory.end();
         let left = async {
@@ -177,10 +178,10 @@ impl Node {
         }
     }
 
-    /// Strikes the rows of nodes that are no more, and forgets changes that all have applied.
+    /// Deregisters nodes that are gone, and forgets changes that all nodes have applied.
     async fn tidy(&self) {
         loop {
-            tokio::time::sleep(TIDY).await;
+            tokio::time::sleep(TIDY_INTERVAL).await;
             self.memory.tidy();
             if let Err(error) = self.tidy_once().await {
                 tracing::debug!(%error, "what others left behind could not be cleared up");
@@ -191,9 +192,9 @@ impl Node {
     async fn tidy_once(&self) -> sqlx::Result<()> {
         let mut db = self.options.connect().await?;
         let before = store::rounds(&mut db).await?;
-        tokio::time::sleep(STILL).await;
+        tokio::time::sleep(STALE_AFTER).await;
         for (id, rounds) in before {
-            store::strike_if_still(&mut db, id, rounds).await?;
+            store::deregister_if_still(&mut db, id, rounds).await?;
         }
         store::prune(&mut db).await?;
         db.close().await

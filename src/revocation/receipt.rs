@@ -1,4 +1,4 @@
-//! The proof that a narrowing change holds everywhere.
+//! The proof that a change that restricts access holds everywhere.
 
 use std::time::{Duration, Instant};
 
@@ -7,9 +7,10 @@ use sqlx::{PgPool, Postgres, Transaction};
 use super::{RECEIPT_TIMEOUT, Revision, store};
 use crate::error_kind::{DomainError, ErrorKind};
 
-/// How long between two looks at how far the nodes are: quick at first, since most are there within milliseconds.
-const FIRST_LOOK: Duration = Duration::from_millis(2);
-const LAST_LOOK: Duration = Duration::from_millis(25);
+/// How soon a receipt looks again at how far the nodes are, at first: most of them follow within milliseconds.
+const FIRST_POLL_INTERVAL: Duration = Duration::from_millis(2);
+/// The interval between two looks doubles up to this.
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(25);
 
 /// A change holds: on all nodes that answer, and on those cut off, which answer for no key until they have caught up.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl std::fmt::Display for Receipt {
     }
 }
 
-/// The change is made, but that it holds everywhere could not be seen.
+/// The change is made, but whether it holds everywhere could not be seen.
 #[derive(Debug, thiserror::Error)]
 #[error("it is recorded, but whether every node knows could not be seen: {0}")]
 pub struct Unconfirmed(#[from] sqlx::Error);
@@ -71,20 +72,20 @@ pub async fn commit(mut tx: Transaction<'static, Postgres>) -> sqlx::Result<Revi
 
 /// Waits until a change holds everywhere: every node has applied it, or can hold no lease any more. Call it when the reply
 /// to COMMIT is there; `begun` is when the change was asked for.
-pub async fn wait(console: &PgPool, revision: Revision, begun: Instant) -> Result<Receipt, Unconfirmed> {
+pub async fn wait(db: &PgPool, revision: Revision, begun: Instant) -> Result<Receipt, Unconfirmed> {
     let committed = Instant::now();
-    let (mut nodes, mut look) = (0, FIRST_LOOK);
+    let (mut nodes, mut interval) = (0, FIRST_POLL_INTERVAL);
     let cut_off = loop {
-        let (all, behind) = store::behind(console, revision).await?;
-        nodes = nodes.max(all);
-        if behind == 0 {
+        let counts = store::count_nodes(db, revision).await?;
+        nodes = nodes.max(counts.all);
+        if counts.behind == 0 {
             break Vec::new();
         }
         if committed.elapsed() > RECEIPT_TIMEOUT {
-            break store::strike_behind(console, revision).await?;
+            break store::deregister_behind(db, revision).await?;
         }
-        tokio::time::sleep(look).await;
-        look = (look * 2).min(LAST_LOOK);
+        tokio::time::sleep(interval).await;
+        interval = (interval * 2).min(MAX_POLL_INTERVAL);
     };
     metrics::histogram!("keydesk_receipt_seconds").record(begun.elapsed().as_secs_f64());
     let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);

@@ -1,13 +1,14 @@
 //! SQL for revisions, changes and nodes.
 
+use crate::ids::{OrgId, UserId};
 use std::time::Duration;
 
 use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Mark, Revision, memory::Seen};
-use crate::{accounts::UserId, orgs::OrgId, secrets::Digest};
+use super::{Change, Mark, Revision, memory::ChangeBatch};
+use crate::secrets::Digest;
 
 /// More changes than this since the last round: it is quicker to forget everything.
 const MAX_BEHIND: i64 = 50_000;
@@ -48,19 +49,19 @@ pub async fn changes(
     applied: Revision,
     begun: Duration,
     ours: OffsetDateTime,
-) -> sqlx::Result<Seen> {
+) -> sqlx::Result<ChangeBatch> {
     let rows = sqlx::query!(
         r#"select n.revision as head, n.token as head_token, clock_timestamp() as "theirs!",
                   (select count(*) from key_plane_nodes) as "nodes!",
                   c.revision as "revision?", c.token as "token?", c.kind as "kind?", c.id as "id?", c.digest
            from key_revision n left join key_changes c on c.revision >= $1 order by c.revision limit $2"#,
-        applied.0,
+        applied as _,
         MAX_BEHIND
     )
     .fetch_all(db)
     .await?;
     let first = rows.first().ok_or(sqlx::Error::RowNotFound)?;
-    let mut seen = Seen {
+    let mut batch = ChangeBatch {
         begun,
         head: Mark { revision: Revision(first.head), token: first.head_token },
         marks: Vec::new(),
@@ -73,8 +74,8 @@ pub async fn changes(
             continue;
         };
         let mark = Mark { revision: Revision(revision), token };
-        if seen.marks.last() != Some(&mark) {
-            seen.marks.push(mark);
+        if batch.marks.last() != Some(&mark) {
+            batch.marks.push(mark);
         }
         let digest = row.digest.and_then(|bytes| Digest::from_bytes(&bytes));
         let change = match (kind.as_str(), digest) {
@@ -85,10 +86,10 @@ pub async fn changes(
             _ => continue,
         };
         if mark.revision > applied {
-            seen.changes.push((mark.revision, change));
+            batch.changes.push((mark.revision, change));
         }
     }
-    Ok(seen)
+    Ok(batch)
 }
 
 /// Writes down how far a node is. `false`: its row is gone.
@@ -97,7 +98,7 @@ pub async fn renew(db: &mut PgConnection, id: Uuid, applied: Revision) -> sqlx::
         "update key_plane_nodes set applied_revision = $2, rounds = rounds + 1, renewed_at = clock_timestamp()
          where id = $1",
         id,
-        applied.0
+        applied as _
     )
     .execute(db)
     .await?;
@@ -126,26 +127,31 @@ pub async fn rounds(db: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
     Ok(rows.into_iter().map(|row| (row.id, row.rounds)).collect())
 }
 
-/// Strikes a node that has made no round since it was at `rounds`.
-pub async fn strike_if_still(db: &mut PgConnection, id: Uuid, rounds: i64) -> sqlx::Result<()> {
+/// Deregisters a node that has made no round since it was at `rounds`.
+pub async fn deregister_if_still(db: &mut PgConnection, id: Uuid, rounds: i64) -> sqlx::Result<()> {
     sqlx::query!("delete from key_plane_nodes where id = $1 and rounds = $2", id, rounds).execute(db).await?;
     Ok(())
 }
 
-/// How many nodes there are, and how many have not applied a revision.
-pub async fn behind(console: &PgPool, revision: Revision) -> sqlx::Result<(i64, i64)> {
-    let row = sqlx::query!(
-        r#"select count(*) as "all!", count(*) filter (where applied_revision < $1) as "behind!" from key_plane_nodes"#,
-        revision.0
-    )
-    .fetch_one(console)
-    .await?;
-    Ok((row.all, row.behind))
+pub struct NodeCounts {
+    pub all: i64,
+    /// Those that have not applied the revision.
+    pub behind: i64,
 }
 
-/// Strikes the nodes that have not applied a revision, and answers their names.
-pub async fn strike_behind(console: &PgPool, revision: Revision) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("delete from key_plane_nodes where applied_revision < $1 returning name", revision.0)
+pub async fn count_nodes(console: &PgPool, revision: Revision) -> sqlx::Result<NodeCounts> {
+    sqlx::query_as!(
+        NodeCounts,
+        r#"select count(*) as "all!", count(*) filter (where applied_revision < $1) as "behind!" from key_plane_nodes"#,
+        revision as _
+    )
+    .fetch_one(console)
+    .await
+}
+
+/// Deregisters the nodes that have not applied a revision, and answers their names.
+pub async fn deregister_behind(console: &PgPool, revision: Revision) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar!("delete from key_plane_nodes where applied_revision < $1 returning name", revision as _)
         .fetch_all(console)
         .await
 }
@@ -182,9 +188,9 @@ pub async fn nodes(db: &mut PgConnection) -> sqlx::Result<(Vec<NodeRow>, Revisio
     Ok((nodes.collect(), Revision(newest)))
 }
 
-/// How many nodes count their calls each in its own memory.
-pub async fn alone(keys: &PgPool) -> sqlx::Result<i64> {
+/// How many nodes count calls each in its own memory.
+pub async fn count_unshared_limiters(db: &PgPool) -> sqlx::Result<i64> {
     sqlx::query_scalar!(r#"select count(*) as "alone!" from key_plane_nodes where limiter = 'memory'"#)
-        .fetch_one(keys)
+        .fetch_one(db)
         .await
 }

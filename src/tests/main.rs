@@ -1,5 +1,8 @@
 //! Integration tests: real routers, a real Postgres with a database for each test, and time as the test says.
 //! They are grouped by the plane they call, as `src/` is.
+//!
+//! No expectation depends on how long a step takes. A test waits for what it needs to see, and gives up only after
+//! [`process::PATIENCE`]; a window of time that it hits by chance is tried until it is hit.
 
 mod commands;
 mod console;

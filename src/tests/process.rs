@@ -9,6 +9,13 @@ use std::{
 
 use nix::{sys::signal::Signal, unistd::Pid};
 
+/// Nothing takes longer, on a busy machine either: waited for so long is only what does not happen at all.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A server drops what is open five seconds after it was told to end. Left alone, a connection without a request would
+/// hold it up for thirty.
+pub const STOPS_WITHIN: Duration = Duration::from_secs(25);
+
 /// A temporary folder, gone at the end.
 pub struct Folder(pub PathBuf);
 
@@ -106,7 +113,7 @@ pub fn signal(child: &Child, signal: Signal) {
 /// Sends a signal and waits for the end, which comes by force after a while.
 pub fn end(child: &mut Child, signal: Signal) {
     let _ = nix::sys::signal::kill(Pid::from_raw(child.id() as i32), signal);
-    let patience = Instant::now() + Duration::from_secs(10);
+    let patience = Instant::now() + STOPS_WITHIN;
     while Instant::now() < patience {
         if child.try_wait().unwrap().is_some() {
             return;

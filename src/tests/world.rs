@@ -7,27 +7,30 @@ use std::{
 };
 
 use axum::{Router, body::Body, extract::ConnectInfo};
+use futures::future::join_all;
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use keydesk::{
-    accounts::{self, Email, PersonName, UserId},
+    accounts::{self, Email, PersonName},
+    actor::{Actor, Principal, Role},
     catalog::Catalog,
     client::TrustedProxies,
     clock::{self, Clock},
     config::Origin,
     console_plane::assets::Site,
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId, UserId},
     key_plane::{self, KeyPlane, limiter::Limiter},
     keys::{
         lifecycle::{self, NewKey, Rotation, Wish},
-        model::{KeyId, KeyName, OverlapWindow, Reason},
+        model::{KeyName, OverlapWindow, Reason},
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Role, Slug, lifecycle::NewPerson},
+    orgs::{self, OrgName, Permit, Slug, lifecycle::NewPerson},
     revocation::{self, memory::Memory, node::Node},
     secrets::Digest,
-    server::{self, Parts},
+    server::{self, Dependencies},
     server_keys::ServerKeys,
-    usage::{Recorder, refusals::Refusals},
+    usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool, Postgres, Transaction, postgres::PgConnectOptions};
 use time::{OffsetDateTime, macros::datetime};
@@ -55,7 +58,7 @@ async fn cluster() -> &'static Cluster {
         .get_or_init(|| async {
             let target = std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned();
             let folder = target.join("test-postgres");
-            database::create_data_dir(&folder).unwrap();
+            keydesk::data_dir::create(&folder).unwrap();
             let embedded = Embedded::join(&folder).await.unwrap();
             let mut db = embedded.options("postgres").connect().await.unwrap();
             // Of an earlier run: nobody is in them any more, or they stay.
@@ -64,14 +67,19 @@ async fn cluster() -> &'static Cluster {
                     .fetch_all(&mut db)
                     .await
                     .unwrap();
-            for name in old {
-                for what in ["database", "role"] {
-                    let drop = format!("drop {what} if exists {name}");
-                    let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await;
+            // Each waits for a checkpoint; side by side they share them.
+            let droppers = old.chunks(old.len().div_ceil(16).max(1)).map(async |names| {
+                let mut db = embedded.options("postgres").connect().await.unwrap();
+                for name in names {
+                    for what in ["database", "role"] {
+                        let drop = format!("drop {what} if exists {name}");
+                        let _ = sqlx::raw_sql(AssertSqlSafe(drop)).execute(&mut db).await;
+                    }
                 }
-            }
+            });
+            join_all(droppers).await;
             sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
-            database::prepare(embedded.options(TEMPLATE), &folder, database::Given::default()).await.unwrap();
+            database::prepare(embedded.options(TEMPLATE), &folder, database::PlaneOverrides::default()).await.unwrap();
             let hasher = accounts::password::Hasher::new().unwrap();
             let password = accounts::password::NewPassword::parse(&PASSWORD.into(), &[]).unwrap();
             let password_hash = hasher.hash(password).await.unwrap();
@@ -114,13 +122,13 @@ pub async fn data_folder() -> PathBuf {
 #[derive(Clone)]
 pub struct World {
     pub plane: KeyPlane,
-    pub refusals: Arc<Refusals>,
+    pub refusals: Arc<RefusalRecorder>,
     pub console: Router,
     pub keys: Router,
     pub clock: Clock,
     pub catalog: Arc<Catalog>,
     pub server_keys: Arc<ServerKeys>,
-    pub usage: Arc<Recorder>,
+    pub usage: Arc<UsageRecorder>,
     /// As the console's role.
     pub db: PgPool,
     /// As the key plane's role.
@@ -154,13 +162,14 @@ impl World {
             .await
             .unwrap();
         let owner = cluster.embedded.options(&name);
-        let planes = database::prepare(owner.clone(), &cluster.folder, database::Given::default()).await.unwrap();
+        let planes =
+            database::prepare(owner.clone(), &cluster.folder, database::PlaneOverrides::default()).await.unwrap();
         Self::build(owner, planes, origin, catalog, proxies, &cluster.folder)
     }
 
     fn build(
         owner: PgConnectOptions,
-        planes: database::Planes,
+        planes: database::PlaneOptions,
         origin: &str,
         catalog: Catalog,
         proxies: &str,
@@ -169,13 +178,13 @@ impl World {
         let clock = Clock::manual(START);
         let catalog = Arc::new(catalog);
         let server_keys = Arc::new(ServerKeys::load(folder).unwrap());
-        let (usage, refusals) = (Arc::new(Recorder::default()), Arc::new(Refusals::default()));
+        let (usage, refusals) = (Arc::new(UsageRecorder::default()), Arc::new(RefusalRecorder::default()));
         let (db, keys_db) = (database::pool(planes.console, 4), database::pool(planes.keys, 4));
         let operator_db = database::pool(planes.operator, 4);
-        let planes = server::planes(Parts {
-            operator: operator_db.clone(),
-            console: db.clone(),
-            keys: keys_db.clone(),
+        let planes = server::build_planes(Dependencies {
+            operator_db: operator_db.clone(),
+            console_db: db.clone(),
+            keys_db: keys_db.clone(),
             memory: Arc::new(Memory::new(clock.clone())),
             clock: clock.clone(),
             catalog: Arc::clone(&catalog),
@@ -189,7 +198,7 @@ impl World {
             refusals: Arc::clone(&refusals),
         })
         .unwrap();
-        let keys = planes.for_programs();
+        let keys = planes.key_plane_router();
         let server::Planes { console, keys: plane, .. } = planes;
         let node = Node::new("node".to_owned(), "memory", Arc::clone(&plane.memory), clock.clone(), &keys_db);
         tokio::spawn(async move { node.run().await });
@@ -268,7 +277,7 @@ impl World {
     pub async fn org(&self, slug: &str) -> OrgId {
         let slug = Slug::parse(slug).unwrap();
         let mut tx = self.begin(RlsScope::Operator).await;
-        if let Some(org) = orgs::store::by_slug(&mut tx, &slug).await.unwrap() {
+        if let Some(org) = orgs::store::find_by_slug(&mut tx, &slug).await.unwrap() {
             return org.id;
         }
         let org = OrgId(clock::id(self.clock.now()));
@@ -443,7 +452,7 @@ impl World {
 
     /// What somebody of an organization may do, as a value.
     pub fn permit<A: orgs::permit::Act>(&self, org: OrgId, user: UserId, role: Role) -> Permit<A> {
-        let principal = orgs::Principal::Member { user, name: "Ada".to_owned(), org, role };
+        let principal = Principal::Member { user, name: "Ada".to_owned(), org, role };
         Permit::grant(&Actor { principal, ..Actor::operator() }, org).unwrap()
     }
 
@@ -457,7 +466,8 @@ impl World {
     pub async fn count(&self, org: &str) -> (i64, i64) {
         let org = self.org(org).await;
         let mut tx = self.begin(RlsScope::Org(org)).await;
-        keydesk::keys::store::counts(&mut tx, org).await.unwrap()
+        let counts = keydesk::keys::store::count(&mut tx, org).await.unwrap();
+        (counts.all, counts.revocable)
     }
 
     /// What an organization's audit log says, oldest first: `action: summary`.

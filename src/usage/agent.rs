@@ -1,4 +1,5 @@
-//! User agents by family, so that a thousand versions are not a thousand callers.
+//! User agents and their families. Usage is counted by family, so that each version of a program is not a caller of its
+//! own.
 
 use std::{
     collections::HashMap,
@@ -7,64 +8,66 @@ use std::{
 
 use crate::client;
 
-/// So many agents are remembered as they were read…
-const REMEMBERED: usize = 1_000;
-/// …of those that are no longer than this as they are sent.
-const REMEMBERED_BYTES: usize = 512;
+/// The most agents that [`AgentCache`] holds. It is emptied when it is full.
+const MAX_CACHED_AGENTS: usize = 1_000;
+/// The longest `User-Agent` header that [`AgentCache`] holds.
+const MAX_CACHED_AGENT_BYTES: usize = 512;
+/// The most characters of an agent's family.
+const MAX_FAMILY_CHARS: usize = 40;
 
-/// What a caller says it is.
+/// A caller's user agent.
 #[derive(Clone, Debug)]
 pub struct Agent {
-    /// As it says, without control characters, and not all of it if it says much.
-    pub said: Arc<str>,
+    /// The header without control characters, cut at [`client::MAX_AGENT_CHARS`].
+    pub text: Arc<str>,
     pub family: Arc<str>,
 }
 
 impl Agent {
     pub fn parse(text: &str) -> Self {
-        let said = client::kept_agent(text);
-        Self { family: family(&said).into(), said: said.into() }
+        let text = client::clean_agent(text);
+        Self { family: family(&text).into(), text: text.into() }
     }
 }
 
-/// Agents by what was sent: nearly every call says what an earlier one said, and need not be read again.
+/// Parsed agents by their header. Nearly every call sends a header that an earlier call sent.
 #[derive(Debug, Default)]
-pub struct Agents(Mutex<HashMap<Box<str>, Agent>>);
+pub struct AgentCache(Mutex<HashMap<Box<str>, Agent>>);
 
-impl Agents {
+impl AgentCache {
     pub fn get(&self, sent: &str) -> Agent {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(agent) = known.get(sent) {
+        let mut cached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(agent) = cached.get(sent) {
             return agent.clone();
         }
         let agent = Agent::parse(sent);
-        if sent.len() <= REMEMBERED_BYTES {
-            // Anybody can send ever new ones.
-            if known.len() >= REMEMBERED {
-                known.clear();
+        if sent.len() <= MAX_CACHED_AGENT_BYTES {
+            // Clients can send any number of different headers, so the cache must not grow with them.
+            if cached.len() >= MAX_CACHED_AGENTS {
+                cached.clear();
             }
-            known.insert(sent.into(), agent.clone());
+            cached.insert(sent.into(), agent.clone());
         }
         agent
     }
 }
 
-/// The browser that an agent says it is.
+/// The name of the browser that an agent belongs to.
 pub fn browser(agent: &str) -> Option<&'static str> {
-    // Each later browser says the names of the earlier ones too, so the order counts.
+    // Later browsers also name the earlier ones in their agents, so the later ones are tried first.
     const BROWSERS: [(&str, &str); 5] =
         [("Edg/", "Edge"), ("OPR/", "Opera"), ("Firefox/", "Firefox"), ("Chrome/", "Chrome"), ("Safari/", "Safari")];
     let (_, name) = BROWSERS.iter().find(|(mark, _)| agent.contains(mark)).filter(|_| agent.starts_with("Mozilla/"))?;
     Some(name)
 }
 
-/// `curl` for `curl/8.5.0`, `Firefox` for a browser's; empty for none.
+/// An agent's family: `curl` for `curl/8.5.0`, `Firefox` for that browser, and nothing for an empty agent.
 pub fn family(agent: &str) -> String {
     if let Some(name) = browser(agent) {
         return name.to_owned();
     }
     let product = agent.split(['/', ' ', '(', ';']).next().unwrap_or_default();
-    product.chars().filter(|c| !c.is_control()).take(40).collect()
+    product.chars().filter(|c| !c.is_control()).take(MAX_FAMILY_CHARS).collect()
 }
 
 #[cfg(test)]
@@ -85,21 +88,21 @@ mod tests {
         ] {
             assert_eq!(family(agent), name);
         }
-        assert_eq!(family(&"x".repeat(500)).len(), 40);
+        assert_eq!(family(&"x".repeat(500)).len(), MAX_FAMILY_CHARS);
     }
 
     #[test]
-    fn agents_are_cut_and_only_so_many_are_remembered() {
-        let agents = Agents::default();
+    fn agents_are_cut_and_the_cache_is_bounded() {
+        let agents = AgentCache::default();
         for sent in [&"x".repeat(300), &"x".repeat(3_000), "curl/8.5.0\u{7}", "curl/8.5.0"] {
             let agent = agents.get(sent);
-            assert!(agent.said.len() <= client::AGENT_CHARS && !agent.said.contains(char::is_control), "{agent:?}");
+            assert!(agent.text.len() <= client::MAX_AGENT_CHARS && !agent.text.contains(char::is_control), "{agent:?}");
             assert_eq!(agents.get(sent).family, agent.family);
         }
-        assert_eq!(agents.0.lock().unwrap().len(), 3, "what is very long is read anew each time");
+        assert_eq!(agents.0.lock().unwrap().len(), 3, "a very long header is not cached");
         for n in 0..5_000 {
             assert_eq!(&*agents.get(&format!("curl/{n}")).family, "curl");
         }
-        assert!(agents.0.lock().unwrap().len() <= REMEMBERED);
+        assert!(agents.0.lock().unwrap().len() <= MAX_CACHED_AGENTS);
     }
 }

@@ -1,45 +1,45 @@
-//! Who has changed over from a key to its successor, and who has not. A caller is an address and an agent's family, seen by
-//! the minute.
+//! The callers of a rotated key, and how far each has changed over to the new key. A caller is an address with an
+//! agent's family. Usage is counted by the minute, so the order of calls within a minute is not known.
 
 use std::net::IpAddr;
 
 use time::{Duration, OffsetDateTime};
 
-/// Who used the old key in so long before it was replaced is expected to come again.
-pub const BEFORE: Duration = Duration::days(7);
+/// The time before a rotation whose callers are expected to call again.
+pub const LOOKBACK: Duration = Duration::days(7);
 
-/// One caller of a key and of its successor.
+/// One caller of a rotated key or of its successor.
 #[derive(Clone, Debug)]
-pub struct Caller {
-    /// `None`: not known.
+pub struct KeyCaller {
+    /// `None`: the address is not known.
     pub address: Option<IpAddr>,
     pub agent: String,
     /// The minute of the last call with the old key.
     pub old: Option<OffsetDateTime>,
-    /// The minute of the last call with the new one.
+    /// The minute of the last call with the new key.
     pub new: Option<OffsetDateTime>,
 }
 
-/// How far a caller has come. Sorted by how much it matters.
+/// How far a caller has changed over. Callers that need attention sort first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Progress {
-    /// Calls with the old key.
-    Still,
-    /// Called with the old key before it was replaced, and not at all since.
-    Unseen,
-    /// Calls with the new key.
-    Moved,
+pub enum CallerProgress {
+    /// Its last call was with the old key, after the rotation.
+    OnOldKey,
+    /// It called with the old key before the rotation, and has not called since.
+    NotSeenSince,
+    /// Its last call was with the new key.
+    OnNewKey,
 }
 
-impl Caller {
-    /// Where a minute saw both keys, or the old one and its replacement, nobody knows which came first: then it is still
-    /// on the old one, since cutting it off may hurt and waiting does not.
-    pub fn progress(&self, rotated_at: OffsetDateTime) -> Progress {
-        let minute = super::minute_of(rotated_at);
+impl KeyCaller {
+    /// If the last call with the old key was in the same minute as the rotation or as the last call with the new key,
+    /// the caller counts as being on the old key, because ending that key too early may hurt and waiting does not.
+    pub fn progress(&self, rotated_at: OffsetDateTime) -> CallerProgress {
+        let rotated = super::minute_of(rotated_at);
         match (self.old, self.new) {
-            (Some(old), new) if old >= minute && new.is_none_or(|new| new <= old) => Progress::Still,
-            (_, Some(_)) => Progress::Moved,
-            _ => Progress::Unseen,
+            (Some(old), new) if old >= rotated && new.is_none_or(|new| new <= old) => CallerProgress::OnOldKey,
+            (_, Some(_)) => CallerProgress::OnNewKey,
+            _ => CallerProgress::NotSeenSince,
         }
     }
 }
@@ -55,16 +55,16 @@ mod tests {
         let rotated_at = datetime!(2026-11-24 12:00:30 UTC);
         let minute = |offset: i64| Some(datetime!(2026-11-24 12:00 UTC) + Duration::minutes(offset));
         for (old, new, progress) in [
-            (minute(-1), None, Progress::Unseen),
-            (minute(0), None, Progress::Still),
-            (minute(5), None, Progress::Still),
-            (minute(5), minute(5), Progress::Still),
-            (minute(5), minute(4), Progress::Still),
-            (minute(5), minute(6), Progress::Moved),
-            (minute(-1), minute(0), Progress::Moved),
-            (None, minute(3), Progress::Moved),
+            (minute(-1), None, CallerProgress::NotSeenSince),
+            (minute(0), None, CallerProgress::OnOldKey),
+            (minute(5), None, CallerProgress::OnOldKey),
+            (minute(5), minute(5), CallerProgress::OnOldKey),
+            (minute(5), minute(4), CallerProgress::OnOldKey),
+            (minute(5), minute(6), CallerProgress::OnNewKey),
+            (minute(-1), minute(0), CallerProgress::OnNewKey),
+            (None, minute(3), CallerProgress::OnNewKey),
         ] {
-            let caller = Caller { address: None, agent: String::new(), old, new };
+            let caller = KeyCaller { address: None, agent: String::new(), old, new };
             assert_eq!(caller.progress(rotated_at), progress, "{old:?} {new:?}");
         }
     }

@@ -1,62 +1,60 @@
 //! SQL for rollups, last uses and refusals.
 
+use crate::ids::{KeyId, OrgId};
 use std::{collections::HashMap, net::IpAddr};
 
-use ipnet::IpNet;
 use sqlx::{PgConnection, PgPool};
 use time::{Date, OffsetDateTime};
 use uuid::Uuid;
 
-use super::{Bucket, Calls, Use, callers::Caller, refusals::Refusal};
-use crate::{keys::model::KeyId, orgs::OrgId};
+use super::{UsageBucket, UsageCount, Use, callers::KeyCaller, refusals::Refusal};
 
 /// Writes a batch and the last uses in it, in one transaction. A last use that is older than what is known changes
 /// nothing.
-pub async fn write(keys: &PgPool, batch: &[(Bucket, Calls)], last: &[&Use]) -> sqlx::Result<()> {
+pub async fn write(keys: &PgPool, batch: &[(UsageBucket, UsageCount)], last: &[&Use]) -> sqlx::Result<()> {
     let mut tx = keys.begin().await?;
-    let ids: Vec<_> = batch.iter().map(|(bucket, _)| bucket.key.0).collect();
-    let orgs: Vec<_> = batch.iter().map(|(bucket, _)| bucket.org.0).collect();
+    let ids: Vec<_> = batch.iter().map(|(bucket, _)| bucket.key).collect();
+    let orgs: Vec<_> = batch.iter().map(|(bucket, _)| bucket.org).collect();
     let minutes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.minute).collect();
-    let codes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.code.as_str().to_owned()).collect();
-    let addresses: Vec<IpNet> = batch.iter().map(|(bucket, _)| bucket.address.into()).collect();
-    let agents: Vec<_> = batch.iter().map(|(bucket, _)| bucket.agent.to_string()).collect();
-    let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.clone()).collect();
-    let calls: Vec<_> = batch.iter().map(|(_, calls)| calls.count).collect();
+    let codes: Vec<_> = batch.iter().map(|(bucket, _)| bucket.code.as_str()).collect();
+    let addresses: Vec<_> = batch.iter().map(|(bucket, _)| bucket.address).collect();
+    let agents: Vec<_> = batch.iter().map(|(bucket, _)| &*bucket.agent).collect();
+    let vias: Vec<_> = batch.iter().map(|(bucket, _)| bucket.via.as_deref()).collect();
+    let calls: Vec<_> = batch.iter().map(|(_, count)| count.calls).collect();
     sqlx::query!(
         "insert into key_usage as u (key_id, org_id, minute, code, address, agent, via, calls)
          select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::text[], $5::inet[], $6::text[], $7::text[],
                               $8::bigint[])
-         on conflict (key_id, minute, code, address, agent, via) do update set calls = u.calls + excluded.calls",
-        &ids,
-        &orgs,
+         on conflict on constraint key_usage_unique do update set calls = u.calls + excluded.calls",
+        ids as _,
+        orgs as _,
         &minutes,
-        &codes,
-        &addresses,
-        &agents,
-        &vias,
+        codes as _,
+        addresses as _,
+        agents as _,
+        vias as _,
         &calls
     )
     .execute(&mut *tx)
     .await?;
-    let ids: Vec<_> = last.iter().map(|used| used.key.0).collect();
-    let orgs: Vec<_> = last.iter().map(|used| used.org.0).collect();
+    let ids: Vec<_> = last.iter().map(|used| used.key).collect();
+    let orgs: Vec<_> = last.iter().map(|used| used.org).collect();
     let times: Vec<_> = last.iter().map(|used| used.at).collect();
-    let addresses: Vec<IpNet> =
-        last.iter().map(|used| used.address.unwrap_or(std::net::Ipv4Addr::UNSPECIFIED.into()).into()).collect();
-    let agents: Vec<_> = last.iter().map(|used| used.agent.said.to_string()).collect();
-    let vias: Vec<_> = last.iter().map(|used| used.via.clone()).collect();
+    let addresses: Vec<_> = last.iter().map(|used| used.address).collect();
+    let agents: Vec<_> = last.iter().map(|used| &*used.agent.text).collect();
+    let vias: Vec<_> = last.iter().map(|used| used.via.as_deref()).collect();
     sqlx::query!(
         "insert into key_last_used (key_id, org_id, used_at, address, agent, via)
          select * from unnest($1::uuid[], $2::uuid[], $3::timestamptz[], $4::inet[], $5::text[], $6::text[])
          on conflict (key_id) do update
          set used_at = excluded.used_at, address = excluded.address, agent = excluded.agent, via = excluded.via
          where key_last_used.used_at < excluded.used_at",
-        &ids,
-        &orgs,
+        ids as _,
+        orgs as _,
         &times,
-        &addresses,
-        &agents,
-        &vias as &[Option<String>]
+        addresses as _,
+        agents as _,
+        vias as _
     )
     .execute(&mut *tx)
     .await?;
@@ -70,17 +68,16 @@ pub async fn calls_since(
     keys: &[KeyId],
     since: OffsetDateTime,
 ) -> sqlx::Result<HashMap<KeyId, i64>> {
-    let ids: Vec<_> = keys.iter().map(|key| key.0).collect();
     let rows = sqlx::query!(
-        r#"select key_id, sum(calls)::bigint as "calls!" from key_usage
+        r#"select key_id as "key_id: KeyId", sum(calls)::bigint as "calls!" from key_usage
            where org_id = $1 and key_id = any ($2) and minute >= $3 group by key_id"#,
-        org.0,
-        &ids,
+        org as _,
+        keys as _,
         since
     )
     .fetch_all(db)
     .await?;
-    Ok(rows.into_iter().map(|row| (KeyId(row.key_id), row.calls)).collect())
+    Ok(rows.into_iter().map(|row| (row.key_id, row.calls)).collect())
 }
 
 /// Everybody who called with a key or its successor since a time, whoever called last first.
@@ -89,31 +86,20 @@ pub async fn callers(
     org: OrgId,
     (old, new): (KeyId, KeyId),
     since: OffsetDateTime,
-) -> sqlx::Result<Vec<Caller>> {
-    let rows = sqlx::query!(
-        r#"select address as "address: IpNet", agent, max(minute) filter (where key_id = $2) as old,
+) -> sqlx::Result<Vec<KeyCaller>> {
+    sqlx::query_as!(
+        KeyCaller,
+        r#"select address as "address: IpAddr", agent, max(minute) filter (where key_id = $2) as old,
                   max(minute) filter (where key_id = $3) as new
            from key_usage where org_id = $1 and key_id in ($2, $3) and minute >= $4
            group by address, agent order by max(minute) desc, address, agent"#,
-        org.0,
-        old.0,
-        new.0,
+        org as _,
+        old as _,
+        new as _,
         since
     )
     .fetch_all(db)
-    .await?;
-    let callers = rows.into_iter().map(|row| Caller {
-        address: known(row.address),
-        agent: row.agent,
-        old: row.old,
-        new: row.new,
-    });
-    Ok(callers.collect())
-}
-
-/// The unspecified address stands for one that was not known.
-fn known(address: IpNet) -> Option<IpAddr> {
-    Some(address.addr()).filter(|address| !address.is_unspecified())
+    .await
 }
 
 /// How often a key was let in and refused in a stretch of time that began at a moment.
@@ -138,8 +124,8 @@ pub async fn series(
                   coalesce(sum(calls) filter (where code = 'VALID'), 0)::bigint as "good!",
                   coalesce(sum(calls) filter (where code <> 'VALID'), 0)::bigint as "refused!"
            from key_usage where org_id = $1 and key_id = $2 and minute >= $3 group by 1 order by 1"#,
-        org.0,
-        key.0,
+        org as _,
+        key as _,
         since,
         step as f64
     )
@@ -158,36 +144,43 @@ pub struct Share {
     pub last: OffsetDateTime,
 }
 
-/// Who called with a key since a time, whoever called most first, and how many that were in all.
+/// Who called with a key.
+pub struct Shares {
+    /// Those who called most, most first.
+    pub top: Vec<Share>,
+    /// How many callers there are in all.
+    pub callers: i64,
+}
+
 pub async fn by_caller(
     db: &mut PgConnection,
     org: OrgId,
     key: KeyId,
     since: OffsetDateTime,
     limit: i64,
-) -> sqlx::Result<(Vec<Share>, i64)> {
+) -> sqlx::Result<Shares> {
     let rows = sqlx::query!(
-        r#"select address as "address: IpNet", agent, max(minute) as "last!", count(*) over () as "all!",
+        r#"select address as "address: IpAddr", agent, max(minute) as "last!", count(*) over () as "callers!",
                   coalesce(sum(calls) filter (where code = 'VALID'), 0)::bigint as "good!",
                   coalesce(sum(calls) filter (where code <> 'VALID'), 0)::bigint as "refused!"
            from key_usage where org_id = $1 and key_id = $2 and minute >= $3
            group by address, agent order by sum(calls) desc, address, agent limit $4"#,
-        org.0,
-        key.0,
+        org as _,
+        key as _,
         since,
         limit
     )
     .fetch_all(db)
     .await?;
-    let all = rows.first().map_or(0, |row| row.all);
-    let shares = rows.into_iter().map(|row| Share {
-        address: known(row.address),
+    let callers = rows.first().map_or(0, |row| row.callers);
+    let top = rows.into_iter().map(|row| Share {
+        address: row.address,
         agent: row.agent,
         good: row.good,
         refused: row.refused,
         last: row.last,
     });
-    Ok((shares.collect(), all))
+    Ok(Shares { top: top.collect(), callers })
 }
 
 /// A key's calls since a time by verdict, the most frequent first.
@@ -200,8 +193,8 @@ pub async fn by_code(
     let rows = sqlx::query!(
         r#"select code, sum(calls)::bigint as "calls!" from key_usage
            where org_id = $1 and key_id = $2 and minute >= $3 group by code order by 2 desc, 1"#,
-        org.0,
-        key.0,
+        org as _,
+        key as _,
         since
     )
     .fetch_all(db)
@@ -224,32 +217,25 @@ pub struct Explained {
 
 macro_rules! explained {
     ($rest:literal, $($bind:expr),*) => {
-        sqlx::query!(
-            r#"select request_id, at, code, key_id as "key_id!", address as "address: IpNet", agent, asked, gates
+        sqlx::query_as!(
+            Explained,
+            r#"select request_id, at, code, key_id as "key!: KeyId", address as "address: IpAddr", agent, asked, gates
                from refusals "# + $rest,
             $($bind),*
         )
-        .map(|row| Explained {
-            request_id: row.request_id,
-            at: row.at,
-            code: row.code,
-            key: KeyId(row.key_id),
-            address: row.address.map(|net| net.addr()),
-            agent: row.agent,
-            asked: row.asked,
-            gates: row.gates,
-        })
     };
 }
 
 /// The newest refused requests with a key.
 pub async fn refusals_of(db: &mut PgConnection, org: OrgId, key: KeyId, limit: i64) -> sqlx::Result<Vec<Explained>> {
-    explained!("where org_id = $1 and key_id = $2 order by at desc limit $3", org.0, key.0, limit).fetch_all(db).await
+    explained!("where org_id = $1 and key_id = $2 order by at desc limit $3", org as _, key as _, limit)
+        .fetch_all(db)
+        .await
 }
 
 /// A refused request with some key of an organization.
 pub async fn refusal(db: &mut PgConnection, org: OrgId, request_id: Uuid) -> sqlx::Result<Option<Explained>> {
-    explained!("where org_id = $1 and request_id = $2 and key_id is not null", org.0, request_id)
+    explained!("where org_id = $1 and request_id = $2 and key_id is not null", org as _, request_id)
         .fetch_optional(db)
         .await
 }
@@ -263,11 +249,11 @@ pub async fn prune(keys: &PgPool, before: OffsetDateTime) -> sqlx::Result<u64> {
 pub async fn write_refusals(keys: &PgPool, batch: &[Refusal]) -> sqlx::Result<()> {
     let ids: Vec<_> = batch.iter().map(|refusal| refusal.request_id).collect();
     let times: Vec<_> = batch.iter().map(|refusal| refusal.at).collect();
-    let codes: Vec<_> = batch.iter().map(|refusal| refusal.code.as_str().to_owned()).collect();
-    let keys_of: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(key, _)| key.0)).collect();
-    let orgs: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(_, org)| org.0)).collect();
-    let addresses: Vec<Option<IpNet>> = batch.iter().map(|refusal| refusal.address.map(IpNet::from)).collect();
-    let agents: Vec<_> = batch.iter().map(|refusal| refusal.agent.to_string()).collect();
+    let codes: Vec<_> = batch.iter().map(|refusal| refusal.code.as_str()).collect();
+    let keys_of: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(key, _)| key)).collect();
+    let orgs: Vec<_> = batch.iter().map(|refusal| refusal.key.map(|(_, org)| org)).collect();
+    let addresses: Vec<_> = batch.iter().map(|refusal| refusal.address).collect();
+    let agents: Vec<_> = batch.iter().map(|refusal| &*refusal.agent).collect();
     let asked: Vec<_> = batch.iter().map(|refusal| refusal.asked.clone()).collect();
     let gates: Vec<_> = batch.iter().map(|refusal| refusal.gates.clone()).collect();
     sqlx::query!(
@@ -276,11 +262,11 @@ pub async fn write_refusals(keys: &PgPool, batch: &[Refusal]) -> sqlx::Result<()
                               $8::jsonb[], $9::jsonb[])",
         &ids,
         &times,
-        &codes,
-        &keys_of as &[Option<Uuid>],
-        &orgs as &[Option<Uuid>],
-        &addresses as &[Option<IpNet>],
-        &agents,
+        codes as _,
+        keys_of as _,
+        orgs as _,
+        addresses as _,
+        agents as _,
         &asked,
         &gates
     )
@@ -301,7 +287,7 @@ pub async fn spend_quota(keys: &PgPool, key: KeyId, month: Date, quota: u64) -> 
         "insert into key_quotas as q (key_id, month, used) values ($1, $2, 1)
          on conflict (key_id, month) do update set used = q.used + 1 where q.used < $3
          returning used",
-        key.0,
+        key as _,
         month,
         i64::try_from(quota).unwrap_or(i64::MAX)
     )
@@ -312,7 +298,7 @@ pub async fn spend_quota(keys: &PgPool, key: KeyId, month: Date, quota: u64) -> 
 
 /// How much a key has spent in a month.
 pub async fn quota_used(keys: &PgPool, key: KeyId, month: Date) -> sqlx::Result<u64> {
-    let used = sqlx::query_scalar!("select used from key_quotas where key_id = $1 and month = $2", key.0, month)
+    let used = sqlx::query_scalar!("select used from key_quotas where key_id = $1 and month = $2", key as _, month)
         .fetch_optional(keys)
         .await?;
     Ok(used.and_then(|used| u64::try_from(used).ok()).unwrap_or_default())
@@ -331,23 +317,15 @@ pub struct Refused {
 
 /// The newest refusals of the whole deployment, as far as the transaction reaches.
 pub async fn last_refusals(db: &mut PgConnection, limit: i64) -> sqlx::Result<Vec<Refused>> {
-    let rows = sqlx::query!(
-        r#"select r.request_id, r.at, r.code, r.address as "address: IpNet", r.agent, o.slug as "org?"
+    sqlx::query_as!(
+        Refused,
+        r#"select r.request_id, r.at, r.code, r.address as "address: IpAddr", r.agent, o.slug as "org?"
            from refusals r left join orgs o on o.id = r.org_id
            order by r.at desc limit $1"#,
         limit
     )
     .fetch_all(db)
-    .await?;
-    let refused = rows.into_iter().map(|row| Refused {
-        request_id: row.request_id,
-        at: row.at,
-        code: row.code,
-        address: row.address.map(|net| net.addr()),
-        agent: row.agent,
-        org: row.org,
-    });
-    Ok(refused.collect())
+    .await
 }
 
 /// Calls with a key in a minute or a day that got the same verdict.
@@ -378,29 +356,26 @@ pub struct Wanted {
 /// Calls by time, key and verdict. Needs the operator's reach.
 pub async fn rollups(db: &mut PgConnection, wanted: &Wanted) -> sqlx::Result<Vec<Rollup>> {
     let (at, key, code) = match &wanted.after {
-        Some((at, key, code)) => (Some(*at), Some(key.0), Some(code.as_str())),
+        Some((at, key, code)) => (Some(*at), Some(*key), Some(code.as_str())),
         None => (None, None, None),
     };
-    let rows = sqlx::query!(
-        r#"select o.slug, u.key_id, u.at as "at!", u.code, sum(u.calls)::bigint as "calls!"
+    sqlx::query_as!(
+        Rollup,
+        r#"select o.slug as org, u.key_id as key, u.at as "at!", u.code, sum(u.calls)::bigint as "calls!"
            from (select key_id, org_id, date_trunc($4, minute, 'UTC') as at, code, calls from key_usage
                  where minute >= greatest($2, $5::timestamptz) and minute < $3 and ($1::uuid is null or org_id = $1)) u
            join orgs o on o.id = u.org_id
            where $5::timestamptz is null or (u.at, u.key_id, u.code) > ($5, $6, $7)
            group by o.slug, u.key_id, u.at, u.code order by u.at, u.key_id, u.code limit $8"#,
-        wanted.org.map(|org| org.0),
+        wanted.org as _,
         wanted.from,
         wanted.until,
         if wanted.daily { "day" } else { "minute" },
         at,
-        key,
+        key as _,
         code,
         wanted.limit
     )
     .fetch_all(db)
-    .await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| Rollup { org: row.slug, key: KeyId(row.key_id), at: row.at, code: row.code, calls: row.calls })
-        .collect())
+    .await
 }

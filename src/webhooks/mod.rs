@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     clock,
+    database::Inserted,
     error_kind::{DomainError, ErrorKind},
     orgs::{Permit, permit::ManageWebhooks},
     secrets::{self, NoRandomness},
@@ -103,7 +104,7 @@ pub async fn make(
     };
     // A form sent again conflicts with itself, and of two at once the second waits here for the first. Either way the
     // caller's transaction ends without a change, the retirement above included.
-    if !store::insert(db, &row).await? {
+    if store::insert(db, &row).await? == Inserted::Duplicate {
         return Err(WebhookError::Exists);
     }
     let (action, words) = match make {

@@ -1,5 +1,5 @@
-//! Sealing webhook secrets (AES-256-GCM), bound to their organization and row, so that a ciphertext moved to another row
-//! does not open.
+//! Encryption of webhook secrets with AES-256-GCM. Each is bound to its organization and row, so that a ciphertext that
+//! was moved to another row does not open.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, Nonce, RandomizedNonceKey};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -7,53 +7,59 @@ use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::{orgs::OrgId, secrets::Digest};
+use crate::{ids::OrgId, secrets::Digest};
 
 #[derive(Debug, thiserror::Error)]
 #[error("the webhook secret could not be sealed or opened")]
 pub struct SealingFailed;
 
-/// Holds the server key that seals.
+/// The length of an AES-GCM nonce.
+const NONCE_BYTES: usize = 12;
+const KEY_ID_CHARS: usize = 16;
+
+/// Seals and opens secrets with one of the server's own keys.
 pub struct Sealer {
-    key: RandomizedNonceKey,
+    sealing_key: RandomizedNonceKey,
     key_id: String,
 }
 
 impl Sealer {
-    /// `key`: 32 bytes in URL-safe base64.
-    pub fn new(key: &SecretString) -> Result<Self, SealingFailed> {
-        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(key.expose_secret()).map_err(|_| SealingFailed)?);
+    /// `sealing_key` holds 32 bytes in URL-safe base64.
+    pub fn new(sealing_key: &SecretString) -> Result<Self, SealingFailed> {
+        let bytes = Zeroizing::new(URL_SAFE_NO_PAD.decode(sealing_key.expose_secret()).map_err(|_| SealingFailed)?);
         let mut key_id = Digest::of(&bytes).to_hex();
-        key_id.truncate(16);
-        Ok(Self { key: RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| SealingFailed)?, key_id })
+        key_id.truncate(KEY_ID_CHARS);
+        let sealing_key = RandomizedNonceKey::new(&AES_256_GCM, &bytes).map_err(|_| SealingFailed)?;
+        Ok(Self { sealing_key, key_id })
     }
 
-    /// Which key this is: the beginning of its digest.
+    /// The beginning of the key's digest, which is stored with each secret.
     pub fn key_id(&self) -> &str {
         &self.key_id
     }
 
-    /// Nonce (12 bytes), ciphertext, tag.
+    /// Seals a secret. The result is the nonce, the ciphertext and the tag, in this order.
     pub fn seal(&self, org: OrgId, row: Uuid, secret: &str) -> Result<Vec<u8>, SealingFailed> {
         let mut sealed = secret.as_bytes().to_vec();
-        let nonce =
-            self.key.seal_in_place_append_tag(Aad::from(bound_to(org, row)), &mut sealed).map_err(|_| SealingFailed)?;
+        let aad = Aad::from(place(org, row));
+        let nonce = self.sealing_key.seal_in_place_append_tag(aad, &mut sealed).map_err(|_| SealingFailed)?;
         let mut out = nonce.as_ref().to_vec();
         out.append(&mut sealed);
         Ok(out)
     }
 
     pub fn open(&self, org: OrgId, row: Uuid, sealed: &[u8]) -> Result<SecretString, SealingFailed> {
-        let (nonce, ciphertext) = sealed.split_at_checked(12).ok_or(SealingFailed)?;
+        let (nonce, ciphertext) = sealed.split_at_checked(NONCE_BYTES).ok_or(SealingFailed)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| SealingFailed)?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
-        let opened =
-            self.key.open_in_place(nonce, Aad::from(bound_to(org, row)), &mut buffer).map_err(|_| SealingFailed)?;
+        let aad = Aad::from(place(org, row));
+        let opened = self.sealing_key.open_in_place(nonce, aad, &mut buffer).map_err(|_| SealingFailed)?;
         Ok(std::str::from_utf8(opened).map_err(|_| SealingFailed)?.into())
     }
 }
 
-fn bound_to(org: OrgId, row: Uuid) -> [u8; 32] {
+/// The additional data that binds a ciphertext to its organization and row.
+fn place(org: OrgId, row: Uuid) -> [u8; 32] {
     let mut bytes = [0; 32];
     let (first, second) = bytes.split_at_mut(16);
     first.copy_from_slice(org.0.as_bytes());

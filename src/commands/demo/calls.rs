@@ -1,28 +1,33 @@
-//! The calls of the demo: by the hour, with day and night, weekends and slow growth, each judged as the key plane would.
+//! The calls of the demo. They follow day and night, weekends and a slow growth, and get the verdicts of the key plane.
 
 use std::borrow::Cow;
 
 use time::{Duration, OffsetDateTime, Weekday};
 
 use super::{
-    cast::{Asks, Rhythm, Stream},
+    AGE_DAYS,
+    data::{CallPattern, Purpose, Rhythm},
     noise,
 };
 use crate::{
     catalog::{Catalog, routes},
     clock,
-    keys::verdict::{self, Asked, Case, Lookup, Record, Spending, Verdict},
+    keys::verdict::{Evaluation, KeyRecord, LimitState, Requirements, Verdict},
+    machine_http,
     usage::{
-        self, Agent, Recorder, Use,
-        refusals::{self, Refusal, Refusals},
+        self, Agent, UsageRecorder, Use,
+        refusals::{self, Refusal, RefusalRecorder},
     },
 };
 
-/// What was called is told apart by the quarter of an hour for so long…
-const QUARTERS: Duration = Duration::days(2);
-/// …and by the hour for so long; before, by a quarter of a day. That is more than any chart draws.
-const HOURS: Duration = Duration::days(31);
-/// Requests that somebody could make of one of the shipped catalogs' APIs, besides the one that it names itself.
+/// The age up to which calls are generated for each quarter of an hour.
+const QUARTER_HOURS_SPAN: Duration = Duration::days(2);
+/// The age up to which calls are generated for each hour. Older ones are generated for each six hours, which is as fine
+/// as any chart shows them.
+const HOURS_SPAN: Duration = Duration::days(31);
+/// The share of a tier's limit that the calls of a key may use.
+const MAX_LIMIT_SHARE: f64 = 0.5;
+/// Requests that fit the APIs of the compiled-in catalogs. A catalog's own example comes before them.
 const REQUESTS: [(&str, &str); 9] = [
     ("GET", "/v1/orders"),
     ("POST", "/v1/orders"),
@@ -35,114 +40,113 @@ const REQUESTS: [(&str, &str); 9] = [
     ("POST", "/api/v1/agent/run"),
 ];
 
-/// Writes down the calls of a stream with a key, up to now.
-pub struct Teller<'a> {
+/// Generates the calls of a pattern up to now, and records them.
+pub struct CallGenerator<'a> {
     pub catalog: &'a Catalog,
-    pub recorder: &'a Recorder,
-    pub refusals: &'a Refusals,
+    pub recorder: &'a UsageRecorder,
+    pub refusals: &'a RefusalRecorder,
     pub now: OffsetDateTime,
 }
 
-/// A key that is called with.
-pub struct Called<'a> {
-    pub record: &'a Record,
-    /// Before it was revoked, replaced or disabled.
-    pub alive: Record,
-    pub made: OffsetDateTime,
-    /// How many of the calls that its streams want to make its tier has room for.
+/// A key that is used for calls.
+pub struct CalledKey<'a> {
+    pub record: &'a KeyRecord,
+    /// The key as it was before it was revoked, replaced or disabled.
+    pub while_active: KeyRecord,
+    pub created_at: OffsetDateTime,
+    /// The share of its patterns' calls that fits into its tier's limit.
     pub share: f64,
 }
 
-impl<'a> Called<'a> {
-    pub fn new(record: &'a Record, made: OffsetDateTime, streams: &[Stream], catalog: &Catalog) -> Self {
-        let wanted: f64 = streams.iter().filter(|one| one.rhythm != Rhythm::Burst).map(|one| one.peak).sum();
+impl<'a> CalledKey<'a> {
+    pub fn new(record: &'a KeyRecord, created_at: OffsetDateTime, patterns: &[CallPattern], catalog: &Catalog) -> Self {
+        let wanted: f64 = patterns.iter().filter(|one| one.rhythm != Rhythm::Burst).map(|one| one.peak).sum();
         let limit = catalog.tier(&record.tier).and_then(|tier| tier.limit);
-        let room = limit.map_or(f64::MAX, |limit| f64::from(limit.calls) * 3_600. / limit.window.as_secs_f64());
+        let hourly = limit.map_or(f64::MAX, |limit| f64::from(limit.calls()) * 3_600. / limit.window().as_secs_f64());
         Self {
             record,
-            alive: Record {
+            while_active: KeyRecord {
                 revoked_at: None,
                 overlap_ends_at: None,
                 overlap_ended: false,
                 disabled_at: None,
                 ..record.clone()
             },
-            made,
-            share: (room * 0.5 / wanted.max(1.)).min(1.),
+            created_at,
+            share: (hourly * MAX_LIMIT_SHARE / wanted.max(1.)).min(1.),
         }
     }
 
-    /// The key as it was at a moment.
-    fn at(&self, at: OffsetDateTime) -> &Record {
+    /// The key as it was at a time.
+    fn at(&self, at: OffsetDateTime) -> &KeyRecord {
         let key = self.record;
         let ended = [key.revoked_at, key.overlap_ends_at, key.disabled_at].into_iter().flatten().min();
-        if ended.is_some_and(|ended| ended <= at) { key } else { &self.alive }
+        if ended.is_some_and(|ended| ended <= at) { key } else { &self.while_active }
     }
 }
 
-impl Teller<'_> {
-    pub fn tell(&self, called: &Called<'_>, stream: &Stream, seed: u64) {
+impl CallGenerator<'_> {
+    pub fn generate(&self, called: &CalledKey<'_>, pattern: &CallPattern, seed: u64) {
         let oldest = self.now - usage::RETENTION;
-        let from = (self.now - Duration::seconds_f64(stream.from * 86_400.)).max(called.made).max(oldest);
-        let until = self.now - Duration::seconds_f64(stream.until * 86_400.);
-        let Some(request) = self.request(called, stream.asks) else { return };
+        let from = (self.now - Duration::seconds_f64(pattern.from * 86_400.)).max(called.created_at).max(oldest);
+        let until = self.now - Duration::seconds_f64(pattern.until * 86_400.);
+        let Some(request) = self.request(called, pattern.purpose) else { return };
         let mut begin = from;
         let mut n = 0;
         while begin < until {
             let length = match self.now - begin {
-                age if age <= QUARTERS => Duration::minutes(15),
-                age if age <= HOURS => Duration::HOUR,
+                age if age <= QUARTER_HOURS_SPAN => Duration::minutes(15),
+                age if age <= HOURS_SPAN => Duration::HOUR,
                 _ => Duration::hours(6),
             };
-            // On whole quarters, hours or days, so that a daily run is in one of them.
+            // Each span ends at a multiple of its length, so that a daily run lies in exactly one.
             let into = begin.unix_timestamp().rem_euclid(length.whole_seconds());
             let end = (begin - Duration::nanoseconds(i64::from(begin.nanosecond())) + length - Duration::seconds(into))
                 .min(until);
             n += 1;
-            let luck = noise(seed, n);
-            match stream.rhythm {
-                Rhythm::Burst => self.burst(called, stream, &request, (begin, end), seed),
+            match pattern.rhythm {
+                Rhythm::Burst => self.burst(called, pattern, &request, (begin, end), seed),
                 rhythm => {
-                    let wanted = stream.peak * called.share * calls(rhythm, begin, end) * growth(end, self.now);
+                    let wanted = pattern.peak * called.share * busy_hours(rhythm, begin, end) * growth(end, self.now);
                     let jitter = if matches!(rhythm, Rhythm::Daily(_)) { 0.1 } else { 0.45 };
-                    let count = wanted * (1. - jitter / 2. + jitter * luck);
+                    let count = wanted * (1. - jitter / 2. + jitter * noise(seed, n));
                     let whole = (count + noise(seed ^ 7, n)).floor() as i64;
-                    // The latest seconds ago, where it goes on.
+                    // The last call of a caller that still calls was at most some minutes ago.
                     let back = (end - begin) * (0.05 + 0.6 * noise(seed ^ 3, n));
                     let at = if rhythm == Rhythm::Steady || end == self.now {
                         end - back.min(Duration::seconds(20 + n % 300))
                     } else {
                         end - back
                     };
-                    self.note(called, stream, &request, at.max(begin), whole, Spending::Within);
+                    self.record(called, pattern, &request, at.max(begin), whole, None);
                 }
             }
             begin = end;
         }
     }
 
-    /// A request that a stream could make, and what it asks of a key.
-    fn request(&self, called: &Called<'_>, asks: Asks) -> Option<Request<'_>> {
+    /// A request that fits a purpose, with its requirements.
+    fn request(&self, called: &CalledKey<'_>, purpose: Purpose) -> Option<Request<'_>> {
         let own = self.catalog.snippets.api.as_ref().map(|api| ("GET", api.path.as_str()));
         own.into_iter().chain(REQUESTS).find_map(|(method, path)| {
-            let path_read = routes::Path::parse(path)?;
-            let needs = routes::needs(&self.catalog.routes, method, &path_read)?;
+            let parsed = routes::Path::parse(path)?;
+            let needs = routes::needs(&self.catalog.routes, method, &parsed)?;
             let (scopes, namespace) = (needs.scopes.to_vec(), needs.namespace.map(Cow::into_owned));
             let key = called.record;
-            let fits = match asks {
-                Asks::What => true,
-                Asks::MoreScopes => scopes.iter().any(|scope| !key.scopes.contains(scope)),
-                Asks::OtherNamespace => namespace.as_ref().is_some_and(|name| !key.namespaces.contains(name)),
+            let fits = match purpose {
+                Purpose::Ordinary => true,
+                Purpose::MissingScope => scopes.iter().any(|scope| !key.scopes.contains(scope)),
+                Purpose::OtherNamespace => namespace.as_ref().is_some_and(|name| !key.namespaces.contains(name)),
             };
-            fits.then_some(Request { method, path, scopes, namespace, asks })
+            fits.then_some(Request { method, path, scopes, namespace, purpose })
         })
     }
 
-    /// On some days, a quarter of an hour in which the tier's calls are used up, and then some more.
+    /// On some days, uses up the tier's limit within five minutes, and makes further calls for four.
     fn burst(
         &self,
-        called: &Called<'_>,
-        stream: &Stream,
+        called: &CalledKey<'_>,
+        pattern: &CallPattern,
         request: &Request<'_>,
         (begin, end): (OffsetDateTime, OffsetDateTime),
         seed: u64,
@@ -158,72 +162,72 @@ impl Teller<'_> {
         for minute in 0..9 {
             let at = at + Duration::minutes(minute);
             if minute < 5 {
-                let part = i64::from(limit.calls) / 5;
-                self.note(called, stream, request, at, part, Spending::Within);
+                let part = i64::from(limit.calls()) / 5;
+                self.record(called, pattern, request, at, part, None);
             } else {
-                let more = (stream.peak * (0.5 + noise(seed, day + minute))) as i64;
-                let left = limit.window.as_secs().saturating_sub(60 * minute.unsigned_abs());
-                self.note(called, stream, request, at, more, Spending::OverRate(left));
+                let more = (pattern.peak * (0.5 + noise(seed, day + minute))) as i64;
+                let left = limit.window().as_secs().saturating_sub(60 * minute.unsigned_abs());
+                self.record(called, pattern, request, at, more, Some(LimitState::OverRate(left)));
             }
         }
     }
 
-    /// As the key plane does it for each call.
-    fn note(
+    /// Records a number of equal calls as the key plane records each call.
+    fn record(
         &self,
-        called: &Called<'_>,
-        stream: &Stream,
+        called: &CalledKey<'_>,
+        pattern: &CallPattern,
         request: &Request<'_>,
         at: OffsetDateTime,
         count: i64,
-        spending: Spending,
+        limits: Option<LimitState>,
     ) {
         let key = called.at(at);
-        // What is asked matters where it is what gets refused; everybody else asks for what their key can do.
-        let plain = request.asks == Asks::What;
-        let asked = Asked {
-            address: stream.address.parse().ok(),
-            scopes: if plain { &[] } else { &request.scopes },
-            namespace: if plain { None } else { request.namespace.as_deref() },
-            ..Asked::default()
+        // An ordinary request has no requirements, because its key may make it in any catalog.
+        let ordinary = request.purpose == Purpose::Ordinary;
+        let requirements = Requirements {
+            address: pattern.address.parse().ok(),
+            scopes: if ordinary { &[] } else { &request.scopes },
+            namespace: if ordinary { None } else { request.namespace.as_deref() },
+            ..Requirements::default()
         };
-        let case = Case { catalog: self.catalog, lookup: Lookup::Found(key), asked: &asked, spending, now: at };
-        let verdict = verdict::decide(case);
-        // In a catalog without scopes nobody asks for too many.
-        if count == 0 || (verdict == Verdict::Valid && !plain) {
+        let mut evaluation = Evaluation::of_key(key, &requirements, self.catalog, at);
+        if let Some(limits) = limits {
+            evaluation.add_limits(limits);
+        }
+        let verdict = evaluation.verdict();
+        // A request that should be refused is left out if this catalog allows it.
+        if count == 0 || (verdict == Verdict::Valid && !ordinary) {
             return;
         }
-        let via = Some(stream.via).filter(|via| !via.is_empty());
+        let via = Some(pattern.via).filter(|via| !via.is_empty());
         let used = Use {
             key: key.id,
             org: key.org_id,
             at,
-            address: asked.address,
-            agent: Agent::parse(stream.agent),
+            address: requirements.address,
+            agent: Agent::parse(pattern.agent),
             via: via.map(str::to_owned),
             code: verdict.code(),
         };
         if verdict != Verdict::Valid && at > self.now - refusals::RETENTION {
-            // One of them before it knows that it will be refused: the state is judged before the counters.
-            let case =
-                Case { spending: if spending == Spending::Within { Spending::NotYet } else { spending }, ..case };
-            let gates = verdict::steps_json(&verdict::trace(case));
+            let gates = machine_http::gates_json(&evaluation);
             for n in 0..count {
-                // One after the other within the minute, the last of them at its moment.
+                // The calls are spread over the minute up to the time of the last.
                 let at = at - Duration::seconds(i64::from(at.second()) * (count - 1 - n) / count);
-                self.refusals.note(Refusal {
+                self.refusals.record(Refusal {
                     request_id: clock::id(at),
                     at,
                     code: used.code,
                     key: Some((key.id, key.org_id)),
-                    address: asked.address,
+                    address: requirements.address,
                     agent: used.agent.family.clone(),
-                    asked: refusals::asked((request.method, request.path), &asked, via),
+                    asked: refusals::requirements_json((request.method, request.path), &requirements, via),
                     gates: gates.clone(),
                 });
             }
         }
-        self.recorder.note_calls(used, count);
+        self.recorder.record_calls(used, count);
     }
 }
 
@@ -232,11 +236,11 @@ struct Request<'a> {
     path: &'a str,
     scopes: Vec<String>,
     namespace: Option<String>,
-    asks: Asks,
+    purpose: Purpose,
 }
 
-/// How many hours' worth of the busiest calls there are in a stretch of time, which is within a day.
-fn calls(rhythm: Rhythm, begin: OffsetDateTime, end: OffsetDateTime) -> f64 {
+/// The calls of a rhythm in a span within a day, in multiples of those of its busiest hour.
+fn busy_hours(rhythm: Rhythm, begin: OffsetDateTime, end: OffsetDateTime) -> f64 {
     if let Rhythm::Daily(hour) = rhythm {
         let at = begin.replace_time(time::Time::MIDNIGHT) + Duration::hours(hour) + Duration::minutes(7);
         return f64::from(u8::from((begin..end).contains(&at)));
@@ -251,7 +255,7 @@ fn calls(rhythm: Rhythm, begin: OffsetDateTime, end: OffsetDateTime) -> f64 {
     sum
 }
 
-/// How busy a rhythm is at a moment, from 0 to about 1.
+/// The activity of a rhythm at a time, from 0 to about 1.
 fn level(rhythm: Rhythm, at: OffsetDateTime) -> f64 {
     let hour = f64::from(at.hour()) + f64::from(at.minute()) / 60.;
     let weekend = matches!(at.weekday(), Weekday::Saturday | Weekday::Sunday);
@@ -264,15 +268,15 @@ fn level(rhythm: Rhythm, at: OffsetDateTime) -> f64 {
             let lunch = if (12. ..13.).contains(&hour) { 0.7 } else { 1. };
             (0.03 + 0.95 * up * down * lunch) * if weekend { 0.12 } else { 1. }
         }
-        // What runs on its own is not quite the same at night, either.
+        // Steady callers also vary a little between day and night.
         Rhythm::Steady => 0.8 + 0.25 * wave,
         Rhythm::Daily(_) | Rhythm::Burst => 1.,
     }
 }
 
-/// From less than half, half a year ago, to all of today's.
+/// The share of today's calls that there were at a time: less than half, half a year ago.
 fn growth(at: OffsetDateTime, now: OffsetDateTime) -> f64 {
-    1. - 0.55 * ((now - at).as_seconds_f64() / (190. * 86_400.)).clamp(0., 1.)
+    1. - 0.55 * ((now - at).as_seconds_f64() / (AGE_DAYS as f64 * 86_400.)).clamp(0., 1.)
 }
 
 #[cfg(test)]
@@ -293,8 +297,9 @@ mod tests {
         ] {
             assert!(at(rhythm, busy) > at(rhythm, quiet), "{busy} {quiet}");
         }
-        let day = |hour| calls(Rhythm::Daily(6), tuesday + Duration::hours(hour), tuesday + Duration::hours(hour + 1));
+        let day =
+            |hour| busy_hours(Rhythm::Daily(6), tuesday + Duration::hours(hour), tuesday + Duration::hours(hour + 1));
         assert_eq!((0..24).map(day).sum::<f64>(), 1.);
-        assert!((4. ..6.).contains(&calls(Rhythm::Steady, tuesday, tuesday + Duration::hours(6))));
+        assert!((4. ..6.).contains(&busy_hours(Rhythm::Steady, tuesday, tuesday + Duration::hours(6))));
     }
 }

@@ -18,9 +18,10 @@ use crate::{
         state::Console,
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
         lifecycle::{self, Issued, NewKey, Wish},
-        model::{KeyId, Reason},
+        model::Reason,
         store,
     },
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},

@@ -11,8 +11,9 @@ use crate::{
         moment::When,
         ui::{Choice, target_of},
     },
+    ids::KeyId,
     keys::{
-        model::{KeyId, Lifetime, Reason, Status},
+        model::{KeyState, Lifetime, Reason},
         store::{self, KeyDetails},
     },
     orgs::permit::ViewKeys,
@@ -38,12 +39,12 @@ pub async fn target(
 ) -> Result<Option<RevokeTarget>, ConsoleError> {
     let Ok(id) = id.parse::<KeyId>() else { return Ok(None) };
     let key = store::find(db, entry.permit.org(), id).await?.map(|key| key_row(key, now));
-    Ok(key.filter(|key| key.status != Status::Revoked).map(|key| target_of(&key)))
+    Ok(key.filter(|key| key.status != KeyState::Revoked).map(|key| target_of(&key)))
 }
 
 pub fn key_row(key: KeyDetails, now: OffsetDateTime) -> KeyRow {
-    let status = key.status(now);
-    let unconfirmed = status == Status::Active && key.last_used.is_none() && key.confirmed_at.is_none();
+    let status = key.state(now);
+    let unconfirmed = status == KeyState::Active && key.last_used.is_none() && key.confirmed_at.is_none();
     KeyRow {
         unconfirmed,
         id: key.id.to_string(),
@@ -56,7 +57,7 @@ pub fn key_row(key: KeyDetails, now: OffsetDateTime) -> KeyRow {
         created_by: key.created_by.unwrap_or_else(|| "Operator".to_owned()),
         last_used: key.last_used.map(|last| LastUse {
             when: When::at(last.at, now),
-            address: last.address.addr().to_string(),
+            address: last.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string()),
             agent: last.agent,
             via: last.via,
         }),

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{console_plane::moment::When, keys::model::Status};
+use crate::{console_plane::moment::When, keys::model::KeyState};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeyRow {
@@ -16,7 +16,7 @@ pub struct KeyRow {
     pub created_by: String,
     pub last_used: Option<LastUse>,
     pub expires: Option<When>,
-    pub status: Status,
+    pub status: KeyState,
     /// Nothing has used it, and nobody has said that it is stored.
     pub unconfirmed: bool,
     pub revoked: Option<Revoked>,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use crate::{
-    accounts::UserId,
+    actor::Role,
     console_plane::{
         answers::Change,
         authorize::Authorized,
@@ -14,8 +14,8 @@ use crate::{
         members::forms::{RemoveMemberForm, SetRoleForm},
     },
     database::{self, RlsScope},
+    ids::UserId,
     orgs::{
-        Role,
         lifecycle::{self, ChangedMember, OrgError},
         permit::ManageMembers,
     },

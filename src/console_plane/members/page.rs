@@ -3,13 +3,13 @@
 use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
+    actor::Role,
     console_plane::{
         form::FormState,
         members::forms::{RemoveMember, SetRole},
         moment::When,
         ui::{Choice, Moment, Notice, NoticeLine, PageHead, SelectField, form_problem},
     },
-    orgs::Role,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::{
     page::MembersPage,
 };
 use crate::{
+    actor::Role,
     console_plane::{
         answers::Change,
         authorize::Authorized,
@@ -22,7 +23,7 @@ use crate::{
     },
     database::{self, RlsScope},
     orgs::{
-        self, Permit, Role,
+        self, Permit,
         permit::{ManageMembers, ViewMembers},
     },
 };
@@ -66,7 +67,7 @@ async fn draw_page(cx: &RequestContext, manage: &str, refill: FormState, notice:
     let Authorized { who, permit, .. } = cx.clone().enter::<ViewMembers>().await?;
     let now = cx.console.clock.now();
     let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
-    let members = orgs::store::members(&mut tx, permit.org()).await?;
+    let members = orgs::store::list_members(&mut tx, permit.org()).await?;
     tx.commit().await?;
     let may_manage = Permit::<ManageMembers>::grant(&who.actor, permit.org()).is_ok();
     let rows: Vec<MemberRow> = members

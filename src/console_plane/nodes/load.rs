@@ -13,7 +13,7 @@ use crate::{
     orgs::permit::ViewNodes,
     revocation::{self, Revision, health::Health, store::NodeRow},
     usage::{
-        refusals::SHOWN,
+        refusals::MAX_SHOWN,
         store::{Refused, last_refusals},
     },
 };
@@ -23,7 +23,7 @@ pub async fn page(entry: &Authorized<ViewNodes>) -> Result<NodesPageModel, Conso
     let now = console.clock.now();
     let mut tx = database::begin(&console.db, RlsScope::Support).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;
-    let refusals = last_refusals(&mut tx, SHOWN).await?;
+    let refusals = last_refusals(&mut tx, MAX_SHOWN).await?;
     tx.commit().await?;
     Ok(NodesPageModel {
         newest_revision: newest.0,

@@ -65,7 +65,7 @@ pub fn NodesPage(model: NodesPageModel) -> impl IntoView {
             text="The key planes, as this page was loaded. One that is cut off answers for no key until it has caught up."
         >
             <a class="button" href="/nodes">
-                "Appearance again"
+                "Look again"
             </a>
         </PageHead>
         {nodes}

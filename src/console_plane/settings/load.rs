@@ -1,7 +1,7 @@
 //! What the settings page shows.
 
 use crate::{
-    accounts::{self, session::Sessions},
+    accounts::{self, session},
     console_plane::{
         context::{CurrentUser, RequestContext},
         error::ConsoleError,
@@ -20,7 +20,7 @@ pub async fn page(
     notice: Option<Notice>,
 ) -> Result<SettingsPageModel, ConsoleError> {
     let now = cx.console.clock.now();
-    let (idle_since, begun_since) = Sessions::bounds(now);
+    let (idle_since, begun_since) = session::bounds(now);
     let mut db = cx.console.db.acquire().await?;
     let sessions = accounts::store::sessions_of(&mut db, who.user, idle_since, begun_since).await?;
     let sessions = sessions
@@ -29,7 +29,7 @@ pub async fn page(
             this_one: session.id == who.session_id,
             id: session.id.to_string(),
             agent: browser_of(&session.agent),
-            address: session.address.map(|address| address.addr().to_string()).unwrap_or_default(),
+            address: session.address.map(|address| address.to_string()).unwrap_or_default(),
             started: When::at(session.created_at, now),
             last_seen: When::at(session.last_seen_at, now),
         })

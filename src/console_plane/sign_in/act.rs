@@ -6,11 +6,12 @@ use sqlx::{Postgres, Transaction};
 
 use crate::{
     accounts::{
-        self, Email, PersonName, UserId,
+        self, Email, PersonName,
         password::NewPassword,
         sign_in::{Attempt, attempt},
         store::Account,
     },
+    actor::{Principal, Role},
     audit::{self, Chain, Event},
     clock,
     console_plane::{
@@ -21,8 +22,9 @@ use crate::{
     },
     database::{self, RlsScope},
     error_kind::DomainError,
+    ids::{OrgId, UserId},
     orgs::{
-        self, OrgId, OrgName, Permit, Principal, Role,
+        self, OrgName, Permit,
         lifecycle::{NewPerson, OrgError},
     },
     secrets::Digest,

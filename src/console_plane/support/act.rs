@@ -1,5 +1,6 @@
 //! What support staff do.
 
+use crate::ids::KeyId;
 use std::time::Instant;
 
 use serde_json::json;
@@ -16,17 +17,13 @@ use crate::{
         support::forms::{FindKeyForm, Found, RevokeAnyKeyForm},
     },
     database::{self, RlsScope},
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason, is_invisible},
-        secret::Presented,
-        store,
-    },
+    keys::{lifecycle, model::Reason, secret, store},
     orgs::{
         Permit,
         permit::{FindAnyKey, RevokeAnyKey},
     },
     secrets::Digest,
+    text::is_invisible,
 };
 
 /// What somebody typed to find a key by.
@@ -41,8 +38,8 @@ impl Query {
         if let Some(digest) = Digest::from_hex(text) {
             return Ok(Self::Digest { digest, pasted: false });
         }
-        if let Ok(presented) = Presented::parse(text.as_bytes()) {
-            return Ok(Self::Digest { digest: presented.digest, pasted: true });
+        if let Ok(digest) = secret::digest_of_key(text.as_bytes()) {
+            return Ok(Self::Digest { digest, pasted: true });
         }
         // Not everybody can type the ellipsis.
         let hint = text.replace("...", "…");

@@ -15,8 +15,9 @@ use crate::{
         ui::{Notice, target_of},
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
-        model::{KeyId, Status},
+        model::KeyState,
         store::{self, KeyDetails},
     },
     orgs::permit::FindAnyKey,
@@ -42,7 +43,7 @@ pub async fn page(entry: &Authorized<FindAnyKey>, desk: Desk) -> Result<SupportP
     let now = console.clock.now();
     let panel = match desk.revoke {
         Some((id, refill)) => match key(entry, &id).await?.map(|key| key_row(key, now)) {
-            Some(key) if key.status != Status::Revoked => SupportPanel::Revoke(target_of(&key), refill),
+            Some(key) if key.status != KeyState::Revoked => SupportPanel::Revoke(target_of(&key), refill),
             _ => SupportPanel::Closed,
         },
         None => SupportPanel::Closed,

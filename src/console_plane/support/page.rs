@@ -13,7 +13,7 @@ use crate::{
             TextField, fact,
         },
     },
-    keys::model::Status,
+    keys::model::KeyState,
 };
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
 
 fn found_key(found: FoundKey) -> impl IntoView {
     let key = found.key;
-    let quiet = matches!(key.status, Status::Revoked | Status::Rotated | Status::Expired);
+    let quiet = key.status.is_over();
     view! {
         <li class="card" class:ended=quiet>
             <div class="found-head">
@@ -97,7 +97,7 @@ fn found_key(found: FoundKey) -> impl IntoView {
                     <h2>{key.name.clone()}</h2>
                     <code class="hint">{key.hint.clone()}</code>
                 </div>
-                {(key.status != Status::Revoked).then(|| view! { <RevokeButton key=key.clone() page="/support".to_owned() /> })}
+                {(key.status != KeyState::Revoked).then(|| view! { <RevokeButton key=key.clone() page="/support".to_owned() /> })}
             </div>
             <dl class="facts">
                 {fact("Organization", view! { {found.org} " " <code class="hint">{found.org_slug}</code> })}

@@ -7,7 +7,7 @@ use crate::{
         keys::row::{KeyRow, LastUse},
         moment::When,
     },
-    keys::model::Status,
+    keys::model::KeyState,
 };
 
 /// A moment, relative; the exact one shows on hover and on focus.
@@ -31,11 +31,11 @@ pub fn fact(term: &'static str, what: impl IntoView) -> impl IntoView {
 }
 
 #[component]
-pub fn StatusBadge(status: Status) -> impl IntoView {
+pub fn StatusBadge(status: KeyState) -> impl IntoView {
     let class = match status {
-        Status::Active => "badge good",
-        Status::Disabled => "badge warn",
-        Status::Expired | Status::Rotated | Status::Revoked => "badge",
+        KeyState::Active => "badge good",
+        KeyState::Disabled => "badge warn",
+        KeyState::Expired | KeyState::Rotated | KeyState::Revoked => "badge",
     };
     view! { <span class=class>{status.label()}</span> }
 }

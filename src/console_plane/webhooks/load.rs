@@ -29,7 +29,7 @@ pub async fn page(
         .map(|known| known.name.clone())
         .unwrap_or_default();
     let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
-    let current = store::current(&mut tx, org, &environment).await?;
+    let current = store::find_active(&mut tx, org, &environment).await?;
     tx.commit().await?;
     let may_manage = entry.who.role.may(Action::ManageWebhooks);
     let panel = match panel {
@@ -45,7 +45,7 @@ pub async fn page(
             .map(|known| Choice { value: known.name.clone(), label: known.label.clone(), note: String::new() })
             .collect(),
         environment,
-        current: current.map(|(at, by)| (When::at(at, console.clock.now()), by)),
+        current: current.map(|secret| (When::at(secret.created_at, console.clock.now()), secret.created_by)),
         may_manage,
         idempotency_key: uuid::Uuid::new_v4().to_string(),
         panel,

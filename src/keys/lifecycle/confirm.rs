@@ -7,7 +7,8 @@ use time::OffsetDateTime;
 use super::subject;
 use crate::{
     audit::{self, AuditKey, Chain, Event},
-    keys::{error::KeyError, model::KeyId, store},
+    ids::KeyId,
+    keys::{error::KeyError, store},
     orgs::{Permit, permit::IssueKey},
 };
 

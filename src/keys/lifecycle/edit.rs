@@ -9,9 +9,10 @@ use super::{addresses, end_of, namespaces, scopes, subject};
 use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
+    ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyId, KeyName, Lifetime},
+        model::{KeyName, KeyState, Lifetime},
         store::{self, EditableFields, LockedKey},
     },
     orgs::{Permit, permit::EditKey},
@@ -136,12 +137,10 @@ async fn editable(
     now: OffsetDateTime,
 ) -> Result<LockedKey, KeyError> {
     let key = store::hold(db, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if key.revoked_at.is_some() {
-        Err(KeyError::Revoked)
-    } else if key.is_overlap_over(now) {
-        Err(KeyError::Replaced)
-    } else {
-        Ok(key)
+    match key.state(now) {
+        KeyState::Revoked => Err(KeyError::Revoked),
+        KeyState::Rotated => Err(KeyError::Replaced),
+        KeyState::Active | KeyState::Disabled | KeyState::Expired => Ok(key),
     }
 }
 

@@ -11,11 +11,12 @@ use crate::{
     audit::{self, AuditKey, Chain, Event},
     catalog::Catalog,
     clock,
+    ids::KeyId,
     keys::{
         error::KeyError,
-        model::{KeyId, OverlapWindow, Reason},
+        model::{KeyState, OverlapWindow, Reason},
         secret::NewSecret,
-        store::{self, LockedKey},
+        store::{self, InsertedKey, IssuedBefore, LockedKey},
     },
     orgs::{Permit, permit::RotateKey},
 };
@@ -61,8 +62,7 @@ pub async fn rotate(
         None => None,
     };
     let key = store::hold(db, org, id).await?.ok_or(KeyError::NotFound)?;
-    if let Some(idempotency_key) = rotation.idempotency_key
-        && let Some((name, hint)) = store::find_by_idempotency_key(db, org, idempotency_key).await?
+    if let Some(IssuedBefore { name, hint }) = store::find_by_idempotency_key(db, org, rotation.idempotency_key).await?
     {
         return Err(KeyError::AlreadyIssued { name, hint });
     }
@@ -96,11 +96,8 @@ pub async fn rotate(
         },
     )
     .await?;
-    if !inserted {
-        // The same form made another key at this very moment.
-        let (name, hint) = store::find_by_idempotency_key(db, org, rotation.idempotency_key.unwrap_or_default())
-            .await?
-            .ok_or(KeyError::NotFound)?;
+    if let InsertedKey::Repeated(IssuedBefore { name, hint }) = inserted {
+        // The same request made another key at this very moment.
         return Err(KeyError::AlreadyIssued { name, hint });
     }
     let window = if rotation.reason == Reason::KeyCompromise { OverlapWindow::Now } else { rotation.window };
@@ -158,7 +155,7 @@ pub async fn extend_rotation(
     now: OffsetDateTime,
 ) -> Result<OffsetDateTime, KeyError> {
     let (key, overlap_ends_at) = replaced(db, permit, id).await?;
-    if key.is_overlap_over(now) {
+    if key.state(now) == KeyState::Rotated {
         return Err(KeyError::Replaced);
     }
     if key.overlap_extended {
@@ -177,20 +174,13 @@ pub async fn extend_rotation(
 
 /// Whether a key may be replaced now.
 fn rotatable(key: &LockedKey, predecessor: Option<&LockedKey>, now: OffsetDateTime) -> Result<(), KeyError> {
-    if key.revoked_at.is_some() {
-        Err(KeyError::Revoked)
-    } else if key.is_overlap_over(now) {
-        Err(KeyError::Replaced)
-    } else if key.is_expired(now) {
-        Err(KeyError::Expired)
-    } else if key.disabled_at.is_some() {
-        Err(KeyError::Disabled)
-    } else if predecessor
-        .is_some_and(|old| old.revoked_at.is_none() && !old.is_overlap_over(now) && !old.is_expired(now))
-    {
-        Err(KeyError::PredecessorLives)
-    } else {
-        Ok(())
+    match key.state(now) {
+        KeyState::Revoked => Err(KeyError::Revoked),
+        KeyState::Rotated => Err(KeyError::Replaced),
+        KeyState::Disabled => Err(KeyError::Disabled),
+        KeyState::Expired => Err(KeyError::Expired),
+        KeyState::Active if predecessor.is_some_and(|old| !old.state(now).is_over()) => Err(KeyError::PredecessorLives),
+        KeyState::Active => Ok(()),
     }
 }
 

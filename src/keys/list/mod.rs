@@ -3,10 +3,9 @@
 pub mod store;
 
 use time::{Duration, OffsetDateTime};
-use uuid::Uuid;
 
-use super::model::Status;
-use crate::accounts::UserId;
+use super::model::KeyState;
+use crate::ids::UserId;
 
 /// What a key has to be to be listed. `None`: anything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,7 +14,7 @@ pub struct Filter {
     pub text: Option<String>,
     pub environment: Option<String>,
     pub tier: Option<String>,
-    pub status: Option<Status>,
+    pub status: Option<KeyState>,
     pub scope: Option<String>,
     pub creator: Option<Creator>,
     /// Not used for this many days, nor younger than that.
@@ -28,16 +27,6 @@ pub enum Creator {
     Person(UserId),
     /// On the command line.
     Operator,
-}
-
-impl Creator {
-    /// In queries the operator is the id that nobody has.
-    fn id(self) -> Uuid {
-        match self {
-            Self::Person(user) => user.0,
-            Self::Operator => Uuid::nil(),
-        }
-    }
 }
 
 impl Filter {

@@ -8,71 +8,71 @@
 //! Capitals and small letters of ASCII are made the same byte by byte, which takes a fraction of the time; those of other
 //! alphabets only where somebody asks for them (the … of a hint is no letter).
 
-use sqlx::PgConnection;
+use crate::ids::{KeyId, OrgId, UserId};
+use sqlx::{FromRow, PgConnection, Postgres, QueryBuilder};
 use time::OffsetDateTime;
 
-use super::{Column, Filter, Order};
-use crate::{accounts::UserId, keys::model::KeyId, orgs::OrgId};
+use super::{Column, Creator, Filter, Order};
 
-/// A statement about the keys that a filter lets through.
-macro_rules! select_hits {
-    ($query:ident, [$first:literal $(, $verb:literal)*], $scope:literal, [$($rest:literal),*], $org:expr, $filter:expr, $now:expr, $($more:expr),*) => {
-        sqlx::$query!(
-            $first $(+ $verb)* + r#" where k.org_id = $1
-                  and ($2::text is null or strpos(lower(k.name collate "C"), lower($2 collate "C")) > 0
-                       or strpos(lower(k.hint collate "C"), lower($2 collate "C")) > 0
-                       or octet_length(replace($2, '…', '')) <> length(replace($2, '…', ''))
-                          and strpos(lower(k.name), lower($2)) > 0)
-                  and ($3::text is null or k.environment = $3)
-                  and ($4::text is null or k.tier = $4)
-                  and ($5::text is null or $5 = case when k.revoked_at is not null then 'revoked'
-                                                     when k.overlap_ended or k.overlap_ends_at <= $6 then 'rotated'
-                                                     when k.expires_at <= $6 then 'expired'
-                                                     when k.disabled_at is not null then 'disabled'
-                                                     else 'active' end)
-                  and ($8::uuid is null or $8 = coalesce(k.created_by, '00000000-0000-0000-0000-000000000000'))
-                  and ($9::timestamptz is null or k.created_at < $9 and k.id not in (
-                          select u.key_id from key_last_used u where u.org_id = $1 and u.used_at >= $9))
-                  and "# + $scope $(+ $rest)*,
-            $org.0,
-            $filter.text,
-            $filter.environment,
-            $filter.tier,
-            $filter.status.map(|status| status.as_str()),
-            $now,
-            $filter.scope,
-            $filter.creator.map(|creator| creator.id()),
-            $filter.unused_since($now),
-            $($more),*
-        )
+/// Adds ` where …`: the keys `k` of an organization that a filter lets through. Only what the filter asks for is in it.
+fn push_filter(query: &mut QueryBuilder<Postgres>, org: OrgId, filter: &Filter, now: OffsetDateTime) {
+    query.push(" where k.org_id = ").push_bind(org);
+    if let Some(text) = &filter.text {
+        for (begin, column) in [(" and (", "name"), (" or ", "hint")] {
+            query.push(format_args!("{begin}strpos(lower(k.{column} collate \"C\"), lower("));
+            query.push_bind(text.clone()).push(" collate \"C\")) > 0");
+        }
+        if !text.replace('…', "").is_ascii() {
+            query.push(" or strpos(lower(k.name), lower(").push_bind(text.clone()).push(")) > 0");
+        }
+        query.push(")");
+    }
+    for (column, value) in [("environment", &filter.environment), ("tier", &filter.tier)] {
+        if let Some(value) = value {
+            query.push(format_args!(" and k.{column} = ")).push_bind(value.clone());
+        }
+    }
+    if let Some(state) = filter.status {
+        query.push(" and key_state(k.revoked_at, k.overlap_ended, k.overlap_ends_at, k.disabled_at, k.expires_at, ");
+        query.push_bind(now).push(") = ").push_bind(state.as_str());
+    }
+    match filter.creator {
+        Some(Creator::Person(user)) => query.push(" and k.created_by = ").push_bind(user),
+        Some(Creator::Operator) => query.push(" and k.created_by is null"),
+        None => query,
     };
+    if let Some(since) = filter.unused_since(now) {
+        query.push(" and k.created_at < ").push_bind(since);
+        query.push(" and k.id not in (select u.key_id from key_last_used u where u.org_id = ").push_bind(org);
+        query.push(" and u.used_at >= ").push_bind(since).push(")");
+    }
+    if let Some(scope) = &filter.scope {
+        query.push(" and ").push_bind(scope.clone()).push(" = any (k.scopes)");
+    }
 }
 
-/// Hands `$by` the condition about scopes, the column that an order needs besides the id, and the order itself. Scopes are in
-/// no index: only where a filter asks for one are they read. Ids sort by creation.
-macro_rules! in_order {
-    ($filter:expr, $order:expr, $by:ident) => {
-        if $filter.scope.is_some() {
-            in_order!($order, $by, " $7 = any (k.scopes) ")
-        } else {
-            in_order!($order, $by, " $7::text is null ")
-        }
+/// Adds ` order by … offset … limit …`. Ids sort by creation.
+fn push_order(query: &mut QueryBuilder<Postgres>, order: Order, offset: i64, limit: i64) {
+    let way = if order.descending { "desc" } else { "asc" };
+    match order.by {
+        Column::Created => query.push(format_args!(" order by k.id {way}")),
+        Column::Name => query.push(format_args!(" order by lower(k.name) {way}, k.id {way}")),
+        Column::Expires => query.push(format_args!(" order by k.expires_at {way} nulls last, k.id {way}")),
+        Column::LastUsed => query.push(format_args!(" order by k.used_at {way} nulls last, k.id {way}")),
     };
-    ($order:expr, $by:ident, $scope:literal) => {
-        match ($order.by, $order.descending) {
-            (Column::Created, true) => $by!($scope, "", "k.id desc"),
-            (Column::Created, false) => $by!($scope, "", "k.id"),
-            (Column::Name, true) => $by!($scope, ", k.name", "lower(k.name) desc, k.id desc"),
-            (Column::Name, false) => $by!($scope, ", k.name", "lower(k.name), k.id"),
-            (Column::Expires, true) => $by!($scope, ", k.expires_at", "k.expires_at desc nulls last, k.id desc"),
-            (Column::Expires, false) => $by!($scope, ", k.expires_at", "k.expires_at nulls last, k.id"),
-            (Column::LastUsed, true) => $by!($scope, by use "k.used_at desc nulls last, k.id desc"),
-            (Column::LastUsed, false) => $by!($scope, by use "k.used_at nulls last, k.id"),
-        }
-    };
+    query.push(" offset ").push_bind(offset).push(" limit ").push_bind(limit);
 }
 
-/// The ids of a page of them, in order. It reads no further than that page where the order is an index's.
+/// A page of the keys that a filter lets through.
+#[derive(FromRow)]
+pub struct Hits {
+    /// How many keys the filter lets through.
+    pub count: i64,
+    /// Those of the page, in order.
+    pub ids: Vec<KeyId>,
+}
+
+/// The ids of a page, in order. Where the order is an index's, this reads no further than that page.
 pub async fn page(
     db: &mut PgConnection,
     org: OrgId,
@@ -82,28 +82,13 @@ pub async fn page(
     offset: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<KeyId>> {
-    macro_rules! by {
-        ($scope:literal, by use $order:literal) => {
-            return Ok(page_and_count(db, org, filter, order, now, offset, limit).await?.0)
-        };
-        ($scope:literal, $column:literal, $order:literal) => {
-            select_hits!(
-                query_scalar,
-                ["select k.id from api_keys k"],
-                $scope,
-                ["order by ", $order, " offset $10 limit $11"],
-                org,
-                filter,
-                now,
-                offset,
-                limit
-            )
-            .fetch_all(db)
-            .await?
-        };
+    if order.by == Column::LastUsed {
+        return Ok(page_and_count(db, org, filter, order, now, offset, limit).await?.ids);
     }
-    let ids = in_order!(filter, order, by);
-    Ok(ids.into_iter().map(KeyId).collect())
+    let mut query = QueryBuilder::new("select k.id from api_keys k");
+    push_filter(&mut query, org, filter, now);
+    push_order(&mut query, order, offset, limit);
+    query.build_query_scalar().fetch_all(db).await
 }
 
 /// The same, and how many keys the filter lets through. They are looked at once for both.
@@ -115,49 +100,29 @@ pub async fn page_and_count(
     now: OffsetDateTime,
     offset: i64,
     limit: i64,
-) -> sqlx::Result<(Vec<KeyId>, i64)> {
-    macro_rules! by {
-        ($scope:literal, $column:literal, $more:literal, $from:literal, $order:literal) => {{
-            let found = select_hits!(
-                query,
-                ["with hits as materialized (select k.id", $column, " from api_keys k"],
-                $scope,
-                [
-                    ")",
-                    $more,
-                    " select (select count(*) from hits) as \"hits!\", array(select k.id from ",
-                    $from,
-                    " order by ",
-                    $order,
-                    " offset $10 limit $11) as \"ids!\""
-                ],
-                org,
-                filter,
-                now,
-                offset,
-                limit
-            )
-            .fetch_one(db)
-            .await?;
-            (found.ids, found.hits)
-        }};
-        ($scope:literal, $column:literal, $order:literal) => {
-            by!($scope, $column, "", "hits k", $order)
-        };
-        ($scope:literal, by use $order:literal) => {
-            by!(
-                $scope,
-                "",
-                ", used as materialized (
-                     select k.id, u.used_at from hits k
-                     full join (select key_id, used_at from key_last_used where org_id = $1) u on u.key_id = k.id)",
-                "used k where k.id is not null",
-                $order
-            )
-        };
-    }
-    let (ids, hits) = in_order!(filter, order, by);
-    Ok((ids.into_iter().map(KeyId).collect(), hits))
+) -> sqlx::Result<Hits> {
+    let column = match order.by {
+        Column::Created | Column::LastUsed => "",
+        Column::Name => ", k.name",
+        Column::Expires => ", k.expires_at",
+    };
+    let mut query = QueryBuilder::new(format!("with hits as materialized (select k.id{column} from api_keys k"));
+    push_filter(&mut query, org, filter, now);
+    query.push(")");
+    let from = if order.by == Column::LastUsed {
+        query.push(
+            ", used as materialized (
+                 select k.id, u.used_at from hits k
+                 full join (select key_id, used_at from key_last_used where org_id = ",
+        );
+        query.push_bind(org).push(") u on u.key_id = k.id)");
+        "used k where k.id is not null"
+    } else {
+        "hits k"
+    };
+    query.push(format_args!(" select (select count(*) from hits) as count, array(select k.id from {from}"));
+    push_order(&mut query, order, offset, limit);
+    query.push(") as ids").build_query_as().fetch_one(db).await
 }
 
 /// Everybody who made a key of an organization, by name. Walks from one creator to the next, not over their keys; and people
@@ -173,7 +138,7 @@ pub async fn creators(db: &mut PgConnection, org: OrgId) -> sqlx::Result<Vec<(Us
            select u.id, u.name
            from creator c cross join lateral (select id, name from users where id = c.id limit 1) u
            order by lower(u.name), u.id"#,
-        org.0
+        org as _
     )
     .fetch_all(db)
     .await?;

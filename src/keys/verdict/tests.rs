@@ -14,8 +14,8 @@ fn catalog() -> Catalog {
     Catalog::parse(&text).unwrap()
 }
 
-fn key() -> Record {
-    Record {
+fn key() -> KeyRecord {
+    KeyRecord {
         id: KeyId(Uuid::from_u128(1)),
         org_id: OrgId(Uuid::from_u128(2)),
         org: "acme".into(),
@@ -37,11 +37,13 @@ fn key() -> Record {
     }
 }
 
-fn judge(catalog: &Catalog, key: &Record, asked: &Asked<'_>) -> Verdict {
-    decide(Case { catalog, lookup: Lookup::Found(key), asked, spending: Spending::Within, now: NOW })
+fn judge(catalog: &Catalog, key: &KeyRecord, asked: &Requirements<'_>) -> Verdict {
+    let mut evaluation = Evaluation::of_key(key, asked, catalog, NOW);
+    evaluation.add_limits(LimitState::Within);
+    evaluation.verdict()
 }
 
-fn on(change: impl FnOnce(&mut Record), asked: Asked<'_>) -> Code {
+fn on(change: impl FnOnce(&mut KeyRecord), asked: Requirements<'_>) -> Code {
     let mut key = key();
     change(&mut key);
     judge(&catalog(), &key, &asked).code()
@@ -49,31 +51,28 @@ fn on(change: impl FnOnce(&mut Record), asked: Asked<'_>) -> Code {
 
 #[test]
 fn what_was_not_found_is_told_apart() {
-    let catalog = catalog();
-    let asked = Asked::default();
-    for (lookup, code) in [
-        (Lookup::Missing, Code::Missing),
-        (Lookup::Malformed(Malformed::Shape), Code::Malformed),
-        (Lookup::Unknown, Code::NotFound),
-        (Lookup::Unreachable, Code::Unavailable),
+    for (verdict, code) in [
+        (Verdict::Missing("Send your API key."), Code::Missing),
+        (Verdict::Malformed(Malformed::Shape), Code::Malformed),
+        (Verdict::NotFound, Code::NotFound),
+        (Verdict::Unavailable, Code::Unavailable),
     ] {
-        let case = Case { catalog: &catalog, lookup, asked: &asked, spending: Spending::Within, now: NOW };
-        assert_eq!(decide(case).code(), code);
+        assert_eq!(Evaluation::without_key(verdict).verdict().code(), code);
     }
 }
 
 #[test]
 fn each_gate_refuses_with_its_own_word() {
-    let any = Asked::default;
+    let any = Requirements::default;
     assert_eq!(on(|_| (), any()), Code::Valid);
     assert_eq!(on(|k| k.revoked_at = Some(NOW), any()), Code::Revoked);
     assert_eq!(on(|k| k.overlap_ends_at = Some(NOW), any()), Code::Rotated);
     assert_eq!(on(|k| k.disabled_at = Some(NOW), any()), Code::Disabled);
     assert_eq!(on(|k| k.expires_at = Some(NOW - Duration::SECOND), any()), Code::Expired);
     assert_eq!(on(|k| k.org_suspended = true, any()), Code::Suspended);
-    assert_eq!(on(|_| (), Asked { org: Some("other"), ..any() }), Code::NotFound);
-    assert_eq!(on(|_| (), Asked { environment: Some("test"), ..any() }), Code::WrongEnvironment);
-    assert_eq!(on(|_| (), Asked { scopes: &["admin".into()], ..any() }), Code::InsufficientScope);
+    assert_eq!(on(|_| (), Requirements { orgs: [Some("other"), None], ..any() }), Code::NotFound);
+    assert_eq!(on(|_| (), Requirements { environment: Some("test"), ..any() }), Code::WrongEnvironment);
+    assert_eq!(on(|_| (), Requirements { scopes: &["admin".into()], ..any() }), Code::InsufficientScope);
     assert_eq!(on(|k| k.tier = "gone".into(), any()), Code::Unavailable);
 }
 
@@ -87,7 +86,7 @@ fn a_key_expires_exactly_at_its_time() {
         (OffsetDateTime::UNIX_EPOCH, Code::Expired),
         (NOW.to_offset(time::UtcOffset::from_hms(9, 0, 0).unwrap()), Code::Expired),
     ] {
-        assert_eq!(on(|k| k.expires_at = Some(at), Asked::default()), code, "{at}");
+        assert_eq!(on(|k| k.expires_at = Some(at), Requirements::default()), code, "{at}");
     }
 }
 
@@ -102,9 +101,9 @@ fn a_replaced_key_goes_on_exactly_until_its_time_unless_it_was_ended_before() {
         (NOW + Duration::microseconds(1), true, false),
         (NOW + Duration::seconds(5), true, false),
     ] {
-        let key = Record { overlap_ends_at: Some(at), overlap_ended, successor, ..key() };
+        let key = KeyRecord { overlap_ends_at: Some(at), overlap_ended, successor, ..key() };
         let expected = if valid { Verdict::Valid } else { Verdict::Rotated { successor } };
-        assert_eq!(judge(&catalog(), &key, &Asked::default()), expected, "{at} {overlap_ended}");
+        assert_eq!(judge(&catalog(), &key, &Requirements::default()), expected, "{at} {overlap_ended}");
     }
     let told = Verdict::Rotated { successor }.detail();
     assert!(told.contains("replaced by the key 00000000-0000-0000-0000-000000000003"), "{told}");
@@ -127,7 +126,7 @@ fn an_organization_is_expected_by_slug_or_id_exactly() {
     ] {
         // Digits alone have no case.
         let code = if org == id { Code::Valid } else { code };
-        assert_eq!(on(|_| (), Asked { org: Some(org), ..Asked::default() }), code, "{org}");
+        assert_eq!(on(|_| (), Requirements { orgs: [Some(org), None], ..Requirements::default() }), code, "{org}");
     }
 }
 
@@ -139,7 +138,26 @@ fn an_environment_is_expected_exactly() {
         ("test", Code::WrongEnvironment),
         ("", Code::WrongEnvironment),
     ] {
-        assert_eq!(on(|_| (), Asked { environment: Some(environment), ..Asked::default() }), code, "{environment}");
+        assert_eq!(
+            on(|_| (), Requirements { environment: Some(environment), ..Requirements::default() }),
+            code,
+            "{environment}"
+        );
+    }
+}
+
+#[test]
+fn where_two_organizations_are_required_the_key_is_of_both() {
+    let id = OrgId(Uuid::from_u128(2)).to_string();
+    for (orgs, code) in [
+        ([Some("acme"), Some("acme")], Code::Valid),
+        ([Some("acme"), Some(id.as_str())], Code::Valid),
+        ([None, Some("acme")], Code::Valid),
+        ([Some("acme"), Some("other")], Code::NotFound),
+        ([Some("other"), Some("acme")], Code::NotFound),
+        ([None, Some("other")], Code::NotFound),
+    ] {
+        assert_eq!(on(|_| (), Requirements { orgs, ..Requirements::default() }), code, "{orgs:?}");
     }
 }
 
@@ -176,9 +194,9 @@ fn scopes() {
     let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
     let catalog = catalog();
     for (has, tier, asked, missing) in cases {
-        let key = Record { scopes: words(has), tier: (*tier).to_owned(), ..key() };
+        let key = KeyRecord { scopes: words(has), tier: (*tier).to_owned(), ..key() };
         let scopes = words(asked);
-        let verdict = judge(&catalog, &key, &Asked { scopes: &scopes, ..Asked::default() });
+        let verdict = judge(&catalog, &key, &Requirements { scopes: &scopes, ..Requirements::default() });
         let expected = match missing {
             [] => Verdict::Valid,
             missing => Verdict::InsufficientScope { missing: missing.iter().map(|s| (*s).to_owned()).collect() },
@@ -186,8 +204,14 @@ fn scopes() {
         assert_eq!(verdict, expected, "has {has:?} of {tier}, asked {asked:?}");
     }
     // An empty scope is one that no key has.
-    assert_eq!(on(|_| (), Asked { scopes: &[String::new()], ..Asked::default() }), Code::InsufficientScope);
-    assert_eq!(on(|_| (), Asked { scopes: &["read ".to_owned()], ..Asked::default() }), Code::InsufficientScope);
+    assert_eq!(
+        on(|_| (), Requirements { scopes: &[String::new()], ..Requirements::default() }),
+        Code::InsufficientScope
+    );
+    assert_eq!(
+        on(|_| (), Requirements { scopes: &["read ".to_owned()], ..Requirements::default() }),
+        Code::InsufficientScope
+    );
 }
 
 #[test]
@@ -211,18 +235,21 @@ fn scopes_with_wildcards() {
         ("rea*", "read", true),
         ("", "read", false),
     ] {
-        let key = Record { scopes: vec![has.to_owned()], ..key() };
+        let key = KeyRecord { scopes: vec![has.to_owned()], ..key() };
         let scopes = [asked.to_owned()];
-        let verdict = judge(&catalog, &key, &Asked { scopes: &scopes, ..Asked::default() });
+        let verdict = judge(&catalog, &key, &Requirements { scopes: &scopes, ..Requirements::default() });
         assert_eq!(verdict == Verdict::Valid, valid, "{has} {asked}");
     }
     // A wildcard does not reach beyond the tier.
-    let key = Record { scopes: vec!["*".to_owned()], tier: "high".into(), ..key() };
+    let key = KeyRecord { scopes: vec!["*".to_owned()], tier: "high".into(), ..key() };
     assert_eq!(
-        judge(&catalog, &key, &Asked { scopes: &["write".to_owned()], ..Asked::default() }).code(),
+        judge(&catalog, &key, &Requirements { scopes: &["write".to_owned()], ..Requirements::default() }).code(),
         Code::InsufficientScope
     );
-    assert_eq!(judge(&catalog, &key, &Asked { scopes: &["read".to_owned()], ..Asked::default() }), Verdict::Valid);
+    assert_eq!(
+        judge(&catalog, &key, &Requirements { scopes: &["read".to_owned()], ..Requirements::default() }),
+        Verdict::Valid
+    );
 }
 
 #[test]
@@ -262,8 +289,10 @@ fn addresses() {
     ];
     for (allowed, address, valid) in cases {
         let addresses = allowed.split_whitespace().map(|net| net.parse().unwrap()).collect();
-        let code =
-            on(|k| k.addresses = addresses, Asked { address: address.map(|a| a.parse().unwrap()), ..Asked::default() });
+        let code = on(
+            |k| k.addresses = addresses,
+            Requirements { address: address.map(|a| a.parse().unwrap()), ..Requirements::default() },
+        );
         let expected = if *valid { Code::Valid } else { Code::IpNotAllowed };
         assert_eq!(code, expected, "{allowed:?} from {address:?}");
     }
@@ -289,13 +318,13 @@ fn namespaces() {
         (false, "*", Some("staging"), false),
     ] {
         catalog.namespaces_required = required;
-        let key = Record { namespaces: has.split_whitespace().map(str::to_owned).collect(), ..key() };
-        let verdict = judge(&catalog, &key, &Asked { namespace: asked, ..Asked::default() });
+        let key = KeyRecord { namespaces: has.split_whitespace().map(str::to_owned).collect(), ..key() };
+        let verdict = judge(&catalog, &key, &Requirements { namespace: asked, ..Requirements::default() });
         let expected = if valid { Code::Valid } else { Code::NamespaceNotAllowed };
         assert_eq!(verdict.code(), expected, "{required} {has:?} {asked:?}");
     }
-    let key = Record { namespaces: vec!["default".into()], ..key() };
-    let verdict = judge(&catalog, &key, &Asked { namespace: Some("staging"), ..Asked::default() });
+    let key = KeyRecord { namespaces: vec!["default".into()], ..key() };
+    let verdict = judge(&catalog, &key, &Requirements { namespace: Some("staging"), ..Requirements::default() });
     assert_eq!(verdict.detail(), "Namespace 'staging' not permitted for tenant 'acme'");
 }
 
@@ -315,9 +344,9 @@ fn standing() {
         (true, true, Creator::Operator, false),
     ] {
         catalog.bound_to_creator = bound;
-        let key = Record { org_suspended: suspended, creator, ..key() };
+        let key = KeyRecord { org_suspended: suspended, creator, ..key() };
         assert_eq!(
-            judge(&catalog, &key, &Asked::default()) == Verdict::Valid,
+            judge(&catalog, &key, &Requirements::default()) == Verdict::Valid,
             valid,
             "{bound} {suspended} {creator:?}"
         );
@@ -352,8 +381,8 @@ fn a_key_does_no_more_than_who_made_it_may_today() {
         (&listed, Creator::Operator, "write", ""),
     ] {
         let words = |text: &str| text.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let key = Record { creator, ..key() };
-        let verdict = judge(catalog, &key, &Asked { scopes: &words(asked), ..Asked::default() });
+        let key = KeyRecord { creator, ..key() };
+        let verdict = judge(catalog, &key, &Requirements { scopes: &words(asked), ..Requirements::default() });
         let expected = match beyond {
             "" => Verdict::Valid,
             beyond => Verdict::BeyondCreator { missing: words(beyond) },
@@ -361,16 +390,16 @@ fn a_key_does_no_more_than_who_made_it_may_today() {
         assert_eq!(verdict, expected, "{creator:?} {asked}");
         for scope in words(asked) {
             assert_eq!(
-                counts(catalog, &key, &scope),
+                effective_scopes(catalog, &key).any(|counts| counts == scope),
                 !words(beyond).contains(&scope) && creator != Creator::Gone || !catalog.bound_to_creator,
                 "{creator:?} {scope}"
             );
         }
     }
     // What the key itself lacks is told first.
-    let key = Record { scopes: vec!["read".into()], creator: member(Role::Viewer), ..key() };
+    let key = KeyRecord { scopes: vec!["read".into()], creator: member(Role::Viewer), ..key() };
     let asked = ["read".to_owned(), "write".to_owned()];
-    let verdict = judge(&plain, &key, &Asked { scopes: &asked, ..Asked::default() });
+    let verdict = judge(&plain, &key, &Requirements { scopes: &asked, ..Requirements::default() });
     assert_eq!(verdict, Verdict::InsufficientScope { missing: vec!["write".into()] });
     let told = Verdict::BeyondCreator { missing: vec!["read".into()] };
     assert_eq!(told.code(), Code::InsufficientScope);
@@ -378,20 +407,23 @@ fn a_key_does_no_more_than_who_made_it_may_today() {
 }
 
 #[test]
-fn spending_comes_last() {
+fn limits_come_last() {
     let catalog = catalog();
-    let (key, asked) = (key(), Asked::default());
-    for (spending, verdict) in [
-        (Spending::NotYet, Verdict::Valid),
-        (Spending::Within, Verdict::Valid),
-        (Spending::OverRate(7), Verdict::RateLimited { retry_after: 7 }),
-        (Spending::OverQuota(9), Verdict::UsageExceeded { retry_after: 9 }),
-        (Spending::Unknown, Verdict::Unavailable),
+    let (key, asked) = (key(), Requirements::default());
+    assert_eq!(Evaluation::of_key(&key, &asked, &catalog, NOW).verdict(), Verdict::Valid, "before they are asked");
+    for (limits, verdict) in [
+        (LimitState::Within, Verdict::Valid),
+        (LimitState::OverRate(7), Verdict::RateLimited { retry_after: 7 }),
+        (LimitState::OverQuota(9), Verdict::UsageExceeded { retry_after: 9 }),
+        (LimitState::Unknown, Verdict::Unavailable),
     ] {
-        let case = Case { catalog: &catalog, lookup: Lookup::Found(&key), asked: &asked, spending, now: NOW };
-        assert_eq!(decide(case), verdict);
-        let refused = Record { revoked_at: Some(NOW), ..key.clone() };
-        assert_eq!(decide(Case { lookup: Lookup::Found(&refused), ..case }), Verdict::Revoked);
+        let judge = |key: &KeyRecord| {
+            let mut evaluation = Evaluation::of_key(key, &asked, &catalog, NOW);
+            evaluation.add_limits(limits);
+            evaluation.verdict()
+        };
+        assert_eq!(judge(&key), verdict);
+        assert_eq!(judge(&KeyRecord { revoked_at: Some(NOW), ..key.clone() }), Verdict::Revoked);
     }
 }
 
@@ -400,14 +432,14 @@ fn spending_comes_last() {
 fn gates_come_in_order() {
     let catalog = catalog();
     let scopes = ["admin".to_owned()];
-    let mut asked = Asked {
-        org: Some("other"),
+    let mut asked = Requirements {
+        orgs: [Some("other"), None],
         environment: Some("test"),
         namespace: Some("staging"),
         scopes: &scopes,
         address: None,
     };
-    let mut key = Record {
+    let mut key = KeyRecord {
         revoked_at: Some(NOW),
         overlap_ends_at: Some(NOW),
         disabled_at: Some(NOW),
@@ -417,48 +449,49 @@ fn gates_come_in_order() {
         namespaces: vec!["default".into()],
         ..key()
     };
-    let spending = Spending::OverRate(1);
-    let judge = |key: &Record, asked: &Asked<'_>, spending| {
-        decide(Case { catalog: &catalog, lookup: Lookup::Found(key), asked, spending, now: NOW }).code()
+    let limits = LimitState::OverRate(1);
+    let judge = |key: &KeyRecord, asked: &Requirements<'_>, limits| {
+        let mut evaluation = Evaluation::of_key(key, asked, &catalog, NOW);
+        evaluation.add_limits(limits);
+        evaluation.verdict().code()
     };
-    assert_eq!(judge(&key, &asked, spending), Code::NotFound);
-    asked.org = None;
-    assert_eq!(judge(&key, &asked, spending), Code::Revoked);
+    assert_eq!(judge(&key, &asked, limits), Code::NotFound);
+    asked.orgs = [None; 2];
+    assert_eq!(judge(&key, &asked, limits), Code::Revoked);
     key.revoked_at = None;
-    assert_eq!(judge(&key, &asked, spending), Code::Rotated);
+    assert_eq!(judge(&key, &asked, limits), Code::Rotated);
     key.overlap_ends_at = None;
-    assert_eq!(judge(&key, &asked, spending), Code::Disabled);
+    assert_eq!(judge(&key, &asked, limits), Code::Disabled);
     key.disabled_at = None;
-    assert_eq!(judge(&key, &asked, spending), Code::Expired);
+    assert_eq!(judge(&key, &asked, limits), Code::Expired);
     key.expires_at = None;
-    assert_eq!(judge(&key, &asked, spending), Code::Suspended);
+    assert_eq!(judge(&key, &asked, limits), Code::Suspended);
     key.org_suspended = false;
-    assert_eq!(judge(&key, &asked, spending), Code::WrongEnvironment);
+    assert_eq!(judge(&key, &asked, limits), Code::WrongEnvironment);
     asked.environment = None;
-    assert_eq!(judge(&key, &asked, spending), Code::IpNotAllowed);
+    assert_eq!(judge(&key, &asked, limits), Code::IpNotAllowed);
     asked.address = Some("10.1.2.3".parse().unwrap());
-    assert_eq!(judge(&key, &asked, spending), Code::NamespaceNotAllowed);
+    assert_eq!(judge(&key, &asked, limits), Code::NamespaceNotAllowed);
     asked.namespace = None;
-    assert_eq!(judge(&key, &asked, spending), Code::InsufficientScope);
+    assert_eq!(judge(&key, &asked, limits), Code::InsufficientScope);
     asked.scopes = &[];
-    assert_eq!(judge(&key, &asked, spending), Code::RateLimited);
-    assert_eq!(judge(&key, &asked, Spending::OverQuota(1)), Code::UsageExceeded);
-    assert_eq!(judge(&key, &asked, Spending::Within), Code::Valid);
+    assert_eq!(judge(&key, &asked, limits), Code::RateLimited);
+    assert_eq!(judge(&key, &asked, LimitState::OverQuota(1)), Code::UsageExceeded);
+    assert_eq!(judge(&key, &asked, LimitState::Within), Code::Valid);
 }
 
 #[test]
 fn a_trace_says_what_every_gate_says() {
     let catalog = catalog();
-    let (key, scopes) = (Record { disabled_at: Some(NOW), ..key() }, ["admin".to_owned()]);
-    let asked = Asked { scopes: &scopes, ..Asked::default() };
-    let case =
-        Case { catalog: &catalog, lookup: Lookup::Found(&key), asked: &asked, spending: Spending::NotYet, now: NOW };
-    let seen: Vec<_> = trace(case).into_iter().map(|step| (step.gate, step.refused.map(|v| v.code()))).collect();
+    let (key, scopes) = (KeyRecord { disabled_at: Some(NOW), ..key() }, ["admin".to_owned()]);
+    let asked = Requirements { scopes: &scopes, ..Requirements::default() };
+    let evaluation = Evaluation::of_key(&key, &asked, &catalog, NOW);
+    let seen: Vec<_> = evaluation.gates().map(|(gate, refused)| (gate, refused.map(Verdict::code))).collect();
     assert_eq!(seen.len(), 8, "rate and quota were not asked");
     assert_eq!(seen[2], (Gate::State, Some(Code::Disabled)));
     assert_eq!(seen[7], (Gate::Scope, Some(Code::InsufficientScope)));
     assert!(seen.iter().filter(|(_, refused)| refused.is_none()).count() == 6);
-    let unknown = Case { lookup: Lookup::Unknown, ..case };
-    assert_eq!(trace(unknown).last().unwrap().refused, Some(Verdict::NotFound));
-    assert_eq!(trace(Case { lookup: Lookup::Missing, ..case }).len(), 1);
+    let unknown = Evaluation::without_key(Verdict::NotFound);
+    assert_eq!(unknown.gates().last().unwrap(), (Gate::Found, Some(&Verdict::NotFound)));
+    assert_eq!(Evaluation::without_key(Verdict::Missing("Send your API key.")).gates().count(), 1);
 }

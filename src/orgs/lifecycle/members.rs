@@ -6,10 +6,11 @@ use time::OffsetDateTime;
 
 use super::OrgError;
 use crate::{
-    accounts::UserId,
+    actor::Role,
     audit::{self, AuditKey, Chain, Event},
+    ids::UserId,
     orgs::{
-        Permit, Role,
+        Permit,
         permit::ManageMembers,
         store::{self, Member},
     },
@@ -33,7 +34,7 @@ pub async fn remove_member(
     now: OffsetDateTime,
 ) -> Result<ChangedMember, OrgError> {
     let member = member(db, permit, user, None).await?;
-    store::remove_member(db, permit.org(), user).await?;
+    store::delete_member(db, permit.org(), user).await?;
     let (summary, details) =
         (format!("Removed {} ({})", member.name, member.email), json!({ "role": member.role.as_str() }));
     note(db, audit_key, permit, user, "member.remove", summary, details, now).await?;
@@ -69,7 +70,7 @@ async fn member(
     to: Option<Role>,
 ) -> Result<Member, OrgError> {
     store::lock(db, permit.org()).await?.ok_or(OrgError::NoOrg)?;
-    let members = store::members(db, permit.org()).await?;
+    let members = store::list_members(db, permit.org()).await?;
     let is_owner = |user: UserId| members.iter().any(|member| member.user == user && member.role == Role::Owner);
     if (is_owner(user) || to == Some(Role::Owner)) && !permit.actor().user().is_some_and(is_owner) {
         return Err(OrgError::OwnersOnly);

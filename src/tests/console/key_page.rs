@@ -1,9 +1,10 @@
 //! A key's own page: what can be changed there, by whom, what is said of it, and what is not lost.
 
 use keydesk::{
+    actor::{Actor, Principal, Role},
     database::{self, RlsScope},
     keys::lifecycle::{self, Wish},
-    orgs::{Actor, Permit, Principal, Role},
+    orgs::Permit,
 };
 use time::Duration;
 

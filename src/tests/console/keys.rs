@@ -1,6 +1,6 @@
 //! Keys from the console: make, list, revoke, and who may.
 
-use keydesk::orgs::Role;
+use keydesk::actor::Role;
 use time::Duration;
 use uuid::Uuid;
 
@@ -85,8 +85,12 @@ async fn mistakes_are_named_beside_their_fields_and_nothing_typed_is_lost() {
     let mut script = browser.script();
     let answer = issue(&mut script, &fresh(), "", &[("tier", "gold")]).await;
     answer.is(422);
-    let fields: Vec<_> =
-        answer.json()["fields"]["fields"].as_array().unwrap().iter().map(|f| f["field"].as_str().unwrap().to_owned()).collect();
+    let fields: Vec<_> = answer.json()["fields"]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["field"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(fields, ["name", "tier"]);
 }
 

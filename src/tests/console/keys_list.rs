@@ -1,12 +1,14 @@
 //! The list of keys: what is asked of it in the address, many keys at once, and the file.
 
 use keydesk::{
+    actor::{Principal, Role},
     database::RlsScope,
+    ids::KeyId,
     keys::{
         lifecycle::{self, NewKey, Wish},
-        model::{KeyId, Status},
+        model::KeyState,
     },
-    orgs::{Permit, Principal, Role},
+    orgs::Permit,
 };
 use sqlx::AssertSqlSafe;
 use time::Duration;
@@ -114,22 +116,22 @@ async fn environment_tier_and_scope_are_filters() {
 #[tokio::test]
 async fn the_filter_by_status_agrees_with_the_status_that_is_shown() {
     let world = World::new().await;
-    for status in Status::ALL {
+    for status in KeyState::ALL {
         let id = key(&world, "acme", status.label(), |_| ()).await;
         let revoked = "revoked_at = now(), revoked_by = 'x', revoked_reason = 'other'";
         let rotated = "overlap_ends_at = '2026-11-24 12:00Z'";
         let (expired, disabled) = ("expires_at = '2026-11-24 12:00Z'", "disabled_at = '2026-11-24Z'");
         match status {
-            Status::Active => set(&world, id, "expires_at = '2026-11-24 12:00:01Z'").await,
-            Status::Disabled => set(&world, id, disabled).await,
-            // Of two, the one that is for good is told.
-            Status::Expired => set(&world, id, &format!("{expired}, {disabled}")).await,
-            Status::Rotated => set(&world, id, &format!("{rotated}, {expired}, {disabled}")).await,
-            Status::Revoked => set(&world, id, &format!("{revoked}, {rotated}, {expired}, {disabled}")).await,
+            KeyState::Active => set(&world, id, "expires_at = '2026-11-24 12:00:01Z'").await,
+            // Of several that apply, the first of the verdict's order is told.
+            KeyState::Disabled => set(&world, id, &format!("{expired}, {disabled}")).await,
+            KeyState::Expired => set(&world, id, expired).await,
+            KeyState::Rotated => set(&world, id, &format!("{rotated}, {expired}, {disabled}")).await,
+            KeyState::Revoked => set(&world, id, &format!("{revoked}, {rotated}, {expired}, {disabled}")).await,
         }
     }
     let mut browser = world.viewer("acme").await;
-    for status in Status::ALL {
+    for status in KeyState::ALL {
         let page = browser.get(&format!("/keys?status={}", status.as_str())).await;
         page.says("1 of 5 keys").says(&format!("{}</span>", status.label()));
         assert_eq!(names(&mut browser, &format!("status={}", status.as_str())).await, [status.label()]);
@@ -146,7 +148,7 @@ async fn made_by(world: &World, org: &str, account: &Account, name: &str) {
         expires: "never".to_owned(),
         ..Wish::default()
     };
-    let mut actor = keydesk::orgs::Actor::operator();
+    let mut actor = keydesk::actor::Actor::operator();
     actor.principal = Principal::Member { user: account.user, name: "Ada".to_owned(), org, role: Role::Owner };
     world.clock.advance(Duration::MILLISECOND);
     let mut tx = world.begin(RlsScope::Org(org)).await;

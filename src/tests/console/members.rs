@@ -1,7 +1,7 @@
 //! Members: their roles change and their memberships end, on the page and from scripts.
 
 use axum::body::Body;
-use keydesk::{catalog::Catalog, orgs::Role};
+use keydesk::{actor::Role, catalog::Catalog};
 use serde_json::json;
 
 use crate::world::{Account, Browser, World};

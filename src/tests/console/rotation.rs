@@ -1,6 +1,6 @@
 //! Rotation on a key's own page: the successor shown once, who has changed over and who has not, more time, and the end.
 
-use keydesk::keys::model::KeyId;
+use keydesk::ids::KeyId;
 use time::Duration;
 use uuid::Uuid;
 

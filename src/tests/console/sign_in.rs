@@ -2,9 +2,9 @@
 
 use keydesk::{
     accounts,
+    actor::Role,
     audit::Chain,
     database::RlsScope,
-    orgs::Role,
     secrets::{self, Digest},
 };
 use time::Duration;
@@ -21,7 +21,7 @@ async fn link(world: &World) -> String {
     let mut db = world.db.acquire().await.unwrap();
     let expires = world.clock.now() + Duration::HOUR;
     accounts::store::put_setup_link(&mut db, Digest::of_text(&token), expires).await.unwrap();
-    secrets::shown_once(&token)
+    secrets::reveal(&token)
 }
 
 async fn set_up(browser: &mut Browser, token: &str, email: &str, password: &str) -> Answer {

@@ -1,6 +1,6 @@
 //! Webhook secrets: shown once, sealed at rest, replaced whole.
 
-use keydesk::orgs::OrgId;
+use keydesk::ids::OrgId;
 use uuid::Uuid;
 
 use crate::world::{Answer, Browser, World};
@@ -74,7 +74,7 @@ async fn at_rest_a_secret_is_sealed_and_a_replaced_one_is_gone() {
     let (id, org, ciphertext) = (&rows[1].0, OrgId(rows[1].1), rows[1].2.as_ref().unwrap());
     assert!(!String::from_utf8_lossy(ciphertext).contains(&secret[..10]));
     let opened = world.server_keys.sealer.open(org, *id, ciphertext).unwrap();
-    assert_eq!(keydesk::secrets::shown_once(&opened), secret);
+    assert_eq!(keydesk::secrets::reveal(&opened), secret);
 }
 
 #[tokio::test]

@@ -6,14 +6,15 @@ use axum::{body::Body, extract::ConnectInfo};
 use http::Request;
 use http_body_util::BodyExt;
 use keydesk::{
+    actor::Actor,
     audit::{
         self, Chain, Event, Row,
         chain::{Broken, Checker},
+        store::CheckError,
     },
     catalog::Catalog,
     database::RlsScope,
     keys::lifecycle::Wish,
-    orgs::Actor,
 };
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -22,7 +23,11 @@ use crate::world::{Answer, TestKey, World};
 
 async fn check(world: &World) -> Result<(u64, i64), Broken> {
     let mut tx = world.begin(RlsScope::Operator).await;
-    audit::store::check_all(&mut tx, &world.server_keys.audit).await.unwrap()
+    match audit::store::check_all(&mut tx, &world.server_keys.audit).await {
+        Ok(checked) => Ok((checked.chains, checked.rows)),
+        Err(CheckError::Broken(broken)) => Err(broken),
+        Err(CheckError::Database(error)) => panic!("{error}"),
+    }
 }
 
 /// Runs a statement as the owner, whom no rule binds.

@@ -1,15 +1,15 @@
 //! What changes of keys, organizations and members after they were made, and who may change it.
 
 use keydesk::{
-    accounts::UserId,
+    actor::{Actor, Role},
     catalog::Catalog,
     database::RlsScope,
+    ids::{KeyId, UserId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
-        model::KeyId,
     },
-    orgs::{self, Actor, Permit, Role, lifecycle::OrgError, permit::Act},
+    orgs::{self, Permit, lifecycle::OrgError, permit::Act},
 };
 use serde_json::{Value, json};
 use time::Duration;

@@ -2,4 +2,5 @@
 
 mod audit_log;
 mod edits;
+mod key_state;
 mod rotation;

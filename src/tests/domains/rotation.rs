@@ -2,15 +2,16 @@
 //! successor whatever happens at once.
 
 use keydesk::{
-    accounts::UserId,
+    actor::Role,
     database::{self, RlsScope},
+    ids::{KeyId, OrgId, UserId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit, Rotated, Rotation, Wish},
-        model::{KeyId, OverlapWindow, Reason, Status},
+        model::{KeyState, OverlapWindow, Reason},
         store,
     },
-    orgs::{OrgId, Permit, Role, permit::Act},
+    orgs::{Permit, permit::Act},
 };
 use time::Duration;
 use uuid::Uuid;
@@ -120,10 +121,10 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
     assert_eq!(who["retires_at"], "2026-11-25T12:00:00Z");
     world.clock.advance(Duration::hours(24) - Duration::MICROSECOND);
     assert_eq!((world.verdict(&old.secret).await.as_str(), world.verdict(&new).await.as_str()), ("VALID", "VALID"));
-    assert_eq!(hand.listed(old.id).await.status(world.clock.now()), Status::Active);
+    assert_eq!(hand.listed(old.id).await.state(world.clock.now()), KeyState::Active);
     world.clock.advance(Duration::MICROSECOND);
     assert_eq!((world.verdict(&old.secret).await.as_str(), world.verdict(&new).await.as_str()), ("ROTATED", "VALID"));
-    assert_eq!(hand.listed(old.id).await.status(world.clock.now()), Status::Rotated);
+    assert_eq!(hand.listed(old.id).await.state(world.clock.now()), KeyState::Rotated);
 }
 
 #[tokio::test]

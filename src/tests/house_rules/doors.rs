@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::body::Body;
-use keydesk::{catalog::Catalog, console_plane, key_plane, management_api, operator_api, orgs::Role};
+use keydesk::{actor::Role, catalog::Catalog, console_plane, key_plane, management_api, operator_api};
 use leptos::server_fn::axum::server_fn_paths;
 use serde_json::json;
 use uuid::Uuid;
@@ -263,7 +263,7 @@ async fn every_door_of_the_key_plane() {
     let world = World::of(Catalog::parse(&catalog).unwrap(), "").await;
     let (programs, key) = programs(&world).await;
     let mut table = line("", &programs.iter().map(|(name, _)| (*name).to_owned()).collect::<Vec<_>>());
-    for (method, path) in key_plane::router::ROUTES {
+    for (method, path) in key_plane::ROUTES {
         let mut answers = Vec::new();
         for (name, program) in &programs {
             let program = match path {

@@ -4,7 +4,10 @@ use axum::body::Body;
 use serde_json::{Value, json};
 use time::Duration;
 
-use crate::world::{Answer, World};
+use crate::{
+    process::PATIENCE,
+    world::{Answer, World},
+};
 
 /// An answer as it is on the wire, with what differs each time replaced, after its shape was checked.
 fn wire(answer: &Answer) -> String {
@@ -195,7 +198,7 @@ async fn answered(ask: impl AsyncFn() -> Answer) -> Answer {
     let begun = std::time::Instant::now();
     loop {
         let answer = ask().await;
-        if answer.status != 503 || begun.elapsed().as_secs() >= 20 {
+        if answer.status != 503 || begun.elapsed() >= PATIENCE {
             return answer;
         }
     }
@@ -333,7 +336,7 @@ async fn a_verdict_is_one_indexed_select() {
     for (statement, index) in [
         (
             "explain select k.id from api_keys k join orgs o on o.id = k.org_id where k.digest = sha256('7')",
-            "api_keys_digest_once",
+            "api_keys_digest_unique",
         ),
         ("explain select id from api_keys where hint = 'h7'", "api_keys_by_hint"),
     ] {

@@ -15,7 +15,7 @@ use keydesk::secrets::Digest;
 use nix::sys::signal::Signal::{SIGKILL, SIGTERM};
 use serde_json::Value;
 
-use crate::process::{Folder, end, ran, serving};
+use crate::process::{Folder, PATIENCE, end, ran, serving};
 
 const IDENTITY: [&str; 7] = [
     "x-keydesk-org",
@@ -44,7 +44,7 @@ label = "Open"
 name = "small"
 label = "Small"
 limit = 5
-window = "60s"
+window = "1h"
 
 [[scopes]]
 name = "receipts"
@@ -150,7 +150,7 @@ pub struct Message {
 
 impl Message {
     fn read(stream: &TcpStream) -> Option<Self> {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut reader = BufReader::new(stream);
         let mut line = || {
             let mut line = Vec::new();
@@ -380,7 +380,7 @@ impl Kind {
                 .stderr(file)
                 .spawn()
                 .unwrap();
-            let patience = Instant::now() + Duration::from_secs(15);
+            let patience = Instant::now() + PATIENCE;
             while child.try_wait().unwrap().is_none() && Instant::now() < patience {
                 if TcpStream::connect(address).is_ok() {
                     return Proxy { child, address, log, _folder: folder };
@@ -561,8 +561,8 @@ fn refusals_reach_the_client_as_they_are(stage: &Stage, key: &str) {
     let (answer, problem) = stage.refuses("POST", "/v1/receipts", &[("x-api-key", &small)], 429);
     assert_eq!(problem["code"], "RATE_LIMITED");
     let wait: u64 = answer.header("retry-after").parse().unwrap();
-    assert!((1..=61).contains(&wait), "{answer:?}");
-    assert_eq!(answer.all("ratelimit-policy"), ["\"small\";q=5;w=60"]);
+    assert!((1..=3_601).contains(&wait), "{answer:?}");
+    assert_eq!(answer.all("ratelimit-policy"), ["\"small\";q=5;w=3600"]);
 }
 
 fn what_a_client_says_of_its_address_changes_nothing(stage: &Stage) {

@@ -8,8 +8,10 @@ use aws_lc_rs::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use keydesk::{
     accounts,
+    actor::{Actor, Role},
     database::RlsScope,
-    orgs::{self, Actor, OrgId, Permit, Role},
+    ids::OrgId,
+    orgs::{self, Permit},
 };
 use serde_json::{Value, json};
 use time::Duration;

@@ -1,7 +1,7 @@
 //! The management API: what a script can do as its person, and what it can not.
 
 use axum::body::Body;
-use keydesk::{management_api::router::document, orgs::Role};
+use keydesk::{actor::Role, management_api::router::document};
 use serde_json::{Value, json};
 use time::Duration;
 

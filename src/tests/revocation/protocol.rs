@@ -9,10 +9,16 @@ use std::{
 };
 
 use keydesk::{
+    actor::Actor,
     database::{self, RlsScope},
     key_plane::{self, KeyPlane},
-    keys::{lifecycle, model::Reason, store as key_store, verdict::Record},
-    orgs::{Actor, Permit},
+    keys::{
+        lifecycle,
+        model::Reason,
+        service_keys,
+        verdict::{self, KeyRecord},
+    },
+    orgs::Permit,
     revocation::{
         self, LEASE, RECEIPT_TIMEOUT, Revision,
         memory::Memory,
@@ -87,7 +93,7 @@ async fn head(world: &World) -> i64 {
 #[tokio::test]
 async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywhere() {
     let world = World::new().await;
-    let account = world.member("acme", keydesk::orgs::Role::Developer).await;
+    let account = world.member("acme", keydesk::actor::Role::Developer).await;
     let key = world.key("acme", &["read"], "never").await;
     let service = world.service_key(&["verify"]).await;
     let mut node = Stepped::join(&world).await;
@@ -98,7 +104,7 @@ async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywher
     let look = async || {
         let read = || async {
             reads.fetch_add(1, Ordering::Relaxed);
-            key_store::find_for_verification(&world.keys_db, digest(&key)).await
+            verdict::store::find_by_digest(&world.keys_db, digest(&key)).await
         };
         memory.get(digest(&key), read).await.unwrap().unwrap()
     };
@@ -106,7 +112,7 @@ async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywher
         let digest = Digest::of(service.as_bytes());
         let read = || async {
             reads.fetch_add(1, Ordering::Relaxed);
-            key_store::service_key(&world.keys_db, digest).await
+            service_keys::store::find(&world.keys_db, digest).await
         };
         memory.get(digest, read).await.unwrap().is_some()
     };
@@ -168,13 +174,13 @@ async fn a_key_that_was_nobodys_is_found_once_it_is_made() {
 async fn what_was_read_before_a_change_is_not_remembered_after_it() {
     for change in ["key", "org", "person"] {
         let world = World::new().await;
-        let account = world.member("acme", keydesk::orgs::Role::Developer).await;
+        let account = world.member("acme", keydesk::actor::Role::Developer).await;
         let key = world.key("acme", &[], "never").await;
         world.change(&format!("update api_keys set created_by = '{}'", account.user.0)).await;
         let mut node = Stepped::join(&world).await;
         // The read is done, what it found is on its way…
-        let before = node.memory().before().unwrap();
-        let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
+        let token = node.memory().read_token().unwrap();
+        let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
         // …and a change overtakes it.
         match change {
             "key" => drop(revoke(&world, "acme", &key).await),
@@ -182,10 +188,10 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
             _ => world.change("update users set disabled_at = now()").await,
         }
         node.round().await.unwrap();
-        assert!(node.memory().remember(before, digest(&key), read).is_none(), "{change}");
-        let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
-        let before = node.memory().before().unwrap();
-        assert!(node.memory().remember(before, digest(&key), read).is_some(), "{change}: read again, it is");
+        assert!(node.memory().remember(token, digest(&key), read).is_err(), "{change}");
+        let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
+        let token = node.memory().read_token().unwrap();
+        assert!(node.memory().remember(token, digest(&key), read).is_ok(), "{change}: read again, it is");
     }
 }
 
@@ -194,8 +200,8 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
-    let before = node.memory().before().unwrap();
-    let read = key_store::find_for_verification(&world.keys_db, digest(&key)).await.unwrap();
+    let token = node.memory().read_token().unwrap();
+    let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
     // A stand-by takes over that is two changes behind, and there the key is revoked.
     sqlx::raw_sql(
         "update key_revision set revision = revision - 2, token = gen_random_uuid();
@@ -208,7 +214,7 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     assert!(matches!(node.round().await, Err(NodeError::Lost(_))));
     node.register().await;
     node.round().await.unwrap();
-    assert!(node.memory().remember(before, digest(&key), read).is_none());
+    assert!(node.memory().remember(token, digest(&key), read).is_err());
     assert_eq!(node.verdict(&key).await, "REVOKED");
 }
 
@@ -223,14 +229,14 @@ async fn whoever_joins_a_read_in_progress_gets_nothing_older_than_their_question
         let (db, reads, has_read, go_on) = (db.clone(), Arc::clone(&reads), Arc::clone(&has_read), Arc::clone(&go_on));
         tokio::spawn(async move {
             let read = || async {
-                let found = key_store::find_for_verification(&db, digest).await;
+                let found = verdict::store::find_by_digest(&db, digest).await;
                 if reads.fetch_add(1, Ordering::Relaxed) == 0 {
                     has_read.notify_one();
                     go_on.acquire().await.unwrap().forget();
                 }
                 found
             };
-            memory.get::<Record, _>(digest, read).await.unwrap().unwrap().revoked_at.is_some()
+            memory.get::<KeyRecord, _>(digest, read).await.unwrap().unwrap().revoked_at.is_some()
         })
     };
     let first = ask(Arc::clone(&memory));
@@ -311,8 +317,10 @@ async fn a_node_that_was_waited_for_in_vain_is_struck_and_finds_out() {
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
     assert_eq!(node.verdict(&key).await, "VALID");
-    let begun = Instant::now();
     let revision = revoke(&world, "acme", &key).await;
+    // The other node is told, and takes as long as it takes.
+    world.settle().await;
+    let begun = Instant::now();
     // The node's clock goes on with the waiter's.
     let advance = tokio::spawn({
         let clock = world.clock.clone();
@@ -391,7 +399,7 @@ async fn a_lost_notification_costs_no_more_than_a_moment() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
     // From now on nobody is told of a change.
-    let definition: String = sqlx::query_scalar("select pg_get_functiondef('note_key_change'::regproc)")
+    let definition: String = sqlx::query_scalar("select pg_get_functiondef('log_key_change'::regproc)")
         .fetch_one(&world.owner)
         .await
         .unwrap();
@@ -400,6 +408,7 @@ async fn a_lost_notification_costs_no_more_than_a_moment() {
     sqlx::raw_sql(AssertSqlSafe(silent)).execute(&world.owner).await.unwrap();
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let revision = revoke(&world, "acme", &key).await;
+    world.settle().await;
     let receipt = revocation::wait(&world.db, revision, Instant::now()).await.unwrap();
     assert_eq!((receipt.nodes, receipt.cut_off), (1, vec![]));
     assert_eq!(world.verdict(&key.secret).await, "REVOKED");
@@ -469,7 +478,7 @@ async fn a_crowd_of_unknown_keys_does_not_crowd_out_the_known_nor_fill_the_memor
     assert_eq!(node.verdict(&key).await, "VALID");
     for n in 0..20_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        assert!(memory.get::<Record, _>(nobody, || async { Ok(None) }).await.unwrap().is_none());
+        assert!(memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap().is_none());
     }
     assert_eq!(memory.counts().0, 1);
     assert!(memory.unknown() <= 10_000, "{}", memory.unknown());
@@ -494,7 +503,7 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
         if id != dead {
             store::renew(&mut db, id, Revision(0)).await.unwrap();
         }
-        store::strike_if_still(&mut db, id, rounds).await.unwrap();
+        store::deregister_if_still(&mut db, id, rounds).await.unwrap();
     }
     let names: Vec<String> =
         sqlx::query_scalar("select name from key_plane_nodes").fetch_all(&world.owner).await.unwrap();

@@ -15,10 +15,8 @@ use crate::{
         },
     },
     database::{self, RlsScope},
-    keys::{
-        lifecycle,
-        model::{KeyId, Reason},
-    },
+    ids::KeyId,
+    keys::{lifecycle, model::Reason},
     orgs::permit::RevokeKey,
 };
 

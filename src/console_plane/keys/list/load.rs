@@ -19,13 +19,13 @@ use crate::{
         ui::{Choice, Notice},
     },
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         list::{self, Creator},
-        model::KeyId,
-        store,
+        store::{self, KeyCounts},
     },
     orgs::{
-        Action, OrgId,
+        Action,
         permit::{RevokeKey, ViewKeys},
     },
     usage,
@@ -97,7 +97,7 @@ pub async fn list(
     let org = entry.permit.org();
     let now = console.clock.now();
     let mut tx = database::begin(&console.db, RlsScope::Org(org)).await?;
-    let (total, revocable) = store::counts(&mut tx, org).await?;
+    let KeyCounts { all: total, revocable } = store::count(&mut tx, org).await?;
     let creators = creators(list::store::creators(&mut tx, org).await?);
     // Somebody who never made a key here is nobody to ask for.
     view.filter.creator = view.filter.creator.filter(|id| creators.iter().any(|c| c.value == view::creator_word(*id)));
@@ -158,14 +158,14 @@ async fn looked_at(
 ) -> Result<(Vec<KeyId>, u32), ConsoleError> {
     let (offset, limit) = (i64::from(view.page.saturating_sub(1)) * i64::from(PER_PAGE), i64::from(PER_PAGE));
     if view.is_filtered() {
-        let (ids, hits) = list::store::page_and_count(db, org, &view.filter, view.order, now, offset, limit).await?;
-        Ok((ids, u32::try_from(hits).unwrap_or(u32::MAX)))
+        let hits = list::store::page_and_count(db, org, &view.filter, view.order, now, offset, limit).await?;
+        Ok((hits.ids, u32::try_from(hits.count).unwrap_or(u32::MAX)))
     } else {
         Ok((list::store::page(db, org, &view.filter, view.order, now, offset, limit).await?, total))
     }
 }
 
-fn creators(people: Vec<(crate::accounts::UserId, String)>) -> Vec<Choice> {
+fn creators(people: Vec<(crate::ids::UserId, String)>) -> Vec<Choice> {
     let people = people.into_iter().map(|(user, name)| choice(&view::creator_word(Creator::Person(user)), &name, ""));
     people.chain([choice(&view::creator_word(Creator::Operator), "Operator", "")]).collect()
 }

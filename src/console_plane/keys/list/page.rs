@@ -22,7 +22,7 @@ use crate::{
             live::{Picks, SearchShortcut},
         },
     },
-    keys::{list::Column, model::Status, store::Progress},
+    keys::{list::Column, model::KeyState, store::Progress},
 };
 
 /// The keys of the organization that the page's address asks for.
@@ -195,14 +195,14 @@ fn filters(model: &KeysPageModel) -> AnyView {
             </a>
         }
     });
-    let statuses = Status::ALL.into_iter().map(|status| choice(status.as_str(), status.label(), "")).collect();
+    let statuses = KeyState::ALL.into_iter().map(|status| choice(status.as_str(), status.label(), "")).collect();
     let mut days = UNUSED_DAYS.to_vec();
     days.extend(filter.unused_days.filter(|days| !UNUSED_DAYS.contains(days)));
     let days = days.into_iter().map(|days| {
         let label = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
         choice(&days.to_string(), &label, "")
     });
-    let orders = ORDERS.into_iter().map(|(value, label)| choice(value, label, "")).collect();
+    let orders = ORDERS.into_iter().map(|(_, value, label)| choice(value, label, "")).collect();
     view! {
         // On the way back browsers would fill in what was chosen last, beside a list that is of something else.
         <form method="get" action="/keys" role="search" class="card filters" autocomplete="off">
@@ -291,7 +291,7 @@ fn filter_field(
 
 #[component]
 fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, may_pick: bool, view: ListView) -> impl IntoView {
-    let may_pick = may_pick && rows.iter().any(|key| key.status != Status::Revoked);
+    let may_pick = may_pick && rows.iter().any(|key| key.status != KeyState::Revoked);
     let heads = (
         sorted_head("Name", Column::Name, &view),
         view! {
@@ -361,8 +361,8 @@ fn sorted_head(label: &'static str, by: Column, view: &ListView) -> impl IntoVie
 }
 
 fn key_row(key: KeyRow, may_revoke: bool, may_pick: bool, view: &ListView) -> impl IntoView + use<> {
-    let ended = matches!(key.status, Status::Revoked | Status::Rotated | Status::Expired);
-    let revocable = key.status != Status::Revoked;
+    let ended = key.status.is_over();
+    let revocable = key.status != KeyState::Revoked;
     let revoke = (may_revoke && revocable)
         .then(|| view! { <RevokeButton key=key.clone() page="/keys".to_owned() keep=view.pairs() /> });
     let pick = may_pick.then(|| {

@@ -26,7 +26,7 @@ use crate::{
         shell::Section,
         ui::Notice,
     },
-    keys::model::KeyId,
+    ids::KeyId,
     orgs::permit::{RevokeKey, ViewKeys},
 };
 

@@ -5,13 +5,14 @@ use form_urlencoded::Serializer;
 use uuid::Uuid;
 
 use crate::{
-    accounts::UserId,
     catalog::Catalog,
+    ids::UserId,
     keys::{
         list::{Column, Creator, Filter, Order},
-        model::{Status, is_invisible},
+        model::KeyState,
         secret,
     },
+    text::is_invisible,
 };
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,16 +25,16 @@ pub struct ListView {
 
 /// Offered in "Unused for"; an address may say any number.
 pub const UNUSED_DAYS: [u16; 4] = [7, 30, 90, 365];
-/// Value and label of each order. The first is the default, which an address need not say.
-pub const ORDERS: [(&str, &str); 8] = [
-    ("", "Newest first"),
-    ("created", "Oldest first"),
-    ("name", "Name, A to Z"),
-    ("-name", "Name, Z to A"),
-    ("-used", "Used most recently"),
-    ("used", "Used longest ago"),
-    ("expires", "Expiring soonest"),
-    ("-expires", "Expiring last"),
+/// Each order with its word in an address and its label. The first is the default, which an address need not say.
+pub const ORDERS: [(Order, &str, &str); 8] = [
+    (Order { by: Column::Created, descending: true }, "", "Newest first"),
+    (Order { by: Column::Created, descending: false }, "created", "Oldest first"),
+    (Order { by: Column::Name, descending: false }, "name", "Name, A to Z"),
+    (Order { by: Column::Name, descending: true }, "-name", "Name, Z to A"),
+    (Order { by: Column::LastUsed, descending: true }, "-used", "Used most recently"),
+    (Order { by: Column::LastUsed, descending: false }, "used", "Used longest ago"),
+    (Order { by: Column::Expires, descending: false }, "expires", "Expiring soonest"),
+    (Order { by: Column::Expires, descending: true }, "-expires", "Expiring last"),
 ];
 /// No more of a search is looked at: names are no longer.
 const TEXT_CHARS: usize = 80;
@@ -48,7 +49,7 @@ impl ListView {
                 "q" => view.filter.text = text(value),
                 "environment" => view.filter.environment = known(catalog.environment(value).is_some()),
                 "tier" => view.filter.tier = known(catalog.tier(value).is_some()),
-                "status" => view.filter.status = Status::ALL.into_iter().find(|status| status.as_str() == value),
+                "status" => view.filter.status = KeyState::ALL.into_iter().find(|status| status.as_str() == value),
                 "scope" => view.filter.scope = known(catalog.scope(value).is_some()),
                 "creator" => view.filter.creator = creator(value),
                 "unused" => view.filter.unused_days = value.parse().ok().filter(|days| (1..=3650).contains(days)),
@@ -127,28 +128,11 @@ pub fn creator_word(creator: Creator) -> String {
 }
 
 fn order(word: &str) -> Option<Order> {
-    let (descending, column) = word.strip_prefix('-').map_or((false, word), |column| (true, column));
-    let by = match column {
-        "created" => Column::Created,
-        "name" => Column::Name,
-        "used" => Column::LastUsed,
-        "expires" => Column::Expires,
-        _ => return None,
-    };
-    Some(Order { by, descending })
+    ORDERS.into_iter().find(|(_, known, _)| *known == word).map(|(order, ..)| order)
 }
 
 pub fn order_word(order: Order) -> &'static str {
-    match (order.by, order.descending) {
-        (Column::Created, true) => "",
-        (Column::Created, false) => "created",
-        (Column::Name, true) => "-name",
-        (Column::Name, false) => "name",
-        (Column::LastUsed, true) => "-used",
-        (Column::LastUsed, false) => "used",
-        (Column::Expires, true) => "-expires",
-        (Column::Expires, false) => "expires",
-    }
+    ORDERS.into_iter().find(|(known, ..)| *known == order).map_or("", |(_, word, _)| word)
 }
 
 /// Where a form's address should rather lead. Without the fields that were left empty it can be read; and somebody who
@@ -188,7 +172,7 @@ mod tests {
             assert_eq!(view.address("/keys"), "/keys", "{nothing}");
             assert!(!view.is_filtered());
         }
-        for (word, _) in ORDERS {
+        for (_, word, _) in ORDERS {
             assert_eq!(order_word(order(word).unwrap_or_default()), word);
         }
     }
@@ -217,7 +201,7 @@ mod tests {
         }
         assert_eq!(parse(&format!("q={}", "x".repeat(500))).filter.text.unwrap().len(), TEXT_CHARS);
         // Said twice, the last counts.
-        assert_eq!(parse("status=active&status=revoked").filter.status, Some(Status::Revoked));
+        assert_eq!(parse("status=active&status=revoked").filter.status, Some(KeyState::Revoked));
     }
 
     #[test]

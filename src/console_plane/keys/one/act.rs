@@ -16,12 +16,12 @@ use crate::{
         },
     },
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
-        model::KeyId,
     },
-    orgs::{OrgId, permit::EditKey},
+    orgs::permit::EditKey,
 };
 
 pub async fn edit(form: EditKeyForm) -> Result<Change, ConsoleError> {

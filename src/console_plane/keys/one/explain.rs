@@ -10,10 +10,9 @@ use super::view::{GateLine, Refused, RefusedModel};
 use crate::{
     console_plane::{error::ConsoleError, form::FormState, moment::When},
     keys::{
-        model::KeyId,
+        store::KeyDetails,
         verdict::{Code, Gate},
     },
-    orgs::OrgId,
     usage::store::{self, Explained},
 };
 
@@ -23,14 +22,13 @@ const SHOWN: i64 = 20;
 /// The newest refused requests with a key, and the one that is asked for.
 pub async fn refused(
     db: &mut PgConnection,
-    org: OrgId,
-    key: KeyId,
+    key: &KeyDetails,
     request: Option<&str>,
     now: OffsetDateTime,
 ) -> Result<RefusedModel, ConsoleError> {
-    let rows = store::refusals_of(db, org, key, SHOWN).await?;
+    let rows = store::refusals_of(db, key.org, key.id, SHOWN).await?;
     let found = match request.and_then(|text| text.trim().parse::<Uuid>().ok()) {
-        Some(id) => store::refusal(db, org, id).await?,
+        Some(id) => store::refusal(db, key.org, id).await?,
         None => None,
     };
     let error = match (request, &found) {
@@ -48,15 +46,16 @@ pub async fn refused(
     })
 }
 
-fn explain(row: Explained, page: KeyId, now: OffsetDateTime) -> Refused {
+fn explain(row: Explained, page: &KeyDetails, now: OffsetDateTime) -> Refused {
+    let expired = page.expires_at.is_some_and(|at| at <= now);
     let address = row.address.map(|address| address.to_string()).unwrap_or_default();
     Refused {
         request_id: row.request_id.to_string(),
         when: When::at(row.at, now),
-        other_key: (row.key != page).then(|| format!("/keys/{}?request={}", row.key, row.request_id)),
+        other_key: (row.key != page.id).then(|| format!("/keys/{}?request={}", row.key, row.request_id)),
         asked: asked(&row.asked),
         gates: gates(&row.gates),
-        fix: fix(&row.code, &row.asked, &address),
+        fix: fix(&row.code, &row.asked, &address, expired && row.key == page.id),
         code: row.code,
         address,
         agent: row.agent,
@@ -108,7 +107,7 @@ fn gates(gates: &Value) -> Vec<GateLine> {
 }
 
 /// What to do about a verdict.
-fn fix(code: &str, asked: &Value, address: &str) -> String {
+fn fix(code: &str, asked: &Value, address: &str, expired: bool) -> String {
     // One of another version: nothing can be said of it.
     let Some(code) = Code::ALL.into_iter().find(|known| known.as_str() == code) else { return String::new() };
     let fixed = match code {
@@ -116,6 +115,7 @@ fn fix(code: &str, asked: &Value, address: &str) -> String {
         Code::Valid | Code::Missing | Code::Malformed | Code::NotFound => "",
         Code::Revoked => "That is for good: create another key, and give the caller that one.",
         Code::Rotated => "Give the caller the key that replaced it.",
+        Code::Disabled if expired => "Enable the key and choose a later expiry, if it is meant to work.",
         Code::Disabled => "Enable the key, if it is meant to work.",
         Code::Expired => "Edit the key and choose a later expiry, or create another.",
         Code::Suspended => "Ask the provider why the organization, or who made the key, is suspended.",
@@ -153,7 +153,7 @@ mod tests {
             ["GET /v1/orders", "environment live", "namespace staging", "scope read, write", "via gateway"]
         );
         assert!(asked(&json!({ "request": { "method": "", "path": "" }, "scopes": [] })).is_empty());
-        assert_eq!(fix("INSUFFICIENT_SCOPE", &all, ""), "Edit the key and tick read, write, or call for less.");
-        assert!(fix("IP_NOT_ALLOWED", &all, "10.0.4.7").contains("add 10.0.4.7 to its addresses"));
+        assert_eq!(fix("INSUFFICIENT_SCOPE", &all, "", false), "Edit the key and tick read, write, or call for less.");
+        assert!(fix("IP_NOT_ALLOWED", &all, "10.0.4.7", false).contains("add 10.0.4.7 to its addresses"));
     }
 }

@@ -1,5 +1,6 @@
 //! How a key was used, read for its page.
 
+use crate::ids::{KeyId, OrgId};
 use std::collections::HashMap;
 
 use sqlx::PgConnection;
@@ -8,9 +9,7 @@ use time::OffsetDateTime;
 use super::view::{Bar, ShareRow, Span, UsageModel};
 use crate::{
     console_plane::{error::ConsoleError, moment::When},
-    keys::model::KeyId,
-    orgs::OrgId,
-    usage::store,
+    usage::store::{self, Shares},
 };
 
 /// More callers than these are counted, not shown.
@@ -27,7 +26,7 @@ pub async fn usage(
     let since = begins.first().copied().unwrap_or(now);
     let (_, step, _) = span.bars();
     let points = store::series(db, org, key, since, step).await?;
-    let (shares, all) = store::by_caller(db, org, key, since, CALLERS).await?;
+    let Shares { top, callers: all } = store::by_caller(db, org, key, since, CALLERS).await?;
     let codes = store::by_code(db, org, key, since).await?;
     let (good, refused) = (points.iter().map(|p| p.good).sum(), points.iter().map(|p| p.refused).sum());
     let points: HashMap<OffsetDateTime, (i64, i64)> = points.iter().map(|p| (p.at, (p.good, p.refused))).collect();
@@ -35,7 +34,7 @@ pub async fn usage(
         let (good, refused) = points.get(at).copied().unwrap_or_default();
         Bar { when: When::at(*at, now), good, refused }
     });
-    let callers = shares.into_iter().map(|share| ShareRow {
+    let callers = top.into_iter().map(|share| ShareRow {
         address: share.address.map_or_else(|| "unknown address".to_owned(), |address| address.to_string()),
         agent: share.agent,
         good: share.good,

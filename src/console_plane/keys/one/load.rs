@@ -20,9 +20,10 @@ use crate::{
         ui::{Choice, Notice},
     },
     database::{self, RlsScope},
+    ids::KeyId,
     keys::{
         lifecycle,
-        model::{KeyId, Lifetime, OverlapWindow, Reason, Status},
+        model::{KeyState, Lifetime, OverlapWindow, Reason},
         store::{self, KeyDetails},
     },
     orgs::{Action, permit::ViewKeys},
@@ -52,21 +53,21 @@ pub async fn page(
     } else {
         None
     };
-    let status = listed.status(now);
+    let status = listed.state(now);
     let may_rotate = role.may(Action::RotateKey);
     let rotation = rotation(&mut tx, &listed, &panel, may_rotate, now).await?;
     let usage = figures::usage(&mut tx, org, id, looks.span, now).await?;
-    let refused = explain::refused(&mut tx, org, id, looks.request.as_deref(), now).await?;
+    let refused = explain::refused(&mut tx, &listed, looks.request.as_deref(), now).await?;
     tx.commit().await?;
     // Of a name there are two good keys at a time, not a chain of them.
     let pair_lives = rotation.as_ref().is_some_and(|rotation| rotation.lives);
-    let rotatable = may_rotate && status == Status::Active && listed.successor.is_none() && !pair_lives;
-    let editable = role.may(Action::EditKey) && !matches!(status, Status::Revoked | Status::Rotated);
+    let rotatable = may_rotate && status == KeyState::Active && listed.successor.is_none() && !pair_lives;
+    let editable = role.may(Action::EditKey) && !matches!(status, KeyState::Revoked | KeyState::Rotated);
     let address = entry.cx.address.to_canonical().to_string();
     let edit = editable.then(|| edit_form(&listed, &console.catalog, &panel, address, now));
-    let may_revoke = role.may(Action::RevokeKey) && status != Status::Revoked;
+    let may_revoke = role.may(Action::RevokeKey) && status != KeyState::Revoked;
     let age = now - listed.created_at;
-    let unused = listed.last_used.is_none() && status == Status::Active;
+    let unused = listed.last_used.is_none() && status == KeyState::Active;
     let key = key_row(listed.clone(), now);
     // While it is shown, nobody is asked about it beside it.
     let asks = key.unconfirmed && role.may(Action::IssueKey) && !matches!(panel, Panel::Issued(_));
@@ -198,7 +199,7 @@ async fn rotation(
     let (old, new) = if key.successor.is_some() { (key.clone(), other) } else { (other, key.clone()) };
     let Some(overlap_ends_at) = old.overlap_ends_at else { return Ok(None) };
     let callers = callers(db, key.org, (old.id, new.id), new.created_at, now).await?;
-    let lives = matches!(old.status(now), Status::Active | Status::Disabled);
+    let lives = !old.state(now).is_over();
     let with_its_expiry = old.expires_at.is_some_and(|at| at <= overlap_ends_at);
     let may_act = may_rotate && lives;
     let (finish_refill, finish_open) = match panel {

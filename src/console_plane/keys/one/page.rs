@@ -23,7 +23,7 @@ use crate::{
             fact, issued::LastFourField, target_of,
         },
     },
-    keys::model::Status,
+    keys::model::KeyState,
 };
 
 /// One key: what is known of it, and what happened to it.
@@ -126,7 +126,7 @@ fn actions(
     });
     let edit = may_edit.then(|| {
         let switch = match key.status {
-            Status::Disabled => (EnableKey::PATH, "Enable"),
+            KeyState::Disabled => (EnableKey::PATH, "Enable"),
             _ => (DisableKey::PATH, "Disable"),
         };
         view! {

@@ -36,7 +36,7 @@ pub fn RefusedSection(
                     refill=model.refill
                     autofocus=asked
                 />
-                <button class="button">"Appearance up"</button>
+                <button class="button">"Look up"</button>
             </form>
             {found}
             {list}

@@ -20,17 +20,18 @@ use crate::{
         moment::When,
     },
     database::{self, RlsScope},
+    ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
         lifecycle::{self, Rotation},
-        model::{KeyId, OverlapWindow, Reason},
+        model::{OverlapWindow, Reason},
         store,
     },
-    orgs::{OrgId, permit::RotateKey},
+    orgs::permit::RotateKey,
     revocation,
     usage::{
         self,
-        callers::{BEFORE, Progress},
+        callers::{CallerProgress, LOOKBACK},
     },
 };
 
@@ -84,7 +85,8 @@ pub async fn finish(form: FinishRotationForm) -> Result<Change, ConsoleError> {
     if let (true, false, Some(new)) = (changed.changed, force, old.successor) {
         let rotated_at = store::rotated_at(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
         let callers = callers(&mut tx, permit.org(), (id, new), rotated_at, now).await?;
-        let still: Vec<CallerRow> = callers.into_iter().filter(|caller| caller.progress == Progress::Still).collect();
+        let still: Vec<CallerRow> =
+            callers.into_iter().filter(|caller| caller.progress == CallerProgress::OnOldKey).collect();
         if !still.is_empty() {
             let message = format!("{} Tick this box to cut them off.", callers_words(&still));
             return Err(ConsoleError::field("force", message));
@@ -102,7 +104,7 @@ pub async fn callers(
     rotated_at: OffsetDateTime,
     now: OffsetDateTime,
 ) -> sqlx::Result<Vec<CallerRow>> {
-    let callers = usage::store::callers(db, org, pair, rotated_at - BEFORE).await?;
+    let callers = usage::store::callers(db, org, pair, rotated_at - LOOKBACK).await?;
     let mut rows: Vec<CallerRow> = callers
         .into_iter()
         .map(|caller| CallerRow {

@@ -21,7 +21,7 @@ use crate::{
             note::SubmitButton,
         },
     },
-    usage::callers::Progress,
+    usage::callers::CallerProgress,
 };
 
 /// More callers than these are counted, not shown.
@@ -48,8 +48,10 @@ pub fn RotationSection(
     back: String,
 ) -> impl IntoView {
     let count = |progress| model.callers.iter().filter(|caller| caller.progress == progress).count();
-    let (still, unseen, moved) = (count(Progress::Still), count(Progress::Unseen), count(Progress::Moved));
-    let still_rows: Vec<CallerRow> = model.callers.iter().filter(|c| c.progress == Progress::Still).cloned().collect();
+    let (still, unseen, moved) =
+        (count(CallerProgress::OnOldKey), count(CallerProgress::NotSeenSince), count(CallerProgress::OnNewKey));
+    let still_rows: Vec<CallerRow> =
+        model.callers.iter().filter(|c| c.progress == CallerProgress::OnOldKey).cloned().collect();
     let moved_words = match moved {
         0 => String::new(),
         1 => " 1 caller has moved over.".to_owned(),
@@ -161,9 +163,9 @@ fn side(label: &'static str, key: KeyRow, page: &str, ends: Option<When>) -> imp
 
 fn caller_row(caller: CallerRow) -> impl IntoView {
     let (class, words) = match caller.progress {
-        Progress::Still => ("badge warn", "On the old key"),
-        Progress::Unseen => ("badge", "Not seen since"),
-        Progress::Moved => ("badge good", "Moved over"),
+        CallerProgress::OnOldKey => ("badge warn", "On the old key"),
+        CallerProgress::NotSeenSince => ("badge", "Not seen since"),
+        CallerProgress::OnNewKey => ("badge good", "Moved over"),
     };
     let when = |when: Option<When>| match when {
         Some(when) => view! { <Moment when /> }.into_any(),

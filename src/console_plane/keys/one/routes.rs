@@ -22,7 +22,7 @@ use crate::{
         shell::Section,
         ui::Notice,
     },
-    keys::model::KeyId,
+    ids::KeyId,
     orgs::permit::ViewKeys,
 };
 

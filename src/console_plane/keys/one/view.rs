@@ -8,7 +8,7 @@ use crate::{
         moment::When,
         ui::{Choice, Notice},
     },
-    usage::callers::Progress,
+    usage::callers::CallerProgress,
 };
 
 /// What the page's address asks to be open, or a form that has to be mended.
@@ -86,7 +86,7 @@ pub struct RotationModel {
 
 #[derive(Clone)]
 pub struct CallerRow {
-    pub progress: Progress,
+    pub progress: CallerProgress,
     pub address: String,
     /// Empty when it sent none.
     pub agent: String,

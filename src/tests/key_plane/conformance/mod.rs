@@ -19,7 +19,7 @@ use serde_json::Value;
 use sqlx::postgres::PgConnectOptions;
 
 use crate::{
-    process::{Folder, end, ran, serving},
+    process::{Folder, PATIENCE, end, ran, serving},
     world::{Answer, PASSWORD, TestDatabase},
 };
 
@@ -222,9 +222,9 @@ impl Person<'_> {
     }
 }
 
-/// Waits for what follows within a few seconds, such as a use that is written down.
+/// Waits for what follows by itself, such as a use that is written down.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut holds: impl FnMut() -> F) {
-    let patience = Instant::now() + Duration::from_secs(15);
+    let patience = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < patience, "not in time: {what}");
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -8,14 +8,15 @@ use std::{
 };
 
 use keydesk::{
-    accounts::UserId,
+    actor::{Actor, Principal, Role},
     clock::Clock,
     database::{self, RlsScope},
+    ids::UserId,
     keys::{
         lifecycle::{self, Edit},
         model::Reason,
     },
-    orgs::{self, Actor, Permit, Principal, Role},
+    orgs::{self, Permit},
     revocation::{self, Receipt},
     secrets::Digest,
 };
@@ -28,7 +29,7 @@ use super::{
 };
 
 /// Whoever has no answer after this long has none: the line is silent.
-const RECEIPT_TIMEOUT: Duration = Duration::from_secs(8);
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Only small organizations lose all their keys at once.
 pub const SMALL: usize = 5;
 
@@ -101,7 +102,7 @@ pub async fn attempt(run: &Run, wish: &Wish, line: usize, by_command: bool) -> b
     let begun = run.begins(&keys);
     let made =
         async { if by_command { command(&run.fleet, wish, line).await } else { make(&run.fleet, wish, line).await } };
-    let made = tokio::time::timeout(RECEIPT_TIMEOUT, made).await;
+    let made = tokio::time::timeout(ATTEMPT_TIMEOUT, made).await;
     let acknowledged = matches!(made, Ok(Ok(_)));
     let ended = acknowledged.then(|| run.now());
     run.note(Change { gate: wish.gate, keys, closes: wish.closes, begun, ended });

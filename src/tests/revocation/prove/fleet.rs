@@ -9,14 +9,16 @@ use std::{
 
 use futures::future::join_all;
 use keydesk::{
+    actor::Actor,
     catalog::Catalog,
     clock::{self, Clock},
     database::{self, RlsScope, embedded::Embedded},
+    ids::{KeyId, OrgId},
     keys::{
         lifecycle::{self, NewKey, Wish},
-        model::{KeyId, KeyName},
+        model::KeyName,
     },
-    orgs::{self, Actor, OrgId, OrgName, Permit, Slug},
+    orgs::{self, OrgName, Permit, Slug},
     server_keys::ServerKeys,
 };
 use nix::{sys::signal::Signal, unistd::Pid};
@@ -66,7 +68,7 @@ impl Fleet {
         let folder = Folder::new();
         let embedded = Embedded::join(&folder.0).await.unwrap();
         let owner = embedded.options("keydesk");
-        let planes = database::prepare(owner.clone(), &folder.0, database::Given::default()).await.unwrap();
+        let planes = database::prepare(owner.clone(), &folder.0, database::PlaneOverrides::default()).await.unwrap();
         let mut consoles = vec![database::pool(planes.console, 8)];
         let socket = owner.get_socket().unwrap().join(".s.PGSQL.5432");
         let mut lines = Vec::new();

@@ -156,7 +156,7 @@ fn requests(secret: &str, service: &str) -> [String; 2] {
     ]
 }
 
-const RECEIPT_TIMEOUT: Duration = Duration::from_secs(20);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(20);
 
 async fn ask(connection: &mut Option<TcpStream>, at: &watch::Receiver<String>, request: &str) -> Answer {
     let asked = async {
@@ -170,7 +170,7 @@ async fn ask(connection: &mut Option<TcpStream>, at: &watch::Receiver<String>, r
         stream.write_all(request.as_bytes()).await?;
         read(stream).await
     };
-    match tokio::time::timeout(RECEIPT_TIMEOUT, asked).await {
+    match tokio::time::timeout(ANSWER_TIMEOUT, asked).await {
         Ok(Ok(answer)) => answer,
         _ => {
             *connection = None;

@@ -1,0 +1,55 @@
+//! SQL for service keys. What changes one is called from `lifecycle` alone.
+
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
+
+use crate::{database::Inserted, secrets::Digest};
+
+/// A service key that is not revoked.
+#[derive(Debug)]
+pub struct ServiceKey {
+    pub name: String,
+    pub capabilities: Vec<String>,
+}
+
+pub async fn find(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<ServiceKey>> {
+    sqlx::query_as!(
+        ServiceKey,
+        "select name, capabilities from service_keys where digest = $1 and revoked_at is null",
+        digest as _
+    )
+    .fetch_optional(keys)
+    .await
+}
+
+pub async fn insert(
+    db: &mut PgConnection,
+    name: &str,
+    digest: Digest,
+    hint: &str,
+    capabilities: &[String],
+    now: OffsetDateTime,
+) -> sqlx::Result<Inserted> {
+    let done = sqlx::query!(
+        "insert into service_keys (id, name, digest, hint, capabilities, created_at) values ($1, $2, $3, $4, $5, $6)
+         on conflict on constraint service_keys_name_unique do nothing",
+        crate::clock::id(now),
+        name,
+        digest as _,
+        hint,
+        capabilities,
+        now
+    )
+    .execute(db)
+    .await?;
+    Ok(Inserted::from(done))
+}
+
+/// `Ok(false)`: there is none of that name, or it is revoked already.
+pub async fn set_revoked(db: &mut PgConnection, name: &str, now: OffsetDateTime) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query!("update service_keys set revoked_at = $2 where name = $1 and revoked_at is null", name, now)
+            .execute(db)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
