@@ -7,10 +7,15 @@ use uuid::Uuid;
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{self, Authorized, Console},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
         error::{ConsoleError, FieldError},
-        keys::snippets,
-        model::{Change, IssuedKey},
+        keys::{
+            forms::{ConfirmKeyForm, CreateKeyForm, IssuedKey, RevokeAllKeysForm, RevokeKeyForm},
+            snippets,
+        },
+        state::Console,
     },
     database::{self, RlsScope},
     ids::KeyId,
@@ -22,16 +27,9 @@ use crate::{
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
 };
 
-pub async fn issue(
-    idempotency_key: String,
-    name: String,
-    environment: String,
-    tier: String,
-    scopes: Vec<String>,
-    expires: String,
-    same_name: bool,
-) -> Result<IssuedKey, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<IssueKey>().await?;
+pub async fn create(form: CreateKeyForm) -> Result<IssuedKey, ConsoleError> {
+    let CreateKeyForm { idempotency_key, name, environment, tier, scopes, expires, allow_duplicate_name } = form;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<IssueKey>().await?;
     let console = &cx.console;
     let idempotency_key = Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?);
     let new = NewKey::parse(
@@ -44,25 +42,27 @@ pub async fn issue(
     })?;
     let now = console.clock.now();
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
-    let namesake = if same_name { None } else { store::find_by_name(&mut tx, permit.org(), new.name(), now).await? };
+    let namesake =
+        if allow_duplicate_name { None } else { store::find_by_name(&mut tx, permit.org(), new.name(), now).await? };
     // First, since a form that is sent twice is told that it made its key, and not that there is one of its name.
     let issued = lifecycle::issue(&mut tx, &console.server_keys.audit, &permit, &new, now).await?;
     if let Some(hint) = namesake {
         let message =
             format!("There is a key of this name already, {hint}. Choose another name, or tick this to have two.");
-        return Err(ConsoleError::field("same_name", message));
+        return Err(ConsoleError::field("allow_duplicate_name", message));
     }
     tx.commit().await?;
     Ok(shown_once(console, &issued, new.name(), new.environment(), None))
 }
 
-pub async fn confirm(key_id: String, ending: String) -> Result<Change, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<IssueKey>().await?;
+pub async fn confirm(form: ConfirmKeyForm) -> Result<Change, ConsoleError> {
+    let ConfirmKeyForm { key_id, last_four, .. } = form;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<IssueKey>().await?;
     let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let (key, now) = (&console.server_keys.audit, console.clock.now());
-    let name = lifecycle::confirm(&mut tx, key, &permit, id, ending.trim(), now).await?;
+    let name = lifecycle::confirm(&mut tx, key, &permit, id, last_four.trim(), now).await?;
     tx.commit().await?;
     Ok(Change { text: format!("Noted that “{name}” is stored."), receipt: None })
 }
@@ -90,9 +90,10 @@ pub fn shown_once(
     }
 }
 
-pub async fn revoke(key_id: String, reason: String) -> Result<Change, ConsoleError> {
+pub async fn revoke(form: RevokeKeyForm) -> Result<Change, ConsoleError> {
+    let RevokeKeyForm { key_id, reason, .. } = form;
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RevokeKey>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<RevokeKey>().await?;
     let console = &cx.console;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
@@ -111,9 +112,10 @@ pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
     }
 }
 
-pub async fn revoke_all(confirmation: String) -> Result<Change, ConsoleError> {
+pub async fn revoke_all(form: RevokeAllKeysForm) -> Result<Change, ConsoleError> {
+    let RevokeAllKeysForm { confirmation } = form;
     let begun = Instant::now();
-    let Authorized { cx, who, permit } = door::enter::<RevokeAllKeys>().await?;
+    let Authorized { cx, who, permit } = RequestContext::current()?.enter::<RevokeAllKeys>().await?;
     let console = &cx.console;
     let name = who.org.map(|org| org.name).unwrap_or_default();
     if confirmation.trim() != name {

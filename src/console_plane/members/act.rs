@@ -7,9 +7,11 @@ use uuid::Uuid;
 use crate::{
     actor::Role,
     console_plane::{
-        door::{self, Authorized},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
-        model::Change,
+        members::forms::{RemoveMemberForm, SetRoleForm},
     },
     database::{self, RlsScope},
     ids::UserId,
@@ -19,9 +21,10 @@ use crate::{
     },
 };
 
-pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleError> {
+pub async fn set_role(form: SetRoleForm) -> Result<Change, ConsoleError> {
+    let SetRoleForm { user_id, role } = form;
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<ManageMembers>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<ManageMembers>().await?;
     let role =
         Role::member(&role).ok_or_else(|| ConsoleError::field("role", "Choose one of the roles in the list."))?;
     let (key, now) = (&cx.console.server_keys.audit, cx.console.clock.now());
@@ -37,9 +40,10 @@ pub async fn set_role(user_id: String, role: String) -> Result<Change, ConsoleEr
     cx.console.settle(tx, changed, text, begun).await
 }
 
-pub async fn remove(user_id: String) -> Result<Change, ConsoleError> {
+pub async fn remove(form: RemoveMemberForm) -> Result<Change, ConsoleError> {
+    let RemoveMemberForm { user_id } = form;
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<ManageMembers>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<ManageMembers>().await?;
     let (key, now) = (&cx.console.server_keys.audit, cx.console.clock.now());
     let mut tx = database::begin(&cx.console.db, RlsScope::Org(permit.org())).await?;
     let ChangedMember { name, changed } = lifecycle::remove_member(&mut tx, key, &permit, user(&user_id)?, now).await?;

@@ -1,8 +1,5 @@
 //! What one can do to one's own account.
 
-use http::header;
-use leptos::prelude::use_context;
-use leptos_axum::ResponseOptions;
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,16 +13,17 @@ use crate::{
     },
     audit::{self, Event},
     console_plane::{
+        answers::GoTo,
         appearance::Appearance,
-        door::{self, CurrentUser, GoTo, RequestContext},
+        context::{CurrentUser, RequestContext},
         error::ConsoleError,
-        model::IssuedAccessToken,
+        settings::forms::{AppearanceForm, ChangePasswordForm, EndSessionForm, IssuedAccessToken},
     },
     database,
 };
 
 async fn enter() -> Result<(RequestContext, CurrentUser), ConsoleError> {
-    let cx = door::cx()?;
+    let cx = RequestContext::current()?;
     let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
     Ok((cx, who))
 }
@@ -48,7 +46,8 @@ fn event<'a>(
     }
 }
 
-pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
+pub async fn end_session(form: EndSessionForm) -> Result<GoTo, ConsoleError> {
+    let EndSessionForm { session_id } = form;
     let (cx, who) = enter().await?;
     // One that is over already, or somebody else's, is as gone as one just ended.
     if let Ok(id) = session_id.parse::<Uuid>() {
@@ -59,7 +58,7 @@ pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
         }
         tx.commit().await?;
     }
-    Ok(GoTo("/settings?done=session".to_owned()))
+    Ok(GoTo::new("/settings?done=session"))
 }
 
 pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
@@ -70,10 +69,11 @@ pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
     audit::record(&mut tx, &cx.console.server_keys.audit, who.chain(), event).await?;
     tx.commit().await?;
     cx.end_session().await?;
-    Ok(GoTo("/sign-in?done=signed-out-everywhere".to_owned()))
+    Ok(GoTo::new("/sign-in?done=signed-out-everywhere"))
 }
 
-pub async fn change_password(current: SecretString, new: SecretString) -> Result<GoTo, ConsoleError> {
+pub async fn change_password(form: ChangePasswordForm) -> Result<GoTo, ConsoleError> {
+    let (current, new) = (SecretString::from(form.current.0), SecretString::from(form.new.0));
     let (cx, who) = enter().await?;
     let console = &cx.console;
     let org = who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default();
@@ -100,17 +100,16 @@ pub async fn change_password(current: SecretString, new: SecretString) -> Result
         return Err(ConsoleError::field("current", message));
     }
     cx.begin_session(who.user).await?;
-    Ok(GoTo("/settings?done=password".to_owned()))
+    Ok(GoTo::new("/settings?done=password"))
 }
 
-pub async fn set_look(theme: String, density: String) -> Result<GoTo, ConsoleError> {
+pub async fn set_appearance(form: AppearanceForm) -> Result<GoTo, ConsoleError> {
+    let AppearanceForm { theme, density } = form;
     let (cx, _) = enter().await?;
     let look =
         Appearance::parse(&theme, &density).map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
-    if let Some(options) = use_context::<ResponseOptions>() {
-        options.append_header(header::SET_COOKIE, look.cookie(cx.console.origin.is_https()));
-    }
-    Ok(GoTo("/settings?done=look".to_owned()))
+    cx.cookies.add(look.cookie(cx.console.origin.is_https()));
+    Ok(GoTo::new("/settings?done=look"))
 }
 
 pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {

@@ -15,8 +15,10 @@ use crate::{
     audit::{self, Chain, Event},
     clock,
     console_plane::{
-        door::{self, GoTo, RequestContext},
+        answers::GoTo,
+        context::RequestContext,
         error::{ConsoleError, FieldError},
+        sign_in::forms::{SetUpForm, SignInForm},
     },
     database::{self, RlsScope},
     error_kind::DomainError,
@@ -28,8 +30,10 @@ use crate::{
     secrets::Digest,
 };
 
-pub async fn sign_in(email: String, password: SecretString, next: String) -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn sign_in(form: SignInForm) -> Result<GoTo, ConsoleError> {
+    let SignInForm { email, password, next } = form;
+    let password = SecretString::from(password.0);
+    let cx = RequestContext::current()?;
     let console = &cx.console;
     let now = console.clock.now();
     let (mut tx, outcome) = attempt(&console.db, &console.hasher, email.trim(), &password, now).await?;
@@ -42,7 +46,7 @@ pub async fn sign_in(email: String, password: SecretString, next: String) -> Res
     match account {
         Some(account) if accepted => {
             cx.begin_session(account.id).await?;
-            Ok(GoTo(safe_path(&next).unwrap_or(home).to_owned()))
+            Ok(GoTo::new(safe_path(&next).unwrap_or(home)))
         }
         _ => Err(ConsoleError::Refused {
             message:
@@ -103,7 +107,7 @@ async fn note(
 }
 
 pub async fn sign_out() -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+    let cx = RequestContext::current()?;
     if let Some(who) = cx.who().await? {
         let mut tx = database::begin(&cx.console.db, who.rls_scope()).await?;
         let event = Event {
@@ -119,17 +123,13 @@ pub async fn sign_out() -> Result<GoTo, ConsoleError> {
         tx.commit().await?;
     }
     cx.end_session().await?;
-    Ok(GoTo("/sign-in?done=signed-out".to_owned()))
+    Ok(GoTo::new("/sign-in?done=signed-out"))
 }
 
-pub async fn set_up(
-    token: SecretString,
-    organization: String,
-    name: String,
-    email: String,
-    password: SecretString,
-) -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn set_up(form: SetUpForm) -> Result<GoTo, ConsoleError> {
+    let SetUpForm { token, organization, name, email, password } = form;
+    let (token, password) = (SecretString::from(token.0), SecretString::from(password.0));
+    let cx = RequestContext::current()?;
     let console = &cx.console;
     let now = console.clock.now();
     let digest = Digest::of_text(&token);
@@ -152,7 +152,7 @@ pub async fn set_up(
     let user = found(&cx, digest, &org_name, &person).await?;
     tracing::info!(org = org_name.slug().as_str(), at = %now, "set up");
     cx.begin_session(user).await?;
-    Ok(GoTo("/keys".to_owned()))
+    Ok(GoTo::new("/keys"))
 }
 
 /// The link, the organization and its owner, in one transaction: of two who use the link at once, one is too late.

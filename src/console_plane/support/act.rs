@@ -9,10 +9,12 @@ use super::{load::found_key, page::WRONG};
 use crate::{
     audit::{self, Chain, Event},
     console_plane::{
-        door::{self, Authorized, Found},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
         keys::act::{no_such_key, said_of},
-        model::Change,
+        support::forms::{FindKeyForm, Found, RevokeAnyKeyForm},
     },
     database::{self, RlsScope},
     keys::{lifecycle, model::Reason, secret, store},
@@ -45,9 +47,9 @@ impl Query {
     }
 }
 
-/// `hashed`: what was pasted is here as its digest.
-pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<FindAnyKey>().await?;
+pub async fn find(form: FindKeyForm) -> Result<Found, ConsoleError> {
+    let FindKeyForm { query, pasted: digest_of_paste } = form;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<FindAnyKey>().await?;
     let console = &cx.console;
     let now = console.clock.now();
     let query = Query::parse(&query).map_err(|message| ConsoleError::field("query", message))?;
@@ -57,9 +59,11 @@ pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
             let keys = store::find_by_hint(&mut tx, &hint).await?;
             (hint, keys, false)
         }
-        Query::Digest { digest, pasted } => {
-            (digest.to_hex(), store::find_by_digest(&mut tx, digest).await?.into_iter().collect(), pasted || hashed)
-        }
+        Query::Digest { digest, pasted } => (
+            digest.to_hex(),
+            store::find_by_digest(&mut tx, digest).await?.into_iter().collect(),
+            pasted || !digest_of_paste.is_empty(),
+        ),
     };
     let event = Event {
         action: "support.find",
@@ -75,9 +79,10 @@ pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
     Ok(Found { query: shown, keys: keys.into_iter().map(|key| found_key(key, now)).collect(), pasted })
 }
 
-pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Change, ConsoleError> {
+pub async fn revoke(form: RevokeAnyKeyForm) -> Result<Change, ConsoleError> {
+    let RevokeAnyKeyForm { key_id, reason, ticket } = form;
     let begun = Instant::now();
-    let Authorized { cx, who, .. } = door::enter::<RevokeAnyKey>().await?;
+    let Authorized { cx, who, .. } = RequestContext::current()?.enter::<RevokeAnyKey>().await?;
     let console = &cx.console;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ticket = ticket.trim();

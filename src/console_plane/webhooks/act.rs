@@ -4,25 +4,27 @@ use uuid::Uuid;
 
 use crate::{
     console_plane::{
-        door::{self, Authorized},
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
-        model::IssuedWebhookSecret,
+        webhooks::forms::{IssuedWebhookSecret, WebhookSecretForm},
     },
     database::{self, RlsScope},
     orgs::permit::ManageWebhooks,
     webhooks::{self, Make},
 };
 
-pub async fn generate(idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    make(Make::First, idempotency_key, environment).await
+pub async fn generate(form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
+    make(Make::First, form).await
 }
 
-pub async fn regenerate(idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    make(Make::Replacement, idempotency_key, environment).await
+pub async fn regenerate(form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
+    make(Make::Replacement, form).await
 }
 
-async fn make(make: Make, idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<ManageWebhooks>().await?;
+async fn make(make: Make, form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
+    let WebhookSecretForm { idempotency_key, environment } = form;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<ManageWebhooks>().await?;
     let console = &cx.console;
     let idempotency_key: Uuid = idempotency_key
         .parse()

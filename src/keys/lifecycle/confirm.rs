@@ -32,7 +32,7 @@ pub async fn confirm(
     if ending.chars().count() != ENDING || !hint.ends_with(ending) {
         let message =
             "The key does not end like that. Look at it where you stored it, and type its last four characters.";
-        return Err(KeyError::Fields(vec![("ending", message.to_owned())]));
+        return Err(KeyError::Fields(vec![("last_four", message.to_owned())]));
     }
     if store::set_confirmed(db, permit.org(), id, now).await? {
         let event = Event {

@@ -4,13 +4,15 @@ use std::{collections::BTreeSet, time::Instant};
 
 use crate::{
     console_plane::{
-        door::{self, Authorized},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
         keys::{
             act::{how_many, no_such_key},
+            forms::RevokeSomeKeysForm,
             list::load::MOST_AT_ONCE,
         },
-        model::Change,
     },
     database::{self, RlsScope},
     ids::KeyId,
@@ -18,9 +20,10 @@ use crate::{
     orgs::permit::RevokeKey,
 };
 
-pub async fn revoke_some(key_ids: Vec<String>, reason: String) -> Result<Change, ConsoleError> {
+pub async fn revoke_some(form: RevokeSomeKeysForm) -> Result<Change, ConsoleError> {
+    let RevokeSomeKeysForm { key_ids, reason, .. } = form;
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RevokeKey>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<RevokeKey>().await?;
     let console = &cx.console;
     let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ids = key_ids.iter().map(|id| id.parse::<KeyId>()).collect::<Result<BTreeSet<_>, _>>();

@@ -6,10 +6,14 @@ use sqlx::PgConnection;
 
 use crate::{
     console_plane::{
-        door::{self, Authorized},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
-        keys::act::no_such_key,
-        model::Change,
+        keys::{
+            act::no_such_key,
+            forms::{EditKeyForm, KeyForm},
+        },
     },
     database::{self, RlsScope},
     ids::{KeyId, OrgId},
@@ -20,33 +24,18 @@ use crate::{
     orgs::permit::EditKey,
 };
 
-/// A key as somebody wants it, as its form has it.
-pub struct Typed {
-    pub key_id: String,
-    pub seen: String,
-    /// To be saved whatever somebody else did meanwhile.
-    pub overwrite: bool,
-    pub name: String,
-    /// `None`: the form did not ask.
-    pub scopes: Option<Vec<String>>,
-    pub namespaces: String,
-    pub addresses: String,
-    /// Empty: as it is.
-    pub expires: String,
-}
-
-pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
+pub async fn edit(form: EditKeyForm) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<EditKey>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<EditKey>().await?;
     let console = &cx.console;
-    let id: KeyId = typed.key_id.parse().map_err(|_| no_such_key())?;
+    let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let wish = Edit {
-        name: Some(typed.name),
-        scopes: typed.scopes,
-        namespaces: Some(entries(&typed.namespaces)),
-        addresses: Some(entries(&typed.addresses)),
-        expires: (!typed.expires.is_empty()).then_some(typed.expires),
-        seen: (!typed.overwrite).then_some(typed.seen),
+        name: Some(form.name),
+        scopes: form.asks_scopes.then_some(form.scopes),
+        namespaces: Some(entries(&form.namespaces)),
+        addresses: Some(entries(&form.addresses)),
+        expires: (!form.expires.is_empty()).then_some(form.expires),
+        seen: (!form.overwrite).then_some(form.version),
     };
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let (key, now) = (&console.server_keys.audit, console.clock.now());
@@ -79,9 +68,17 @@ async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Resu
     Ok(ConsoleError::field("overwrite", message))
 }
 
-pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
+pub async fn enable(form: KeyForm) -> Result<Change, ConsoleError> {
+    switch(form.key_id, true).await
+}
+
+pub async fn disable(form: KeyForm) -> Result<Change, ConsoleError> {
+    switch(form.key_id, false).await
+}
+
+async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<EditKey>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<EditKey>().await?;
     let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;

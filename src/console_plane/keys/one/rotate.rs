@@ -9,10 +9,15 @@ use uuid::Uuid;
 use super::{rotation::callers_words, view::CallerRow};
 use crate::{
     console_plane::{
-        door::{self, Authorized},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
-        keys::act::{no_such_key, shown_once, stale_form},
-        model::{Change, IssuedKey, When},
+        keys::{
+            act::{no_such_key, shown_once, stale_form},
+            forms::{FinishRotationForm, IssuedKey, KeyForm, RotateKeyForm},
+        },
+        moment::When,
     },
     database::{self, RlsScope},
     ids::{KeyId, OrgId},
@@ -30,19 +35,15 @@ use crate::{
     },
 };
 
-pub async fn rotate(
-    idempotency_key: String,
-    key_id: String,
-    window: String,
-    why: String,
-) -> Result<IssuedKey, ConsoleError> {
+pub async fn rotate(form: RotateKeyForm) -> Result<IssuedKey, ConsoleError> {
+    let RotateKeyForm { idempotency_key, key_id, window, reason, .. } = form;
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<RotateKey>().await?;
     let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let rotation = Rotation {
         window: OverlapWindow::parse(&window).map_err(|message| ConsoleError::field("window", message))?,
-        reason: Reason::parse(&why).map_err(|message| ConsoleError::field("why", message))?,
+        reason: Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?,
         idempotency_key: Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?),
     };
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
@@ -59,8 +60,9 @@ pub async fn rotate(
     Ok(shown_once(console, &rotated.issued, &new.name, &new.environment, Some(old_key)))
 }
 
-pub async fn extend(key_id: String) -> Result<Change, ConsoleError> {
-    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
+pub async fn extend(form: KeyForm) -> Result<Change, ConsoleError> {
+    let KeyForm { key_id, .. } = form;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<RotateKey>().await?;
     let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
@@ -70,23 +72,24 @@ pub async fn extend(key_id: String) -> Result<Change, ConsoleError> {
     Ok(Change { text: format!("The old key goes on until {}.", When::at(until, now).exact), receipt: None })
 }
 
-pub async fn finish(key_id: String, cutting: bool) -> Result<Change, ConsoleError> {
+pub async fn finish(form: FinishRotationForm) -> Result<Change, ConsoleError> {
+    let FinishRotationForm { key_id, force, .. } = form;
     let begun = Instant::now();
-    let Authorized { cx, permit, .. } = door::enter::<RotateKey>().await?;
+    let Authorized { cx, permit, .. } = RequestContext::current()?.enter::<RotateKey>().await?;
     let console = &cx.console;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let mut tx = database::begin(&console.db, RlsScope::Org(permit.org())).await?;
     let now = console.clock.now();
     let changed = lifecycle::finish_rotation(&mut tx, &console.server_keys.audit, &permit, id, now).await?;
     let old = store::find(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotFound)?;
-    if let (true, false, Some(new)) = (changed.changed, cutting, old.successor) {
+    if let (true, false, Some(new)) = (changed.changed, force, old.successor) {
         let rotated_at = store::rotated_at(&mut tx, permit.org(), id).await?.ok_or(KeyError::NotReplaced)?;
         let callers = callers(&mut tx, permit.org(), (id, new), rotated_at, now).await?;
         let still: Vec<CallerRow> =
             callers.into_iter().filter(|caller| caller.progress == CallerProgress::OnOldKey).collect();
         if !still.is_empty() {
             let message = format!("{} Tick this box to cut them off.", callers_words(&still));
-            return Err(ConsoleError::field("cutting", message));
+            return Err(ConsoleError::field("force", message));
         }
     }
     let text = if changed.changed { "The old key has ended." } else { "The old key had ended already." };

@@ -1,0 +1,40 @@
+//! How an error of the domain is told to a person, by its kind and in its own words, and with which status.
+
+use http::StatusCode;
+
+use super::error::{ConsoleError, FieldError};
+use crate::error_kind::{DomainError, ErrorKind};
+
+impl<E: DomainError> From<E> for ConsoleError {
+    fn from(error: E) -> Self {
+        let message = error.sentence();
+        match error.kind() {
+            ErrorKind::NotFound => Self::NotFound { message },
+            ErrorKind::Conflict => Self::Conflict { message },
+            ErrorKind::Forbidden => Self::Forbidden { message },
+            ErrorKind::Invalid(fields) => Self::Fields {
+                fields: fields
+                    .iter()
+                    .map(|(field, message)| FieldError { field: (*field).to_owned(), message: message.clone() })
+                    .collect(),
+            },
+            ErrorKind::Unavailable | ErrorKind::Unconfirmed => {
+                tracing::error!(%error, "a request of the console failed");
+                Self::Unavailable
+            }
+        }
+    }
+}
+
+impl ConsoleError {
+    pub fn status_code(&self) -> StatusCode {
+        match self {
+            Self::Fields { .. } => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::SignedOut | Self::Refused { .. } => StatusCode::UNAUTHORIZED,
+            Self::Forbidden { .. } => StatusCode::FORBIDDEN,
+            Self::NotFound { .. } => StatusCode::NOT_FOUND,
+            Self::Conflict { .. } => StatusCode::CONFLICT,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+}
