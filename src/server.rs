@@ -29,7 +29,7 @@ use crate::{
     console_plane::{
         self,
         assets::{Site, SiteError},
-        door::Console,
+        state::Console,
     },
     database::{self, Database, DatabaseError, RlsScope},
     key_plane::{

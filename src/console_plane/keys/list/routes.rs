@@ -19,12 +19,12 @@ use super::{
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{Authorized, RequestContext},
-        error::ConsoleError,
-        forms::Sent,
-        model::{FormState, Notice},
+        authorize::Authorized,
+        context::RequestContext,
+        form::{FormState, Page},
         render::{self, Place},
         shell::Section,
+        ui::Notice,
     },
     ids::KeyId,
     orgs::permit::{RevokeKey, ViewKeys},
@@ -65,11 +65,11 @@ pub async fn draw_list(
     view: ListView,
     ask: Ask,
     notice: Option<Notice>,
-) -> Result<Response, ConsoleError> {
+) -> Page {
     let entry: Authorized<ViewKeys> = cx.clone().enter().await?;
     let model = load::list(&entry, view, ask, notice).await?;
     let place = Place::of(&entry.who, Section::Keys, "API keys");
-    Ok(render::page(cx, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, || view! { <KeysPage model /> }))
 }
 
 pub async fn csv(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
@@ -113,7 +113,7 @@ pub async fn preview(cx: RequestContext, RawQuery(query): RawQuery) -> Response 
         _ => Chosen::These(these),
     };
     let back = view.address("/keys");
-    let drawn = draw_preview(&cx, StatusCode::OK, view, chosen, FormState::default()).await;
+    let drawn = draw_preview(&cx, view, chosen, FormState::default()).await;
     match drawn {
         Ok(response) => response,
         Err(error) => render::refusal(&cx, &error, &back).await,
@@ -121,25 +121,13 @@ pub async fn preview(cx: RequestContext, RawQuery(query): RawQuery) -> Response 
 }
 
 /// The same once more, with why it was not done.
-pub async fn preview_again(
-    cx: &RequestContext,
-    status: StatusCode,
-    view: ListView,
-    sent: &Sent,
-    error: ConsoleError,
-) -> Result<Response, ConsoleError> {
-    let chosen = sent.values.iter().filter(|(name, _)| name.starts_with("key_ids["));
-    let chosen = chosen.filter_map(|(_, id)| id.parse().ok()).collect();
-    draw_preview(cx, status, view, Chosen::These(chosen), sent.refill(error)).await
+pub async fn preview_again(cx: &RequestContext, view: ListView, key_ids: &[String], state: FormState) -> Page {
+    let chosen = key_ids.iter().filter_map(|id| id.parse().ok()).collect();
+    draw_preview(cx, view, Chosen::These(chosen), state).await
 }
 
-async fn draw_preview(
-    cx: &RequestContext,
-    status: StatusCode,
-    view: ListView,
-    chosen: Chosen,
-    refill: FormState,
-) -> Result<Response, ConsoleError> {
+async fn draw_preview(cx: &RequestContext, view: ListView, chosen: Chosen, refill: FormState) -> Page {
+    let status = refill.status();
     let entry: Authorized<RevokeKey> = cx.clone().enter().await?;
     let back = view.address("/keys");
     let Some(model) = load::preview(&entry, view, chosen, refill).await? else {
@@ -157,5 +145,5 @@ async fn draw_preview(
         return Ok(render::message(cx, status, "No key is selected", text, (&back, "Back to the list")).await);
     }
     let place = Place::of(&entry.who, Section::Keys, "Revoke keys");
-    Ok(render::page(cx, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, || view! { <RevokeSomePage model /> }))
 }
