@@ -7,7 +7,7 @@ use std::{
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use http::{StatusCode, request::Parts};
-use leptos::prelude::use_context;
+use leptos::prelude::{FromServerFnError, use_context};
 use tower_cookies::Cookies;
 use tower_sessions::Session;
 use uuid::Uuid;
@@ -70,11 +70,12 @@ impl FromRequestParts<Arc<Console>> for RequestContext {
 
 impl RequestContext {
     /// The request that a server function runs in.
-    pub fn current() -> Result<Self, ConsoleError> {
-        use_context::<Self>().ok_or_else(|| {
+    pub async fn current() -> Result<Self, ConsoleError> {
+        let Some(console) = use_context::<Arc<Console>>() else {
             tracing::error!("a server function ran outside a request");
-            ConsoleError::Unavailable
-        })
+            return Err(ConsoleError::Unavailable);
+        };
+        leptos_axum::extract_with_state(&console).await.map_err(ConsoleError::from_server_fn_error)
     }
 
     /// What the session knows, if there is one.

@@ -2,13 +2,15 @@
 //! run, and answered: as JSON to the browser half, and as a page to a browser that sent it by itself. No error ever travels
 //! in an address, and no result is lost in a redirect.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::{Body, Bytes, to_bytes},
     extract::Request,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use leptos::{
     prelude::*,
     reactive::computed::ScopedFuture,
@@ -81,9 +83,10 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// `POST` to the address of the form `F`.
 pub async fn submit<F: Form<Output: Serialize>>(cx: RequestContext, request: Request) -> Response {
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let (parts, body) = request.into_parts();
+    let accept = parts.headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
     let wants_page = accept.is_some_and(|accept| accept.contains("text/html"));
-    let Some(body) = whole_body(request).await else {
+    let Some(body) = whole_body(&parts.headers, body).await else {
         let text = "What you sent is larger than any form here. Go back and shorten it.";
         return render::message(&cx, StatusCode::PAYLOAD_TOO_LARGE, "Too large", text, HOME).await;
     };
@@ -97,7 +100,8 @@ pub async fn submit<F: Form<Output: Serialize>>(cx: RequestContext, request: Req
     };
     // The function finds its request as server functions do, in the context of a reactive owner.
     let outcome = Owner::new().with(|| {
-        provide_context(cx.clone());
+        provide_context(parts);
+        provide_context(Arc::clone(&cx.console));
         ScopedFuture::new(form.clone().run_body())
     });
     let page = match outcome.await {
@@ -120,13 +124,13 @@ pub async fn submit<F: Form<Output: Serialize>>(cx: RequestContext, request: Req
 const HOME: (&str, &str) = ("/", "Back to the console");
 
 /// `None` if it is too large. What announces itself as too large is not waited for.
-async fn whole_body(request: Request) -> Option<Bytes> {
-    let announced = request.headers().get(header::CONTENT_LENGTH);
+async fn whole_body(headers: &HeaderMap, body: Body) -> Option<Bytes> {
+    let announced = headers.get(header::CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
     if announced.is_some_and(|length| length > MAX_BODY_BYTES) {
         return None;
     }
-    to_bytes(request.into_body(), MAX_BODY_BYTES).await.ok()
+    to_bytes(body, MAX_BODY_BYTES).await.ok()
 }
 
 /// The fields of a form that a page may repeat, as the browser sent them, and whether these are all.

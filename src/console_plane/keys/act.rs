@@ -26,7 +26,7 @@ use crate::{
 
 pub async fn create(form: CreateKeyForm) -> Result<IssuedKey, ConsoleError> {
     let CreateKeyForm { idempotency_key, name, environment, tier, scopes, expires, allow_duplicate_name } = form;
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<IssueKey>().await?;
     let console = &cx.console;
     let idempotency_key = Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?);
@@ -53,7 +53,7 @@ pub async fn create(form: CreateKeyForm) -> Result<IssuedKey, ConsoleError> {
 }
 
 pub async fn confirm(form: ConfirmKeyForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<IssueKey>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<IssueKey>().await?;
     let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let name = lifecycle::confirm(&mut m, &permit, id, form.last_four.trim()).await?;
     Ok(Change { text: format!("Noted that “{name}” is stored."), receipt: receipt(m.commit().await)? })
@@ -83,7 +83,7 @@ pub fn shown_once(
 }
 
 pub async fn revoke(form: RevokeKeyForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<RevokeKey>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<RevokeKey>().await?;
     let reason = Reason::parse(&form.reason).map_err(|message| ConsoleError::field("reason", message))?;
     let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let revoked = lifecycle::revoke(&mut m, &permit, id, reason).await?;
@@ -100,7 +100,7 @@ pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
 }
 
 pub async fn revoke_all(form: RevokeAllKeysForm) -> Result<Change, ConsoleError> {
-    let (m, who) = RequestContext::current()?.begin_own().await?;
+    let (m, who) = RequestContext::current().await?.begin_own().await?;
     let (mut m, permit) = m.authorize::<RevokeAllKeys>().await??;
     let name = who.org.map(|org| org.name).unwrap_or_default();
     if form.confirmation.trim() != name {

@@ -23,7 +23,9 @@ use crate::console_plane::{
 
 /// The list as a form left it; `back` is the address of the page that the form was on.
 fn list_of(cx: &RequestContext, back: &str) -> ListView {
-    ListView::parse(back.strip_prefix("/keys?").unwrap_or_default(), &cx.console.catalog)
+    let query = back.strip_prefix("/keys?").unwrap_or_default();
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    ListView::parse(&pairs, &cx.console.catalog)
 }
 
 impl Form for CreateKey {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 pub async fn set_role(form: SetRoleForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<ManageMembers>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<ManageMembers>().await?;
     let role =
         Role::member(&form.role).ok_or_else(|| ConsoleError::field("role", "Choose one of the roles in the list."))?;
     let ChangedMember { name, changed } = lifecycle::set_role(&mut m, &permit, user(&form.user_id)?, role).await?;
@@ -33,7 +33,7 @@ pub async fn set_role(form: SetRoleForm) -> Result<Change, ConsoleError> {
 }
 
 pub async fn remove(form: RemoveMemberForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<ManageMembers>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<ManageMembers>().await?;
     let ChangedMember { name, .. } = lifecycle::remove_member(&mut m, &permit, user(&form.user_id)?).await?;
     Ok(Change { text: format!("{name} is no longer a member."), receipt: receipt(m.commit().await)? })
 }

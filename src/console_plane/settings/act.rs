@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub async fn end_session(form: EndSessionForm) -> Result<GoTo, ConsoleError> {
-    let (mut m, _) = RequestContext::current()?.begin_own().await?;
+    let (mut m, _) = RequestContext::current().await?.begin_own().await?;
     // What is no id is nobody's.
     if let Ok(id) = form.session_id.parse::<Uuid>() {
         lifecycle::end_session(&mut m, id).await?;
@@ -25,7 +25,7 @@ pub async fn end_session(form: EndSessionForm) -> Result<GoTo, ConsoleError> {
 }
 
 pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let (mut m, _) = cx.begin_own().await?;
     lifecycle::end_all_sessions(&mut m).await?;
     m.commit().await?;
@@ -35,7 +35,7 @@ pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
 
 pub async fn change_password(form: ChangePasswordForm) -> Result<GoTo, ConsoleError> {
     let (current, new) = (SecretString::from(form.current.0), SecretString::from(form.new.0));
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
     let console = &cx.console;
     let org = who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default();
@@ -56,7 +56,7 @@ pub async fn change_password(form: ChangePasswordForm) -> Result<GoTo, ConsoleEr
 }
 
 pub async fn set_appearance(form: AppearanceForm) -> Result<GoTo, ConsoleError> {
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     cx.who().await?.ok_or(ConsoleError::SignedOut)?;
     let look = Appearance::parse(&form.theme, &form.density)
         .map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
@@ -65,7 +65,7 @@ pub async fn set_appearance(form: AppearanceForm) -> Result<GoTo, ConsoleError> 
 }
 
 pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let (mut m, who) = cx.begin_own().await?;
     let console = &cx.console;
     let token = access_token::mint(&mut m, &console.server_keys.tokens, &console.origin, who.session_id).await?;

@@ -29,7 +29,7 @@ use crate::{
 pub async fn sign_in(form: SignInForm) -> Result<GoTo, ConsoleError> {
     let SignInForm { email, password, next } = form;
     let password = SecretString::from(password.0);
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let console = &cx.console;
     let email = email.trim();
     let checked = sign_in::check(&console.db, &console.hasher, email, &password).await?;
@@ -53,7 +53,7 @@ pub async fn sign_in(form: SignInForm) -> Result<GoTo, ConsoleError> {
 }
 
 pub async fn sign_out() -> Result<GoTo, ConsoleError> {
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     match cx.begin_own().await {
         Ok((mut m, _)) => {
             lifecycle::sign_out(&mut m).await?;
@@ -69,7 +69,7 @@ pub async fn sign_out() -> Result<GoTo, ConsoleError> {
 pub async fn set_up(form: SetUpForm) -> Result<GoTo, ConsoleError> {
     let SetUpForm { token, organization, name, email, password } = form;
     let (token, password) = (SecretString::from(token.0), SecretString::from(password.0));
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let console = &cx.console;
     let now = console.clock.now();
     let digest = Digest::of_text(&token);

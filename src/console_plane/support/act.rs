@@ -43,7 +43,7 @@ impl Query {
 }
 
 pub async fn find(form: FindKeyForm) -> Result<Found, ConsoleError> {
-    let (mut m, _) = RequestContext::current()?.begin::<FindAnyKey>().await?;
+    let (mut m, _) = RequestContext::current().await?.begin::<FindAnyKey>().await?;
     let query = Query::parse(&form.query).map_err(|message| ConsoleError::field("query", message))?;
     m.set_rls_scope(RlsScope::Support).await?;
     let (shown, keys, pasted) = match query {
@@ -70,7 +70,7 @@ pub async fn find(form: FindKeyForm) -> Result<Found, ConsoleError> {
 }
 
 pub async fn revoke(form: RevokeAnyKeyForm) -> Result<Change, ConsoleError> {
-    let (mut m, _) = RequestContext::current()?.begin::<FindAnyKey>().await?;
+    let (mut m, _) = RequestContext::current().await?.begin::<FindAnyKey>().await?;
     let reason = Reason::parse(&form.reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ticket = form.ticket.trim();
     if ticket.is_empty() || ticket.chars().count() > 80 || ticket.chars().any(is_invisible) {

@@ -22,7 +22,7 @@ pub async fn regenerate(form: WebhookSecretForm) -> Result<IssuedWebhookSecret, 
 
 async fn make(make: Make, form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
     let WebhookSecretForm { idempotency_key, environment } = form;
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<ManageWebhooks>().await?;
     let console = &cx.console;
     let idempotency_key: Uuid = idempotency_key

@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub async fn revoke_some(form: RevokeSomeKeysForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<RevokeKey>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<RevokeKey>().await?;
     let reason = Reason::parse(&form.reason).map_err(|message| ConsoleError::field("reason", message))?;
     let ids = form.key_ids.iter().map(|id| id.parse::<KeyId>()).collect::<Result<BTreeSet<_>, _>>();
     let ids = ids.map_err(|_| no_such_key())?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    extract::RawQuery,
+    extract::Query,
     response::{IntoResponse, Redirect, Response},
 };
 use http::{StatusCode, header};
@@ -30,22 +30,21 @@ use crate::{
     orgs::permit::{RevokeKey, ViewKeys},
 };
 
+/// An address's query, read once. A name may be there several times.
+type Pairs = Query<Vec<(String, String)>>;
+
 /// What an address says of `name`, as often as it says it.
-fn values(query: &str, name: &str) -> Vec<String> {
-    form_urlencoded::parse(query.as_bytes())
-        .filter(|(known, _)| known == name)
-        .map(|(_, value)| value.into_owned())
-        .collect()
+fn values<'a>(query: &'a [(String, String)], name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
+    query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-pub async fn list(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
+pub async fn list(cx: RequestContext, Query(query): Pairs) -> Response {
     if let Some(tidy) = view::tidied(&query) {
         let to = if tidy.is_empty() { "/keys".to_owned() } else { format!("/keys?{tidy}") };
         return Redirect::to(&to).into_response();
     }
     let view = ListView::parse(&query, &cx.console.catalog);
-    let asked = |name| values(&query, name).pop();
+    let asked = |name| values(&query, name).next_back().map(str::to_owned);
     let ask = match (asked("revoke"), asked("revoke-all"), asked("new")) {
         (Some(id), ..) => Ask::Revoke(id, FormState::default()),
         (_, Some(_), _) => Ask::RevokeAll(FormState::default()),
@@ -72,8 +71,8 @@ pub async fn draw_list(
     Ok(render::page(cx, status, place, || view! { <KeysPage model /> }))
 }
 
-pub async fn csv(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
-    let view = ListView::parse(&query.unwrap_or_default(), &cx.console.catalog);
+pub async fn csv(cx: RequestContext, Query(query): Pairs) -> Response {
+    let view = ListView::parse(&query, &cx.console.catalog);
     let file = async { csv::file(&cx.clone().enter().await?, &view).await };
     match file.await {
         Ok(Some(file)) => {
@@ -102,11 +101,10 @@ pub async fn csv(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
     }
 }
 
-pub async fn preview(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
+pub async fn preview(cx: RequestContext, Query(query): Pairs) -> Response {
     let view = ListView::parse(&query, &cx.console.catalog);
-    let these: BTreeSet<KeyId> = values(&query, "key").iter().filter_map(|id| id.parse().ok()).collect();
-    let says = |name| !values(&query, name).is_empty();
+    let these: BTreeSet<KeyId> = values(&query, "key").filter_map(|id| id.parse().ok()).collect();
+    let says = |name| values(&query, name).next().is_some();
     let chosen = match (these.is_empty(), says("all"), says("matching")) {
         (true, true, _) => Chosen::Page,
         (true, false, true) => Chosen::Matching,

@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub async fn edit(form: EditKeyForm) -> Result<Change, ConsoleError> {
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<EditKey>().await?;
     let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let edit = Edit {
@@ -71,7 +71,7 @@ pub async fn disable(form: KeyForm) -> Result<Change, ConsoleError> {
 }
 
 async fn switch(key_id: &str, on: bool) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<EditKey>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<EditKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let Changed { name, changed } = match on {
         true => lifecycle::enable(&mut m, &permit, id).await?,

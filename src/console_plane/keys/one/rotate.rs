@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub async fn rotate(form: RotateKeyForm) -> Result<IssuedKey, ConsoleError> {
-    let cx = RequestContext::current()?;
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<RotateKey>().await?;
     let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let rotation = Rotation {
@@ -48,7 +48,7 @@ pub async fn rotate(form: RotateKeyForm) -> Result<IssuedKey, ConsoleError> {
 }
 
 pub async fn extend(form: KeyForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<RotateKey>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<RotateKey>().await?;
     let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let until = When::at(lifecycle::extend_rotation(&mut m, &permit, id).await?, m.now());
     let text = format!("The old key goes on until {}.", until.exact);
@@ -56,7 +56,7 @@ pub async fn extend(form: KeyForm) -> Result<Change, ConsoleError> {
 }
 
 pub async fn finish(form: FinishRotationForm) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = RequestContext::current()?.begin::<RotateKey>().await?;
+    let (mut m, permit) = RequestContext::current().await?.begin::<RotateKey>().await?;
     let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let changed = match lifecycle::finish_rotation(&mut m, &permit, id, form.force).await {
         Err(KeyError::StillInUse { callers }) => {
