@@ -133,7 +133,7 @@ pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: FormState) -> 
 pub(super) fn issued_panel(key: IssuedKey, back: String) -> AnyView {
     view! {
         <section class="card panel" aria-labelledby="issued-title">
-            <Issued key title="issued-title" />
+            <Issued key title="issued-title" is_page=true />
             <div class="dialog-actions">
                 <form method="get" action=back>
                     <button class="button primary">"Done"</button>

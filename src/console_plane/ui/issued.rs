@@ -13,8 +13,11 @@ pub fn Issued(
     key: IssuedKey,
     /// The id of its heading.
     title: &'static str,
+    /// Whether a wrong answer would cost the page that shows the key, as it does without JavaScript.
+    #[prop(optional)]
+    is_page: bool,
 ) -> impl IntoView {
-    let last_four = key.hint.rsplit('…').next().map(str::to_owned);
+    let last_four = key.hint.rsplit('…').next().filter(|_| is_page).map(str::to_owned);
     view! {
         <h2 id=title>{format!("“{}” is ready", key.name)}</h2>
         <p class="callout warn">

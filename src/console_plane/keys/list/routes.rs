@@ -111,6 +111,14 @@ pub async fn preview(cx: RequestContext, Query(query): Pairs) -> Response {
         _ => Chosen::These(these),
     };
     let back = view.address("/keys");
+    if let (Chosen::Matching, Some(name)) = (&chosen, view.dropped(&query)) {
+        let text = format!(
+            "The filter “{name}” in this address is not known, or its value is not. Without it more keys would match than you \
+             asked for, so none are offered. Go back to the list and set the filter again."
+        );
+        let action = (back.as_str(), "Back to the list");
+        return render::message(&cx, StatusCode::UNPROCESSABLE_ENTITY, "This filter is not clear", text, action).await;
+    }
     let drawn = draw_preview(&cx, view, chosen, FormState::default()).await;
     match drawn {
         Ok(response) => response,

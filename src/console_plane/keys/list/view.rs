@@ -88,6 +88,17 @@ impl ListView {
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
     }
 
+    /// The first filter that an address has and this view does not, such as a mistyped one: without it more would match than
+    /// was asked for. An order or a page is no filter.
+    pub fn dropped<'a>(&self, address: &'a [(String, String)]) -> Option<&'a str> {
+        let understood = self.pairs();
+        let filters = address.iter().filter(|(name, value)| {
+            !value.trim().is_empty() && !["matching", "sort", "page"].contains(&name.as_str())
+        });
+        let mut names = filters.map(|(name, _)| name.as_str());
+        names.find(|name| !understood.iter().any(|(known, _)| known == name))
+    }
+
     pub fn is_filtered(&self) -> bool {
         self.filter != Filter::default()
     }
