@@ -229,13 +229,17 @@ test.describe('where everything is called that', () => {
     await page.goto('/keys');
     await islands(page);
     // As somebody would click through them, without the time between.
-    const asked = await page.getByRole('row').getByRole('button', { name: /^Revoke / }).evaluateAll(buttons => buttons.map(button => {
-      button.click();
-      const open = document.querySelector('dialog:modal');
-      const said = open.querySelector('h2').textContent;
-      open.close();
+    const asked = await page.getByRole('row').getByRole('button', { name: /^Revoke / }).evaluateAll(async buttons => {
+      const said = [];
+      for (const button of buttons) {
+        button.click();
+        await new Promise(requestAnimationFrame);
+        const open = document.querySelector('dialog:modal');
+        said.push(open.querySelector('h2').textContent);
+        open.close();
+      }
       return said;
-    }));
+    });
     expect(asked.toSorted()).toEqual(PAYLOADS.map(name => `Revoke “${name}”?`).toSorted());
     await row(page, PAYLOADS[7]).getByRole('button').click();
     await inert(page, 'the revoke dialog', `via ${SERVICE}`);

@@ -249,7 +249,8 @@ mod tests {
             }
         }
         // Somebody means something by these.
-        for (name, value) in [("KEYDESK_PORT", "3000"), ("KEYDESK_CONSOLE_PORT", "3000"), ("KEYDESK_PORTS", "tcp://x")] {
+        for (name, value) in [("KEYDESK_PORT", "3000"), ("KEYDESK_CONSOLE_PORT", "3000"), ("KEYDESK_PORTS", "tcp://x")]
+        {
             assert!(matches!(from(&[(name, value)]), Err(ConfigError::Unknown { .. })), "{name}");
         }
     }

@@ -121,7 +121,7 @@ async fn found(
 fn beside_its_field(error: OrgError) -> ConsoleError {
     match error {
         OrgError::SlugTaken(_) => ConsoleError::field("organization", error.sentence()),
-        OrgError::EmailTaken(_) => ConsoleError::field("email", error.sentence()),
+        OrgError::EmailTaken(_) | OrgError::EmailDisabled(_) => ConsoleError::field("email", error.sentence()),
         error => error.into(),
     }
 }

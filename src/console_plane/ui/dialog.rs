@@ -172,7 +172,8 @@ pub fn FormDialog(
         problem.set(Some(error));
         show();
         tick().await;
-        focus(node, "[aria-invalid=true], button:not([type])");
+        // What asked before an answer is still there, hidden.
+        focus(node, ":scope > :not([hidden]) :is([aria-invalid=true], button:not([type]))");
     };
     let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();

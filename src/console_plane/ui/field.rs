@@ -86,12 +86,15 @@ fn as_markup(text: &str) -> String {
 /// A labelled select; the first choice is its default.
 #[component]
 pub fn SelectField(
-    /// Its name in the form, and its id.
     name: &'static str,
+    /// Where another form of the page has a field of this name.
+    #[prop(optional)]
+    id: Option<&'static str>,
     label: &'static str,
     refill: FormState,
     choices: Vec<Choice>,
 ) -> impl IntoView {
+    let id = id.unwrap_or(name);
     let chosen = refill.value(name);
     let options = choices
         .into_iter()
@@ -108,17 +111,17 @@ pub fn SelectField(
         .collect::<Vec<_>>();
     view! {
         <div class="field">
-            <label for=name>{label}</label>
+            <label for=id>{label}</label>
             <select
-                id=name
+                id=id
                 name=name
                 class="input select"
-                aria-describedby=format!("{name}-note")
+                aria-describedby=format!("{id}-note")
                 aria-invalid=refill.field_error(name).map(|_| "true")
             >
                 {options}
             </select>
-            {field_note(name, name, "", &refill)}
+            {field_note(name, id, "", &refill)}
         </div>
     }
 }

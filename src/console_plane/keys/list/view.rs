@@ -92,9 +92,9 @@ impl ListView {
     /// was asked for. An order or a page is no filter.
     pub fn dropped<'a>(&self, address: &'a [(String, String)]) -> Option<&'a str> {
         let understood = self.pairs();
-        let filters = address.iter().filter(|(name, value)| {
-            !value.trim().is_empty() && !["matching", "sort", "page"].contains(&name.as_str())
-        });
+        let filters = address
+            .iter()
+            .filter(|(name, value)| !value.trim().is_empty() && !["matching", "sort", "page"].contains(&name.as_str()));
         let mut names = filters.map(|(name, _)| name.as_str());
         names.find(|name| !understood.iter().any(|(known, _)| known == name))
     }

@@ -124,7 +124,7 @@ pub fn RotateDialog(
                 <input type="hidden" name="back" value=back.clone() />
                 <div class="field-pair">
                     <SelectField name="window" label="The old key goes on for" choices=windows refill=refill.clone() />
-                    <SelectField name="reason" label="Why" choices=reasons refill />
+                    <SelectField name="reason" id="rotate-reason" label="Why" choices=reasons refill />
                 </div>
                 <p class="muted">"If it has leaked, the old key ends at once, whatever is chosen for it."</p>
                 <div class="dialog-actions">
