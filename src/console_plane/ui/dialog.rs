@@ -33,10 +33,12 @@ use crate::{
     keys::model::KeyName,
 };
 
-/// Which dialog was asked for last, by the id of its title, and which key it is about. Of the whole page, since the button
-/// and its dialog are islands apart; only a browser ever sets it.
-pub static ASKED: LazyLock<ArcRwSignal<Option<(String, Option<RevokeTarget>)>>> =
-    LazyLock::new(|| ArcRwSignal::new(None));
+/// A dialog that a button asked for: the id of its title, and the key it is about, if it is about one of several.
+type Asked = (String, Option<RevokeTarget>);
+
+/// The dialog that was asked for last. Of the whole page, since the button and its dialog are islands apart; only a browser
+/// ever sets it.
+pub static ASKED: LazyLock<ArcRwSignal<Option<Asked>>> = LazyLock::new(|| ArcRwSignal::new(None));
 
 /// A button of a form that leads to the page with a dialog open; the browser half opens the dialog right here.
 #[island]
