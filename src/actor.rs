@@ -5,7 +5,8 @@ use uuid::Uuid;
 use crate::ids::{OrgId, UserId};
 
 /// What somebody is to an organization, or to the deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::IntoStaticStr, strum::VariantArray)]
+#[strum(serialize_all = "lowercase")]
 pub enum Role {
     Owner,
     Admin,
@@ -22,17 +23,6 @@ pub enum Role {
 }
 
 impl Role {
-    pub const ALL: [Role; 8] = [
-        Self::Owner,
-        Self::Admin,
-        Self::Developer,
-        Self::Viewer,
-        Self::Support,
-        Self::Operator,
-        Self::Service,
-        Self::Anonymous,
-    ];
-
     /// Those that a member can have.
     pub const MEMBERS: [Role; 4] = [Self::Owner, Self::Admin, Self::Developer, Self::Viewer];
 
@@ -42,16 +32,7 @@ impl Role {
     }
 
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Owner => "owner",
-            Self::Admin => "admin",
-            Self::Developer => "developer",
-            Self::Viewer => "viewer",
-            Self::Support => "support",
-            Self::Operator => "operator",
-            Self::Service => "service",
-            Self::Anonymous => "anonymous",
-        }
+        self.into()
     }
 
     pub fn label(self) -> &'static str {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use strum::VariantArray;
 use time::OffsetDateTime;
 
 use super::{CommandContext, CommandError, Effect, no_org, say, say_json, slug};
@@ -190,7 +191,7 @@ async fn create(cx: &CommandContext<'_>, create: Create) -> Result<(), CommandEr
 
 async fn revoke(cx: &CommandContext<'_>, revoke: Revoke) -> Result<(), CommandError> {
     let reason = Reason::parse(&revoke.reason).map_err(|_| {
-        let known: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
+        let known: Vec<&str> = Reason::VARIANTS.iter().map(|reason| reason.as_str()).collect();
         CommandError::said(format!("--reason: choose one of {}", known.join(", ")))
     })?;
     let (mut m, key) = find(cx, &revoke.which).await?;

@@ -2,6 +2,7 @@
 //! Compiled for the browser too, so that a form and the server say the same about the same input.
 
 use serde::{Deserialize, Serialize};
+use strum::{EnumString, IntoStaticStr, VariantArray};
 
 use crate::text;
 
@@ -21,8 +22,11 @@ impl KeyName {
 }
 
 /// Why a key was revoked. The names are the ones certificate authorities and key scanners use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 #[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
 pub enum Reason {
     #[default]
     NoLongerNeeded,
@@ -33,18 +37,9 @@ pub enum Reason {
 }
 
 impl Reason {
-    pub const ALL: [Reason; 5] =
-        [Self::NoLongerNeeded, Self::Superseded, Self::KeyCompromise, Self::AffiliationChanged, Self::Other];
-
     /// The form's value and the stored word.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::NoLongerNeeded => "no_longer_needed",
-            Self::Superseded => "superseded",
-            Self::KeyCompromise => "key_compromise",
-            Self::AffiliationChanged => "affiliation_changed",
-            Self::Other => "other",
-        }
+        self.into()
     }
 
     pub fn label(self) -> &'static str {
@@ -58,35 +53,34 @@ impl Reason {
     }
 
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        Self::ALL.into_iter().find(|reason| reason.as_str() == text).ok_or("Choose one of the reasons in the list.")
+        text.parse().map_err(|_| "Choose one of the reasons in the list.")
     }
 }
 
 /// How long a key goes on after it was replaced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, EnumString, IntoStaticStr, VariantArray,
+)]
 pub enum OverlapWindow {
     #[serde(rename = "now")]
+    #[strum(serialize = "now")]
     Now,
     #[serde(rename = "1h")]
+    #[strum(serialize = "1h")]
     Hour,
     #[default]
     #[serde(rename = "24h")]
+    #[strum(serialize = "24h")]
     Day,
     #[serde(rename = "7d")]
+    #[strum(serialize = "7d")]
     Week,
 }
 
 impl OverlapWindow {
-    pub const ALL: [OverlapWindow; 4] = [Self::Now, Self::Hour, Self::Day, Self::Week];
-
     /// The form's value.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Now => "now",
-            Self::Hour => "1h",
-            Self::Day => "24h",
-            Self::Week => "7d",
-        }
+        self.into()
     }
 
     pub fn label(self) -> &'static str {
@@ -109,7 +103,7 @@ impl OverlapWindow {
     }
 
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        Self::ALL.into_iter().find(|window| window.as_str() == text).ok_or("Choose one of: now, 1h, 24h, 7d.")
+        text.parse().map_err(|_| "Choose one of: now, 1h, 24h, 7d.")
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::actor::Role;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, strum::VariantArray)]
 pub enum Action {
     ViewKeys,
     IssueKey,
@@ -90,32 +90,6 @@ impl Role {
 }
 
 impl Action {
-    pub const ALL: [Action; 23] = [
-        Self::ViewKeys,
-        Self::IssueKey,
-        Self::EditKey,
-        Self::RotateKey,
-        Self::RevokeKey,
-        Self::RevokeAllKeys,
-        Self::ViewWebhooks,
-        Self::ManageWebhooks,
-        Self::ViewAudit,
-        Self::ViewMembers,
-        Self::ManageMembers,
-        Self::FindAnyKey,
-        Self::RevokeAnyKey,
-        Self::ViewNodes,
-        Self::CreateOrg,
-        Self::SuspendOrg,
-        Self::ViewOrgs,
-        Self::AddNamespace,
-        Self::AddMember,
-        Self::AddStaff,
-        Self::ManagePeople,
-        Self::IssueServiceKey,
-        Self::RevokeServiceKey,
-    ];
-
     /// For a refusal: "Your role, viewer, may not …".
     pub fn words(self) -> &'static str {
         match self {
@@ -147,19 +121,21 @@ impl Action {
 
 #[cfg(test)]
 mod tests {
+    use strum::VariantArray;
+
     use super::*;
 
     /// Printed whole, so that a change of the table is read as a change of the table.
     #[test]
     fn the_table() {
         let mut table = format!("{:<17}", "");
-        for role in Role::ALL {
+        for role in Role::VARIANTS {
             table += &format!("{:<10}", role.as_str());
         }
-        for action in Action::ALL {
+        for action in Action::VARIANTS {
             table += &format!("\n{:<17}", format!("{action:?}"));
-            for role in Role::ALL {
-                table += &format!("{:<10}", if role.may(action) { "yes" } else { "-" });
+            for role in Role::VARIANTS {
+                table += &format!("{:<10}", if role.may(*action) { "yes" } else { "-" });
             }
         }
         let table: String = table.lines().map(|line| line.trim_end().to_owned() + "\n").collect();

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use secrecy::SecretString;
 use serde_json::json;
+use strum::VariantArray;
 use time::{Duration, OffsetDateTime, Time, Weekday};
 use uuid::Uuid;
 
@@ -426,7 +427,7 @@ impl Demo<'_> {
     }
 
     async fn revoke_extra_key(&mut self, m: &mut Mutation, n: u32, at: OffsetDateTime) -> Result<(), CommandError> {
-        let reason = Reason::ALL.get(pick(n, Reason::ALL.len())).copied().unwrap_or_default();
+        let reason = Reason::VARIANTS.get(pick(n, Reason::VARIANTS.len())).copied().unwrap_or_default();
         let key = self.extra_keys.get_mut(n as usize).ok_or_else(inconsistent)?;
         key.until = at;
         let (id, creator) = (key.id, key.creator);

@@ -1,6 +1,7 @@
 //! The form that revokes one key, and the button that asks for it.
 
 use leptos::prelude::*;
+use strum::VariantArray;
 
 use super::{
     Choice, SelectField, TextField,
@@ -83,8 +84,8 @@ pub fn RevokeDialog(
             />
         }
     });
-    let reasons = Reason::ALL
-        .into_iter()
+    let reasons = Reason::VARIANTS
+        .iter()
         .map(|reason| Choice {
             value: reason.as_str().to_owned(),
             label: reason.label().to_owned(),

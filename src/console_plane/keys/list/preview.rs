@@ -1,6 +1,7 @@
 //! What would be hit, before some keys are revoked.
 
 use leptos::{prelude::*, server_fn::ServerFn};
+use strum::VariantArray;
 
 use super::load::PreviewModel;
 use crate::{
@@ -34,7 +35,7 @@ pub fn RevokeSomePage(model: PreviewModel) -> impl IntoView {
         ),
     };
     let back = model.view.address("/keys");
-    let reasons = Reason::ALL.into_iter().map(|reason| choice(reason.as_str(), reason.label(), "")).collect::<Vec<_>>();
+    let reasons = Reason::VARIANTS.iter().map(|reason| choice(reason.as_str(), reason.label(), "")).collect::<Vec<_>>();
     let more = count.saturating_sub(SHOWN);
     let more = (more > 0).then(|| {
         let more = grouped(more as u64);

@@ -1,6 +1,7 @@
 //! What a key's own page shows, read from the domain.
 
 use sqlx::PgConnection;
+use strum::VariantArray;
 use time::{Duration, OffsetDateTime};
 
 use super::{
@@ -156,7 +157,7 @@ fn bare(net: &str) -> String {
 }
 
 fn rotate_form(panel: &Panel) -> RotateModel {
-    let windows = OverlapWindow::ALL.map(|window| match window {
+    let windows = OverlapWindow::VARIANTS.iter().map(|window| match window {
         OverlapWindow::Now => choice(window.as_str(), "no time: it ends at once", ""),
         _ => choice(window.as_str(), window.label(), ""),
     });
@@ -178,7 +179,7 @@ fn rotate_form(panel: &Panel) -> RotateModel {
     RotateModel {
         // The form's own, if it was sent: it makes one key, however often it is sent.
         idempotency_key: refill.value("idempotency_key").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
-        windows: windows.to_vec(),
+        windows: windows.collect(),
         reasons: reasons.to_vec(),
         refill,
         open,
