@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let service_key = std::env::var("KEYDESK_SERVICE_KEY").map_err(|_| "KEYDESK_SERVICE_KEY is not set")?;
     let guard = Guard::new(&setting("KEYDESK_URL", "http://127.0.0.1:3001"), &service_key, "read")?;
     let listener = tokio::net::TcpListener::bind(setting("LISTEN", "127.0.0.1:8080")).await?;
-    println!("Listening on http://{}", listener.local_addr()?);
+    eprintln!("Listening on http://{}", listener.local_addr()?);
     axum::serve(listener, app(guard).into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }

@@ -19,6 +19,7 @@ impl Clock {
     }
 
     /// The current time, as Postgres can store it.
+    #[allow(clippy::disallowed_methods, reason = "here it is read")]
     pub fn now(&self) -> OffsetDateTime {
         let now = match self {
             Self::System => OffsetDateTime::now_utc(),

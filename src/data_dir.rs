@@ -15,7 +15,7 @@ use crate::secrets;
 const MIN_KEY_CHARS: usize = 40;
 
 /// The folder of the embedded database and the server's keys.
-pub fn create(path: &Path) -> std::io::Result<()> {
+pub fn create(path: &Path) -> io::Result<()> {
     if path.is_dir() {
         return Ok(());
     }

@@ -6,6 +6,16 @@
 //!
 //! Servers and load generator share one process and its cores, so only the ratios are meaningful.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement stops where something is wrong"
+)]
+
 mod bench;
 mod load;
 

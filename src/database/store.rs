@@ -127,8 +127,13 @@ pub async fn put_server_key_fingerprint(
     name: &str,
     fingerprint: Digest,
 ) -> sqlx::Result<Digest> {
-    let insert = "insert into server_key_fingerprints (name, fingerprint) values ($1, $2) on conflict do nothing";
-    sqlx::query(insert).bind(name).bind(fingerprint).execute(&mut *db).await?;
+    sqlx::query!(
+        "insert into server_key_fingerprints (name, fingerprint) values ($1, $2) on conflict do nothing",
+        name,
+        fingerprint as _
+    )
+    .execute(&mut *db)
+    .await?;
     sqlx::query_scalar!(
         r#"select fingerprint as "fingerprint: Digest" from server_key_fingerprints where name = $1"#,
         name
@@ -138,6 +143,7 @@ pub async fn put_server_key_fingerprint(
 }
 
 /// How many migrations this database has seen.
+#[allow(clippy::disallowed_methods, reason = "the table is sqlx's own, and is not there before the first migration")]
 pub async fn count_migrations(db: &mut PgConnection) -> sqlx::Result<i64> {
     let count = "select count(*) from _sqlx_migrations where success";
     match sqlx::query_scalar(count).fetch_one(db).await {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::conformance::Deployment;
 use crate::world::Answer;
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "its main is not called here")]
 #[path = "../../../examples/axum_service.rs"]
 mod axum_service;
 
