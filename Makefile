@@ -26,7 +26,7 @@ help:
 	             minutes of revokes, faults and a million verifies; 0 keys accepted that were revoked
 	make schemathesis
 	             the management API against its own OpenAPI document: every check, as owner, viewer and nobody
-	make lint    formatting, clippy for both halves, stylesheet, scripts
+	make lint    formatting, clippy for both halves, crates (unused, licences, advisories), stylesheet, scripts
 	make dev     serve, and build again on every change
 	make sqlx    regenerate .sqlx/ after a change to a query or a migration
 	make clean   remove what was built (not .keydesk/, your data)
@@ -84,7 +84,7 @@ schemathesis:
 	.ci/with .ci/schemathesis
 
 lint:
-	@.ci/setup build
+	@.ci/setup lint
 	.ci/with .ci/lint
 
 dev:

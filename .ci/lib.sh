@@ -16,6 +16,10 @@ load_env() {
 # shellcheck disable=SC2034  # used by those who source this
 tools=${KEYDESK_TOOLS:-${HOME:-/var/cache}/.cache/keydesk/tools}
 
+# The versions of the programs that look at what Keydesk depends on.
+# shellcheck disable=SC2034  # used by those who source this
+deny=cargo-deny-0.20.2 machete=cargo-machete-0.9.2
+
 # The version of a crate in Cargo.lock.
 locked() { awk -v name="\"$1\"" '$1 == "name" { hit = $3 == name } hit && $1 == "version" { gsub(/"/, "", $3); print $3; exit }' Cargo.lock; }
 
