@@ -37,6 +37,7 @@ use crate::{
         standing::{Standing, standing},
         store::Org,
     },
+    response_headers::RequestId,
     revocation::Receipt,
     server_keys::ServerKeys,
 };
@@ -129,10 +130,6 @@ impl From<Found> for Done {
 
 /// Where a server function leaves its result for the request it runs in.
 pub type Slot = Arc<Mutex<Option<Result<Done, ConsoleError>>>>;
-
-/// The id that an answer carries and the logs know it by.
-#[derive(Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// One request: from where, by what, with which session.
 #[derive(Clone)]

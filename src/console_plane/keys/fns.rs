@@ -65,11 +65,11 @@ pub async fn edit_key(
     #[server(default)] asks_scopes: bool,
     #[server(default)] scopes: Vec<String>,
     namespaces: String,
-    addresses: String,
+    ip_allowlist: String,
     expires: String,
 ) -> Result<Change, ConsoleError> {
     let scopes = asks_scopes.then_some(scopes);
-    let typed = one::act::Typed { key_id, seen, overwrite, name, scopes, namespaces, addresses, expires };
+    let typed = one::act::Typed { key_id, seen, overwrite, name, scopes, namespaces, ip_allowlist, expires };
     door::answer(one::act::edit(typed)).await
 }
 

@@ -22,7 +22,7 @@ pub struct Typed {
     /// `None`: the form did not ask.
     pub scopes: Option<Vec<String>>,
     pub namespaces: String,
-    pub addresses: String,
+    pub ip_allowlist: String,
     /// Empty: as it is.
     pub expires: String,
 }
@@ -35,7 +35,7 @@ pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
         name: Some(typed.name),
         scopes: typed.scopes,
         namespaces: Some(entries(&typed.namespaces)),
-        addresses: Some(entries(&typed.addresses)),
+        ip_allowlist: Some(entries(&typed.ip_allowlist)),
         expires: (!typed.expires.is_empty()).then_some(typed.expires),
         version: (!typed.overwrite).then_some(typed.seen),
     };
