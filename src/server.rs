@@ -29,9 +29,9 @@ use crate::{
     console_plane::{
         self,
         assets::{Site, SiteError},
-        door::Console,
+        state::Console,
     },
-    database::{self, Database, DatabaseError, RlsScope},
+    database::{self, Database, DatabaseError, Opening, RlsScope},
     key_plane::{
         self, KeyPlane,
         limiter::{Limiter, LimiterError},
@@ -41,7 +41,7 @@ use crate::{
     operator_api::{self, Operator},
     revocation::{memory::Memory, node::Node},
     secrets::{self, Digest, NoRandomness},
-    server_keys::ServerKeys,
+    server_keys::{ServerKeys, ServerKeysError},
     usage::{self, UsageRecorder, refusals::RefusalRecorder},
 };
 
@@ -67,6 +67,8 @@ const NODE_DISCOVERY_DELAY: Duration = Duration::from_secs(4);
 pub enum ServeError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    ServerKeys(#[from] ServerKeysError),
     #[error(transparent)]
     Site(#[from] SiteError),
     #[error("{name}: cannot listen on {address}: {error}")]
@@ -178,17 +180,12 @@ impl ServedPlanes {
 }
 
 /// Serves until SIGTERM or SIGINT, then closes the database.
-pub async fn serve(
-    config: &Config,
-    served: ServedPlanes,
-    catalog: Catalog,
-    server_keys: ServerKeys,
-) -> Result<(), ServeError> {
+pub async fn serve(config: &Config, served: ServedPlanes, catalog: Catalog) -> Result<(), ServeError> {
     // This comes before anything slow, so that no signal sent during the start is lost.
     let stop = stop_signal().map_err(ServeError::Signals)?;
     let site = Site::find()?;
-    let database = Database::open(config).await?;
-    let result = serve_with(config, served, catalog, server_keys, site, &database, stop).await;
+    let database = Database::open(config, Opening::Prepare).await?;
+    let result = serve_with(config, served, catalog, site, &database, stop).await;
     let closed = database.close().await;
     result?;
     Ok(closed?)
@@ -198,11 +195,11 @@ async fn serve_with(
     config: &Config,
     served: ServedPlanes,
     catalog: Catalog,
-    server_keys: ServerKeys,
     site: Site,
     database: &Database,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
+    let server_keys = ServerKeys::open(&config.data_dir, &database.console).await?;
     let clock = Clock::System;
     let console_listener = bind_if(served.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr)).await?;
     let keys_listener = bind_if(served.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr)).await?;
@@ -230,7 +227,7 @@ async fn serve_with(
         catalog: Arc::new(catalog),
         server_keys: Arc::new(server_keys),
         origin: origin.clone(),
-        keys_url: format!("http://{keys_addr}"),
+        keys_url: reachable_url(keys_addr, &origin),
         site,
         limiter: Arc::new(limiter),
         proxies: Arc::new(config.trusted_proxies.clone()),
@@ -281,6 +278,15 @@ fn node_name(address: Option<SocketAddr>) -> String {
     let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let port = address.map(|address| format!(":{}", address.port())).unwrap_or_default();
     machine.unwrap_or_else(|| "unnamed".to_owned()) + &port
+}
+
+/// Where the examples beside a new key call the key plane. Nobody can call `0.0.0.0`, so the console's own host stands for it.
+fn reachable_url(keys_addr: SocketAddr, console: &Origin) -> String {
+    if keys_addr.ip().is_unspecified() {
+        format!("http://{}:{}", console.host(), keys_addr.port())
+    } else {
+        format!("http://{keys_addr}")
+    }
 }
 
 /// Binds a wanted listener. `name` is the variable that holds its address, for the error.

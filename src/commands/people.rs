@@ -25,7 +25,9 @@ pub enum UserCommand {
     /// Set somebody's password for them; ends their sessions
     SetPassword(SetPassword),
     /// Shut somebody's account; ends their sessions
-    Disable(Disable),
+    Disable(Of),
+    /// Open a shut account again
+    Enable(Of),
 }
 
 #[derive(Args)]
@@ -38,7 +40,7 @@ pub struct SetPassword {
 }
 
 #[derive(Args)]
-pub struct Disable {
+pub struct Of {
     #[arg(long)]
     email: String,
 }
@@ -90,15 +92,16 @@ impl From<MemberRole> for Role {
     }
 }
 
-pub async fn run(cx: &CommandContext, command: UserCommand) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext<'_>, command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Create(command) => create(cx, command).await,
         UserCommand::SetPassword(command) => set_password(cx, command).await,
         UserCommand::Disable(command) => disable(cx, command).await,
+        UserCommand::Enable(command) => enable(cx, command).await,
     }
 }
 
-async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError> {
+async fn create(cx: &CommandContext<'_>, create: Create) -> Result<(), CommandError> {
     let email = Email::parse(&create.email).map_err(CommandError::said)?;
     let name = PersonName::parse(&create.name).map_err(CommandError::said)?;
     let existing = match &create.org {
@@ -136,7 +139,7 @@ async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError>
     }
 }
 
-async fn set_password(cx: &CommandContext, command: SetPassword) -> Result<(), CommandError> {
+async fn set_password(cx: &CommandContext<'_>, command: SetPassword) -> Result<(), CommandError> {
     let typed = password_from_stdin()?;
     let (mut m, account) = account(cx, &command.email).await?;
     let about = [account.name.as_str(), command.email.as_str()];
@@ -145,10 +148,23 @@ async fn set_password(cx: &CommandContext, command: SetPassword) -> Result<(), C
     let permit = m.permit()?;
     orgs::lifecycle::set_password(&mut m, &permit, &account, &hash).await?;
     m.commit().await?;
-    say(&[&format!("The password of {} is set, and their sessions have ended.", command.email)])
+    let email = &command.email;
+    if account.disabled {
+        let next = format!("The account is disabled: `keydesk user enable --email {email}` lets them sign in.");
+        return say(&[&format!("The password of {email} is set."), &next]);
+    }
+    say(&[&format!("The password of {email} is set, and their sessions have ended.")])
 }
 
-async fn disable(cx: &CommandContext, command: Disable) -> Result<(), CommandError> {
+async fn enable(cx: &CommandContext<'_>, command: Of) -> Result<(), CommandError> {
+    let (mut m, account) = account(cx, &command.email).await?;
+    let permit = m.permit()?;
+    orgs::lifecycle::enable(&mut m, &permit, &account).await?;
+    m.commit().await?;
+    say(&[&format!("{} can sign in again.", command.email)])
+}
+
+async fn disable(cx: &CommandContext<'_>, command: Of) -> Result<(), CommandError> {
     let (mut m, account) = account(cx, &command.email).await?;
     let permit = m.permit()?;
     orgs::lifecycle::disable(&mut m, &permit, &account).await?;
@@ -157,7 +173,7 @@ async fn disable(cx: &CommandContext, command: Disable) -> Result<(), CommandErr
 }
 
 /// Somebody's account, locked, in a change of their organization (of the deployment, for staff).
-async fn account(cx: &CommandContext, email: &str) -> Result<(Mutation, Account), CommandError> {
+async fn account(cx: &CommandContext<'_>, email: &str) -> Result<(Mutation, Account), CommandError> {
     let mut m = cx.begin(RlsScope::Nothing).await?;
     let account = accounts::store::lock_by_email(&mut m, email.trim()).await?;
     let account = account.ok_or_else(|| CommandError::said(format!("{email} has no account")))?;
