@@ -27,7 +27,7 @@ test('the management API is described on a page of its own', async ({ open }) =>
   const summary = page.locator('#createKey summary');
   await expect(summary).toContainText('POST');
   await summary.click();
-  await expect(page.locator('#createKey').getByText('ip_whitelist').first()).toBeVisible();
+  await expect(page.locator('#createKey').getByText('ip_allowlist').first()).toBeVisible();
   await expect(page.locator('body')).not.toContainText('`');
   await page.goto('/api/v1/docs#rotateKey');
   await page.reload();

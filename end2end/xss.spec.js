@@ -273,11 +273,11 @@ test.describe('where everything is called that', () => {
         await page.getByLabel('Namespaces').fill(payload);
         await page.getByRole('button', { name: 'Save changes' }).click();
         await expect(addresses).toHaveAccessibleDescription(/is no address or block/);
-        const typed = await page.locator('#addresses, #namespaces, #name').evaluateAll(fields => fields.map(field => field.value));
+        const typed = await page.locator('#ip_allowlist, #namespaces, #name').evaluateAll(fields => fields.map(field => field.value));
         expect(typed).toEqual([payload, payload, payload]);
         // Quoted as programs quote: the first of what spaces divide.
         const quoted = payload.split(' ')[0].replaceAll('\\', '\\\\').replaceAll('"', '\\"');
-        await expect(page.locator('#addresses-note')).toContainText(`"${quoted}" is no address`);
+        await expect(page.locator('#ip_allowlist-note')).toContainText(`"${quoted}" is no address`);
       }
       await addresses.fill(PAYLOADS.join('\n'));
       await page.getByRole('button', { name: 'Save changes' }).click();
@@ -313,7 +313,7 @@ test.describe('where everything is called that', () => {
       'members/role', 'members/remove', 'webhooks/generate', 'webhooks/regenerate', 'sessions/end', 'account/password', encodeURIComponent(ALL)];
     for (const name of forms) {
       for (const back of name.startsWith('keys/') ? leads : [ALL]) {
-        const form = { ...values, key_id, back, name: ALL, 'key_ids[0]': key_id, namespaces: ALL, addresses: ALL, expires: ALL };
+        const form = { ...values, key_id, back, name: ALL, 'key_ids[0]': key_id, namespaces: ALL, ip_allowlist: ALL, expires: ALL };
         // As a browser would send it: the answer is a page.
         await Promise.all([page.waitForNavigation(), page.evaluate(([name, form]) => {
           const element = document.body.appendChild(document.createElement('form'));

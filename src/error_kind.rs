@@ -35,3 +35,6 @@ pub trait DomainError: Error {
 }
 
 impl DomainError for sqlx::Error {}
+
+/// An answer that could not be written.
+impl DomainError for serde_json::Error {}

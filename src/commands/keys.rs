@@ -173,7 +173,7 @@ async fn create(cx: &CommandContext<'_>, create: Create) -> Result<(), CommandEr
         tier: create.tier.unwrap_or(tier),
         scopes: create.scopes,
         namespaces: create.namespace,
-        addresses: create.ip,
+        ip_allowlist: create.ip,
         expires: create.expires,
         idempotency_key: None,
         allow_duplicate_name: create.allow_duplicate_name,
@@ -240,7 +240,7 @@ async fn list(cx: &CommandContext<'_>, list: List) -> Result<(), CommandError> {
                 json!({
                     "key_id": key.id, "name": key.name, "hint": key.hint, "status": key.state(cx.now),
                     "environment": key.environment, "tier": key.tier, "scopes": key.scopes,
-                    "namespaces": key.namespaces, "addresses": key.addresses.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
+                    "namespaces": key.namespaces, "ip_allowlist": key.ip_allowlist.iter().map(ToString::to_string).collect::<Vec<_>>(), "created_at": key.created_at.unix_timestamp(),
                     "expires_at": seconds(key.expires_at), "overlap_ends_at": seconds(key.overlap_ends_at), "predecessor": key.predecessor,
                     "successor": key.successor, "last_used_at": seconds(key.last_used.as_ref().map(|l| l.at)),
                 })

@@ -27,11 +27,8 @@ use crate::{
         standing::{Standing, standing},
         store::Org,
     },
+    response_headers::RequestId,
 };
-
-/// The id that an answer carries and the logs know it by.
-#[derive(Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// One request: from where, by what, with which session.
 #[derive(Clone)]

@@ -1,9 +1,6 @@
 //! The console's routes, and what every answer of it carries.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json, Router,
@@ -14,13 +11,13 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use leptos::server_fn::ServerFn;
-use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
+use tower_http::{CompressionLevel, compression::CompressionLayer};
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use uuid::Uuid;
 
 use super::{
     audit_log,
-    context::{RequestContext, RequestId},
+    context::RequestContext,
     form::submit,
     keys::{
         self,
@@ -53,7 +50,11 @@ use super::{
         forms::{GenerateWebhookSecret, RegenerateWebhookSecret},
     },
 };
-use crate::{config::Origin, database, response_headers};
+use crate::{
+    config::Origin,
+    database,
+    response_headers::{self, Answers},
+};
 
 /// Every route but the server functions, for the test that tries each with every kind of principal.
 pub const ROUTES: [(&str, &str); 16] = [
@@ -112,19 +113,24 @@ pub fn router(console: Arc<Console>) -> Router {
         .route("/support", get(support::routes::show))
         .route("/nodes", get(nodes::routes::show))
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
-    Router::new()
+    let answers = Answers {
+        plane: "console",
+        timeout: REQUEST_TIMEOUT,
+        headers: response_headers::for_browsers(&console.origin),
+        word_error,
+        histogram: |_| None,
+        logged: true,
+    };
+    let router = Router::new()
         .merge(pages)
         .merge(forms())
         .merge(console.site.routes())
         .fallback(async |cx: RequestContext| render::not_found(&cx).await)
         .method_not_allowed_fallback(method_not_allowed)
-        .layer(CatchPanicLayer::custom(|_| {
-            plain(StatusCode::INTERNAL_SERVER_ERROR, "Something went wrong in the console.")
-        }))
         .layer(session_layer)
         .layer(middleware::from_fn_with_state(Arc::clone(&console), same_origin))
-        .layer(middleware::from_fn_with_state(Arc::clone(&console), finish_response))
-        .with_state(console)
+        .with_state(console);
+    response_headers::finish(router, answers)
 }
 
 /// Every form, at the address that its server function has.
@@ -179,6 +185,13 @@ async fn method_not_allowed(cx: RequestContext) -> Response {
     render::message(&cx, StatusCode::METHOD_NOT_ALLOWED, "Not a page", text, ("/", "Back to the console")).await
 }
 
+fn word_error(response: &mut Response, _: Uuid) {
+    *response = match response.status() {
+        status @ StatusCode::SERVICE_UNAVAILABLE => plain(status, "The console took too long. Try again."),
+        status => plain(status, "Something went wrong in the console."),
+    };
+}
+
 fn plain(status: StatusCode, text: &'static str) -> Response {
     (status, text).into_response()
 }
@@ -202,25 +215,6 @@ fn is_ours(headers: &HeaderMap, origin: &Origin) -> bool {
             .and_then(|value| value.to_str().ok())
             .is_some_and(|value| origin.is_named_by(value)),
     }
-}
-
-/// Gives a request its id and a deadline, and every answer its headers and log line.
-async fn finish_response(State(console): State<Arc<Console>>, mut request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4();
-    request.extensions_mut().insert(RequestId(id));
-    let method = request.method().clone();
-    // The path only: a set-up link's token is in the query.
-    let path = request.uri().path().to_owned();
-    let begun = Instant::now();
-    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
-        .await
-        .unwrap_or_else(|_| plain(StatusCode::SERVICE_UNAVAILABLE, "The console took too long. Try again."));
-    response_headers::set(response.headers_mut(), id, &console.origin);
-    tracing::info!(
-        plane = "console", %id, %method, path, status = response.status().as_u16(),
-        ms = begun.elapsed().as_secs_f64() * 1e3, "answered"
-    );
-    response
 }
 
 #[cfg(test)]

@@ -9,10 +9,12 @@ use axum::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     KeyPlane,
     judge::{Judged, Question},
+    openapi::KeyRefusals,
     wire,
 };
 use crate::{
@@ -22,27 +24,23 @@ use crate::{
     },
     client,
     keys::verdict::{KeyRecord, Requirements, Verdict, effective_scopes},
-    machine_http::{
-        self, Problem, RequestId,
-        credential::{self, Ambiguous},
-    },
+    machine_http::{Problem, credential},
+    response_headers::{RequestId, id_value},
 };
 
 /// What the proxy's configuration may require in addition to the route.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Expectations {
     /// Keys of any other environment are `WRONG_ENVIRONMENT`.
     environment: Option<String>,
     /// Slug or id: keys of any other organization are `NOT_FOUND`.
     org: Option<String>,
-    /// Repeats the problem document in a header of the answer, for nginx, which reads no body of it.
+    /// Repeats the problem document in the header `x-keydesk-problem`, if it fits: for nginx, which reads no body of the
+    /// answer.
     problem_in_header: bool,
 }
-
-const X_KEYDESK_PROBLEM: HeaderName = HeaderName::from_static("x-keydesk-problem");
-/// A proxy has room for a few kilobytes of headers, and a detail can quote what the client sent.
-const MAX_PROBLEM_BYTES: usize = 2048;
 
 /// The header with the request's method, as Caddy and Traefik call it and as the configuration for nginx does.
 const METHOD_HEADERS: [HeaderName; 2] =
@@ -69,39 +67,49 @@ fn described<'a>(headers: &'a HeaderMap, names: &[HeaderName; 2]) -> Result<Opti
     Ok(value)
 }
 
+/// Ask on behalf of a reverse proxy
+///
+/// The proxy describes the request that it holds, with the headers of one of the two kinds, and lets it through if the answer
+/// is 200. It may ask with any method.
+#[utoipa::path(
+    get, path = "/v1/forward-auth", tag = "Keys", operation_id = "forwardAuth",
+    security(("api_key" = []), ("api_key_as_bearer" = [])),
+    params(
+        Expectations,
+        ("x-forwarded-method" = Option<String>, Header, description = "The request's method, from Caddy and Traefik."),
+        ("x-forwarded-uri" = Option<String>, Header, description = "The request's path and query."),
+        ("x-original-method" = Option<String>, Header, description = "The request's method, from nginx."),
+        ("x-original-uri" = Option<String>, Header, description = "The request's path and query.")
+    ),
+    responses(
+        (status = 200, description = "The request may pass. The headers are for the service behind the proxy.", headers(
+            ("x-keydesk-org" = String, description = "The organization's slug."),
+            ("x-keydesk-org-id" = String, description = "The organization's id."),
+            ("x-keydesk-key-id" = String, description = "The key's id."),
+            ("x-keydesk-environment" = String, description = "The key's environment."),
+            ("x-keydesk-tier" = String, description = "The key's tier."),
+            ("x-keydesk-scopes" = String, description = "The scopes that the key has today, parted by spaces."),
+            ("x-keydesk-namespaces" = String, description = "The namespaces that the key may enter, parted by spaces. Empty: all."),
+            ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+            ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+        )),
+        KeyRefusals
+    )
+)]
 pub async fn forward_auth(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     expectations: Result<Query<Expectations>, QueryRejection>,
     request: Request,
-) -> Response {
-    let Ok(Query(expectations)) = expectations else {
-        let detail = "The query may hold environment=, org= and problem_in_header=true, once each, and nothing else.";
-        return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
-    };
-    let in_header = expectations.problem_in_header;
+) -> Result<Response, Problem> {
+    let Query(expectations) = expectations.map_err(|_| {
+        Problem::bad_request(
+            "The query may hold environment=, org= and problem_in_header=true, once each, and nothing else.",
+        )
+    })?;
     let answer = judged(&plane, id, peer, &expectations, request.headers()).await;
-    if in_header && !answer.status().is_success() { with_problem_in_header(answer).await } else { answer }
-}
-
-/// The same answer with its body in a header as well, as JSON escaped to ASCII, unless that is too long.
-async fn with_problem_in_header(answer: Response) -> Response {
-    let (mut parts, body) = answer.into_parts();
-    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
-    let ascii: String = String::from_utf8_lossy(&body)
-        .encode_utf16()
-        .map(|unit| match u8::try_from(unit) {
-            Ok(byte) if byte.is_ascii() => char::from(byte).to_string(),
-            _ => format!("\\u{unit:04x}"),
-        })
-        .collect();
-    if ascii.len() <= MAX_PROBLEM_BYTES
-        && let Ok(value) = HeaderValue::from_str(&ascii)
-    {
-        parts.headers.insert(X_KEYDESK_PROBLEM, value);
-    }
-    Response::from_parts(parts, body.into())
+    answer.map_err(|problem| Problem { repeat_in_header: expectations.problem_in_header, ..problem })
 }
 
 async fn judged(
@@ -110,21 +118,18 @@ async fn judged(
     peer: SocketAddr,
     expectations: &Expectations,
     headers: &HeaderMap,
-) -> Response {
+) -> Result<Response, Problem> {
     let (Ok(method), Ok(target)) = (described(headers, &METHOD_HEADERS), described(headers, &TARGET_HEADERS)) else {
         let detail =
             "The request is described in two ways that differ. Let the proxy clear the headers that it does not set.";
-        return Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail, id.0).into_response();
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous-request", detail));
     };
     let (Some(method), Some(target)) = (method, target) else {
         let detail = "The proxy has to describe the request: X-Forwarded-Method and X-Forwarded-Uri, or X-Original-Method and \
                       X-Original-URI.";
-        return Problem::new(StatusCode::BAD_REQUEST, "no-request", detail, id.0).into_response();
+        return Err(Problem::new(StatusCode::BAD_REQUEST, "no-request", detail));
     };
-    let credential = match credential::from_headers(headers, plane.catalog.headers) {
-        Ok(credential) => credential,
-        Err(Ambiguous(detail)) => return Problem::ambiguous(detail, id.0).into_response(),
-    };
+    let credential = credential::from_headers(headers, plane.catalog.headers)?;
     let path = Path::parse(target);
     let needed = path.as_ref().and_then(|path| needs(&plane.catalog.routes, method, path));
     let client = plane.proxies.resolve(peer, headers);
@@ -153,16 +158,16 @@ async fn judged(
     match judged {
         Judged { verdict: Verdict::Valid, .. } if unrouted => {
             let detail = "No route of the catalog matches this request, so it is refused.";
-            Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail, id.0).into_response()
+            Err(Problem::new(StatusCode::FORBIDDEN, "no-such-route", detail))
         }
         Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => {
             // Step 8.
             let mut response = StatusCode::OK.into_response();
             identify(response.headers_mut(), &plane.catalog, &key);
-            wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
-            response
+            response.headers_mut().extend(wire::rate_limit_headers(rate_limit));
+            Ok(response)
         }
-        Judged { verdict, rate_limit, .. } => plane.refusal(&verdict, id, rate_limit),
+        Judged { verdict, rate_limit, .. } => Err(plane.refusal(&verdict, rate_limit)),
     }
 }
 
@@ -174,8 +179,8 @@ fn identify(headers: &mut HeaderMap, catalog: &Catalog, key: &KeyRecord) {
     // Slugs, and names that the catalog and the lifecycle hold to ASCII.
     let text = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static(""));
     headers.insert(HeaderName::from_static("x-keydesk-org"), text(&key.org));
-    headers.insert(HeaderName::from_static("x-keydesk-org-id"), machine_http::id_value(key.org_id.0));
-    headers.insert(HeaderName::from_static("x-keydesk-key-id"), machine_http::id_value(key.id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-org-id"), id_value(key.org_id.0));
+    headers.insert(HeaderName::from_static("x-keydesk-key-id"), id_value(key.id.0));
     headers.insert(HeaderName::from_static("x-keydesk-environment"), text(&key.environment));
     headers.insert(HeaderName::from_static("x-keydesk-tier"), text(&key.tier));
     headers.insert(HeaderName::from_static("x-keydesk-scopes"), text(&words(effective_scopes(catalog, key))));

@@ -8,74 +8,84 @@ use std::{
 use axum::{
     Extension, Json,
     extract::{ConnectInfo, FromRequest, Request, State},
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 
 use super::{
     KeyPlane,
     judge::{Judged, Question},
+    openapi::{KeyRefusals, Unavailable, VerifyRefusals},
     wire::{self, KeyFacts, RateLimit, VerifyAnswer, VerifyRequest, Whoami},
 };
 use crate::{
     client, database,
     keys::verdict::{KeyRecord, Requirements, Verdict},
     machine_http::{
-        self, Object, Problem, RequestId,
-        credential::{self, Ambiguous, PresentedCredential},
+        self, Object, Problem,
+        credential::{self, PresentedCredential},
         service,
     },
+    response_headers::RequestId,
 };
 
-/// `GET /v1/whoami`: a key asks about itself.
+/// Ask about the key that the request presents
+#[utoipa::path(
+    get, path = "/v1/whoami", tag = "Keys", operation_id = "whoami",
+    security(("api_key" = []), ("api_key_as_bearer" = [])),
+    responses((status = 200, description = "The key is good. It is called once more.", body = Whoami, headers(
+        ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+        ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+    )), KeyRefusals)
+)]
 pub async fn whoami(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     request: Request,
-) -> Response {
-    match plane.judge_own_key(id, peer, request.headers(), &[], "/v1/whoami").await {
-        Ok((key, rate_limit)) => {
-            // Step 8.
-            let mut response = wire::json(&Whoami { key: KeyFacts::new(&plane.catalog, &key), rate_limit });
-            wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
-            response
-        }
-        Err(refusal) => *refusal,
-    }
+) -> Result<Response, Problem> {
+    let (key, rate_limit) = plane.judge_own_key(id, peer, request.headers(), &[], "/v1/whoami").await?;
+    // Step 8.
+    let mut response = wire::json(&Whoami { key: KeyFacts::new(&plane.catalog, &key), rate_limit });
+    response.headers_mut().extend(wire::rate_limit_headers(rate_limit));
+    Ok(response)
 }
 
 const VERIFY_SHAPE: &str = "Send an object with \"key\" and, if you like, \"environment\", \"org\", \"scopes\", \"namespace\", \"address\" and \
      \"dry_run\"; any other field is refused rather than ignored.";
 
-/// `POST /v1/keys/verify`: a service with `verify` asks about a key that was presented to it.
+/// Ask about a key that was presented to a service
+///
+/// For service keys with the capability `verify`. The answer is 200 for every verdict.
+#[utoipa::path(
+    post, path = "/v1/keys/verify", tag = "Keys", operation_id = "verifyKey", security(("service_key" = [])),
+    request_body = VerifyRequest,
+    responses((status = 200, description = "The verdict.", body = VerifyAnswer, headers(
+        ("ratelimit-policy" = String, description = "The tier, its calls, and their window in seconds, where there is a limit."),
+        ("ratelimit" = String, description = "How many calls are left, and the seconds until there are more."),
+        ("retry-after" = u64, description = "Seconds after which to try again, where the key has spent its calls."),
+    )), VerifyRefusals)
+)]
 pub async fn verify(
     State(plane): State<Arc<KeyPlane>>,
     Extension(id): Extension<RequestId>,
     request: Request,
-) -> Response {
+) -> Result<Response, Problem> {
     let headers = request.headers();
     // The caller is checked before its question: one that may not ask learns nothing of what a well-formed question is.
     let presented = credential::from_headers(headers, credential::SERVICES);
-    let service = match service::enter(presented, "verify", &plane.memory, &plane.db, &plane.catalog, id.0).await {
-        Ok(service) => service,
-        Err(problem) => return problem.into_response(),
-    };
+    let service = service::enter(presented, "verify", &plane.memory, &plane.db, &plane.catalog).await?;
     if machine_http::announces_too_much(headers) {
-        return Problem::too_large(id.0).into_response();
+        return Err(Problem::too_large());
     }
     let agent = client::agent(headers).to_owned();
-    let Json(Object(body)) = match Json::<Object<VerifyRequest>>::from_request(request, &()).await {
-        Ok(body) => body,
-        Err(rejection) => return Problem::bad_body(&rejection, VERIFY_SHAPE, id.0).into_response(),
-    };
-    let address = match body.address.as_deref().map(str::parse::<IpAddr>).transpose() {
-        Ok(address) => address.map(|address| address.to_canonical()),
-        Err(_) => {
-            let detail = "\"address\" is the client's IP address alone, as in 203.0.113.7.";
-            return Problem::new(StatusCode::BAD_REQUEST, "bad-request", detail, id.0).into_response();
-        }
-    };
+    let Json(Object(body)) = Json::<Object<VerifyRequest>>::from_request(request, &())
+        .await
+        .map_err(|rejection| Problem::bad_body(&rejection, VERIFY_SHAPE))?;
+    let address = body.address.as_deref().map(str::parse::<IpAddr>).transpose();
+    let address = address
+        .map_err(|_| Problem::bad_request("\"address\" is the client's IP address alone, as in 203.0.113.7."))?
+        .map(|address| address.to_canonical());
     let requirements = Requirements {
         orgs: [body.org.as_deref(), None],
         environment: body.environment.as_deref(),
@@ -108,11 +118,11 @@ pub async fn verify(
         rate_limit: judged.rate_limit,
         trace: body.dry_run.then(|| machine_http::gates_json(&judged.evaluation)),
     });
-    wire::set_rate_limit_headers(response.headers_mut(), judged.rate_limit);
+    response.headers_mut().extend(wire::rate_limit_headers(judged.rate_limit));
     if let Some(seconds) = retry_after {
         response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
     }
-    response
+    Ok(response)
 }
 
 impl KeyPlane {
@@ -124,10 +134,9 @@ impl KeyPlane {
         headers: &HeaderMap,
         scopes: &[String],
         path: &str,
-    ) -> Result<(Arc<KeyRecord>, Option<RateLimit<'_>>), Box<Response>> {
+    ) -> Result<(Arc<KeyRecord>, Option<RateLimit<'_>>), Problem> {
         // Step 2.
-        let credential = credential::from_headers(headers, self.catalog.headers)
-            .map_err(|Ambiguous(detail)| Box::new(Problem::ambiguous(detail, id.0).into_response()))?;
+        let credential = credential::from_headers(headers, self.catalog.headers)?;
         let address = self.proxies.resolve(peer, headers).known();
         let question = Question {
             credential,
@@ -141,31 +150,24 @@ impl KeyPlane {
         };
         match self.judge(question).await {
             Judged { verdict: Verdict::Valid, key: Some(key), rate_limit, .. } => Ok((key, rate_limit)),
-            Judged { verdict, rate_limit, .. } => Err(Box::new(self.refusal(&verdict, id, rate_limit))),
+            Judged { verdict, rate_limit, .. } => Err(self.refusal(&verdict, rate_limit)),
         }
     }
 
-    pub fn refusal(&self, verdict: &Verdict, id: RequestId, rate_limit: Option<RateLimit<'_>>) -> Response {
-        let mut response = Problem::refusal(verdict, &self.catalog, id.0).into_response();
-        wire::set_rate_limit_headers(response.headers_mut(), rate_limit);
-        response
+    pub fn refusal(&self, verdict: &Verdict, rate_limit: Option<RateLimit<'_>>) -> Problem {
+        Problem::refusal(verdict, &self.catalog).with_headers(wire::rate_limit_headers(rate_limit))
     }
 }
 
-/// `GET /healthz`: 200 if keys can be judged.
-pub async fn healthz(State(plane): State<Arc<KeyPlane>>, Extension(id): Extension<RequestId>) -> Response {
+/// Ask whether keys can be checked here
+#[utoipa::path(
+    get, path = "/healthz", tag = "Operation", operation_id = "health", security(()),
+    responses((status = 200, description = "They can.", body = serde_json::Value, example = json!({ "status": "ok" })), Unavailable)
+)]
+pub async fn healthz(State(plane): State<Arc<KeyPlane>>) -> Result<Json<serde_json::Value>, Problem> {
     if !plane.memory.lease.left().is_zero() && database::store::is_answering(&plane.db).await {
-        Json(serde_json::json!({ "status": "ok" })).into_response()
+        Ok(Json(serde_json::json!({ "status": "ok" })))
     } else {
-        plane.refusal(&Verdict::Unavailable, id, None)
+        Err(plane.refusal(&Verdict::Unavailable, None))
     }
-}
-
-pub async fn not_found(Extension(id): Extension<RequestId>) -> Response {
-    Problem::new(StatusCode::NOT_FOUND, "no-such-path", "There is nothing at this path.", id.0).into_response()
-}
-
-pub async fn method_not_allowed(Extension(id): Extension<RequestId>) -> Response {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This path does not take this method.", id.0)
-        .into_response()
 }

@@ -5,7 +5,7 @@
 //!
 //! Whoami, verify and forward-auth take the same way. A comment in the code names each step.
 //!
-//! 1. `router.rs`: `finish_response` gives the request its id and a deadline.
+//! 1. `response_headers.rs`, around all handlers: the request gets its id and a deadline.
 //! 2. `handlers.rs` (whoami, verify) or `forward_auth.rs` makes a [`judge::Question`]: the presented credential
 //!    (`machine_http/credential.rs`), the client's address (`client.rs`), and what is required of the key. Verify reads both
 //!    from its body, after `machine_http/service.rs` has let the service in that asks.
@@ -18,7 +18,7 @@
 //! 7. `judge.rs`, `record`: the verdict is counted (`metrics.rs`), the use and the refusal are noted in memory
 //!    (`usage/mod.rs`, `usage/refusals.rs`).
 //! 8. `wire.rs`: the answer's body and its rate-limit headers; a refusal is a problem document (`machine_http/problem.rs`).
-//! 9. `router.rs` again: the headers that every answer carries, and how long it took.
+//! 9. `response_headers.rs` again: problems are written, every answer gets its headers, and how long it took is recorded.
 //!
 //! A whoami whose key is in memory and has no quota runs no SQL.
 
@@ -28,6 +28,7 @@ pub mod handlers;
 mod judge;
 pub mod limiter;
 pub mod metrics;
+mod openapi;
 pub mod ready;
 pub mod router;
 pub mod wire;
@@ -45,14 +46,15 @@ use crate::{
 };
 use limiter::Limiter;
 
-/// Every route, for the test that tries each with every kind of principal.
-pub const ROUTES: [(&str, &str); 6] = [
+/// Every route, for the metrics, and for the test that tries each with every kind of principal.
+pub const ROUTES: [(&str, &str); 7] = [
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/v1/whoami"),
     ("GET", "/v1/forward-auth"),
     ("GET", "/v1/audit/chain"),
     ("POST", "/v1/keys/verify"),
+    ("GET", "/v1/openapi.json"),
 ];
 
 /// What the key plane works with.

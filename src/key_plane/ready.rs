@@ -11,6 +11,7 @@ use axum::{
 use http::{StatusCode, header};
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{KeyPlane, limiter::Subject, metrics};
 use crate::{catalog::Limit, revocation};
@@ -18,8 +19,8 @@ use crate::{catalog::Limit, revocation};
 /// Expiry is judged by this node's clock, so it must not be far from the database's.
 const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(1);
 
-#[derive(Serialize)]
-struct Readiness {
+#[derive(Serialize, ToSchema)]
+pub struct Readiness {
     ready: bool,
     /// What keeps it from being ready.
     missing: Vec<String>,
@@ -60,7 +61,14 @@ impl KeyPlane {
     }
 }
 
-/// `GET /readyz`: 200 if verdicts can be given here; otherwise 503, and what is missing.
+/// Ask whether this node can do its work, and what is missing if not
+#[utoipa::path(
+    get, path = "/readyz", tag = "Operation", operation_id = "readiness", security(()),
+    responses(
+        (status = 200, description = "It can.", body = Readiness),
+        (status = 503, description = "It cannot.", body = Readiness)
+    )
+)]
 pub async fn readyz(State(plane): State<Arc<KeyPlane>>) -> Response {
     let readiness = plane.readiness().await;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

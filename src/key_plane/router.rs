@@ -1,28 +1,54 @@
 //! The key plane's routes and what every answer of it carries.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
-    Router,
-    extract::{DefaultBodyLimit, Request},
-    middleware::{self, Next},
-    response::{IntoResponse, Response},
-    routing::{any, get, post},
+    Json, Router,
+    routing::{any, get},
 };
-use http::{HeaderName, HeaderValue, StatusCode, header};
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
-use uuid::Uuid;
+use serde_json::{Value, json};
+use utoipa::OpenApi;
+use utoipa_axum::{
+    router::{OpenApiRouter, UtoipaMethodRouter},
+    routes,
+};
 
-use super::{KeyPlane, audit_chain, forward_auth, handlers, metrics, ready};
-use crate::machine_http::{self, MAX_BODY, Problem, RequestId};
+use super::{KeyPlane, audit_chain, forward_auth, handlers, metrics, openapi::Document, ready};
+use crate::{
+    catalog::Catalog,
+    machine_http::{Problem, openapi::written},
+    response_headers::{self, Answers},
+};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// A request that takes longer is answered with 503.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Handlers and what is said of them are one thing, so that neither is there without the other.
+fn described(catalog: &Catalog) -> OpenApiRouter<Arc<KeyPlane>> {
+    // Envoy asks with the client's method; only headers are read.
+    let (schemas, paths, _): UtoipaMethodRouter<Arc<KeyPlane>> = routes!(forward_auth::forward_auth);
+    let router = OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(handlers::healthz))
+        .routes(routes!(ready::readyz))
+        .routes(routes!(handlers::whoami))
+        .routes(routes!(handlers::verify))
+        .routes((schemas, paths, any(forward_auth::forward_auth)));
+    // Where the catalog does not offer it, there is nothing at this path.
+    match catalog.audit_scope {
+        Some(_) => router.routes(routes!(audit_chain::audit_chain)),
+        None => router,
+    }
+}
+
+/// The document, for a deployment with this catalog.
+pub fn document(catalog: &Catalog) -> Value {
+    let security_schemes = json!({
+        "api_key": { "type": "apiKey", "in": "header", "name": "x-api-key" },
+        "api_key_as_bearer": { "type": "http", "scheme": "bearer", "description": "Where the catalog lets it count." },
+        "service_key": { "type": "http", "scheme": "bearer", "description": "A service key with the capability." },
+    });
+    written(described(catalog).get_openapi(), security_schemes)
+}
 
 pub fn router(plane: KeyPlane) -> Router {
     router_beside(plane, Router::new())
@@ -30,69 +56,18 @@ pub fn router(plane: KeyPlane) -> Router {
 
 /// The key plane's routes and others for programs on one listener, so that every answer carries the same headers.
 pub fn router_beside(plane: KeyPlane, others: Router) -> Router {
-    // Where the catalog does not offer it, there is nothing at this path.
-    let audit_chain = match plane.catalog.audit_scope {
-        Some(_) => Router::new().route("/v1/audit/chain", get(audit_chain::audit_chain)),
-        None => Router::new(),
+    let document = document(&plane.catalog);
+    let answers = Answers {
+        plane: "keys",
+        timeout: REQUEST_TIMEOUT,
+        headers: response_headers::for_programs(),
+        word_error: Problem::word,
+        histogram: metrics::answers_at,
+        logged: false,
     };
-    Router::new()
-        .route("/healthz", get(handlers::healthz))
-        .route("/readyz", get(ready::readyz))
-        .route("/v1/whoami", get(handlers::whoami))
-        // Envoy asks with the client's method; only headers are read.
-        .route("/v1/forward-auth", any(forward_auth::forward_auth))
-        .route("/v1/keys/verify", post(handlers::verify))
-        .merge(audit_chain)
+    let router = Router::from(described(&plane.catalog))
+        .route("/v1/openapi.json", get(async move || Json(document)))
         .with_state(Arc::new(plane))
-        .merge(others)
-        .fallback(handlers::not_found)
-        .method_not_allowed_fallback(handlers::method_not_allowed)
-        // One layer made of three, since each layer of a router costs every call allocations.
-        .layer(
-            ServiceBuilder::new()
-                .layer(middleware::from_fn(finish_response))
-                .layer(CatchPanicLayer::custom(|_| internal_error()))
-                .layer(DefaultBodyLimit::max(MAX_BODY as usize)),
-        )
-}
-
-fn internal_error() -> Response {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something went wrong inside Keydesk.", Uuid::nil())
-        .into_response()
-}
-
-/// Steps 1 and 9: gives a request its id and a deadline, and every answer its headers, its time and its log line.
-async fn finish_response(mut request: Request, next: Next) -> Response {
-    let id = Uuid::new_v4();
-    request.extensions_mut().insert(RequestId(id));
-    let method = request.method().clone();
-    // Only the path is logged: a query is never read here, and may hold a key that was wrongly put there.
-    let path = request.uri().path();
-    let times = metrics::answers_at(path);
-    let path = tracing::enabled!(tracing::Level::DEBUG).then(|| path.to_owned());
-    let begun = Instant::now();
-    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", "Keydesk took too long. Try again.", id)
-            .into_response()
-    });
-    let headers = response.headers_mut();
-    headers.reserve(8);
-    headers.insert(X_REQUEST_ID, machine_http::id_value(id));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    headers.insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"),
-    );
-    let took = begun.elapsed();
-    if let Some(times) = times {
-        times.record(took);
-    }
-    // A line for each call would cost more than the call. Refusals are kept by request id, and all calls are counted.
-    tracing::debug!(
-        plane = "keys", %id, %method, path = path.as_deref(), status = response.status().as_u16(),
-        ms = took.as_secs_f64() * 1e3, "answered"
-    );
-    response
+        .merge(others);
+    response_headers::finish(router, answers)
 }

@@ -1,14 +1,15 @@
 //! What the key plane says on the wire: verify's JSON and whoami's JSON.
 
-use std::fmt::Write;
+use std::fmt::{self, Write};
 
 use axum::{
     body::Body,
     response::{IntoResponse, Response},
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize, Serializer};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::limiter::Count;
@@ -19,10 +20,11 @@ use crate::{
 
 /// The body of `POST /v1/keys/verify`. A field this version does not know is refused: a caller must not believe that
 /// something was checked which was not.
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct VerifyRequest {
     /// The credential exactly as its holder sent it.
+    #[schema(value_type = String)]
     pub key: Secret,
     pub environment: Option<String>,
     /// An organization's slug or id: a key of any other is `NOT_FOUND`.
@@ -56,7 +58,7 @@ impl Drop for Secret {
 }
 
 /// The answer of `POST /v1/keys/verify`: always 200 once the caller itself was let in.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct VerifyAnswer<'a> {
     pub valid: bool,
     pub code: Code,
@@ -68,11 +70,13 @@ pub struct VerifyAnswer<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<RateLimit<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    /// What each gate says, where the question is a dry run.
+    #[schema(value_type = Option<Vec<Object>>)]
     pub trace: Option<serde_json::Value>,
 }
 
 /// The answer of `GET /v1/whoami`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Whoami<'a> {
     #[serde(flatten)]
     pub key: KeyFacts<'a>,
@@ -81,7 +85,7 @@ pub struct Whoami<'a> {
 }
 
 /// What is left of a tier's calls, for the body and the headers of an answer.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
 pub struct RateLimit<'a> {
     #[serde(skip)]
     tier: &'a str,
@@ -127,24 +131,25 @@ const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy")
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
 
 /// `RateLimit-Policy` and `RateLimit` (draft-ietf-httpapi-ratelimit-headers-10), where there is a limit.
-pub fn set_rate_limit_headers(headers: &mut HeaderMap, rate_limit: Option<RateLimit<'_>>) {
-    let Some(RateLimit { tier, window_seconds, limit, remaining, reset }) = rate_limit else { return };
-    for (name, value) in [
-        (RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window_seconds}")),
-        (RATELIMIT, format_args!("\"{tier}\";r={remaining};t={reset}")),
-    ] {
+pub fn rate_limit_headers(rate_limit: Option<RateLimit<'_>>) -> impl Iterator<Item = (HeaderName, HeaderValue)> {
+    let header = |name, value: fmt::Arguments<'_>| {
         let mut text = String::with_capacity(64);
         // Writing to a string does not fail.
         let _ = text.write_fmt(value);
         // A tier's name is lower-case ASCII without quotes: the catalog sees to that.
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(name, value);
-        }
-    }
+        HeaderValue::try_from(text).ok().map(|value| (name, value))
+    };
+    let headers = rate_limit.map(|RateLimit { tier, window_seconds, limit, remaining, reset }| {
+        [
+            header(RATELIMIT_POLICY, format_args!("\"{tier}\";q={limit};w={window_seconds}")),
+            header(RATELIMIT, format_args!("\"{tier}\";r={remaining};t={reset}")),
+        ]
+    });
+    headers.into_iter().flatten().flatten()
 }
 
 /// What is told of a key whose full secret matched.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct KeyFacts<'a> {
     pub key_id: Uuid,
     /// The organization's slug.
@@ -152,6 +157,8 @@ pub struct KeyFacts<'a> {
     pub name: &'a str,
     pub environment: &'a str,
     pub tier: &'a str,
+    /// The scopes that it has today.
+    #[schema(value_type = Vec<String>)]
     pub scopes: EffectiveScopes<'a>,
     pub namespaces: &'a [String],
     #[serde(with = "time::serde::rfc3339::option")]

@@ -48,7 +48,7 @@ pub struct NewKey {
     namespaces: Vec<String>,
     /// Whether no namespaces of its own means those of its organization: where the catalog has every key bound to some.
     inherits_namespaces: bool,
-    addresses: Vec<IpNet>,
+    ip_allowlist: Vec<IpNet>,
     lifetime: Lifetime,
     idempotency_key: Option<Uuid>,
     allow_duplicate_name: bool,
@@ -63,7 +63,7 @@ pub struct CreateKeyInput {
     pub scopes: Vec<String>,
     pub namespaces: Vec<String>,
     /// Addresses or CIDR blocks.
-    pub addresses: Vec<String>,
+    pub ip_allowlist: Vec<String>,
     pub expires: String,
     /// Makes a second submission answer [`KeyError::AlreadyIssued`].
     pub idempotency_key: Option<Uuid>,
@@ -88,7 +88,7 @@ impl NewKey {
         let mut refuse = |field, message: &str| errors.push((field, message.to_owned()));
         let scopes = scopes(&input.scopes, tier, catalog).map_err(|message| refuse("scopes", &message)).ok();
         let namespaces = namespaces(&input.namespaces).map_err(|message| refuse("namespaces", message)).ok();
-        let addresses = addresses(&input.addresses).map_err(|message| refuse("addresses", &message)).ok();
+        let addresses = addresses(&input.ip_allowlist).map_err(|message| refuse("ip_allowlist", &message)).ok();
         let lifetime = Lifetime::parse(&input.expires).map_err(|message| refuse("expires", message)).ok();
         match (name, environment, tier, scopes, namespaces, addresses, lifetime) {
             (
@@ -107,7 +107,7 @@ impl NewKey {
                 scopes,
                 inherits_namespaces: catalog.namespaces_required && namespaces.is_empty(),
                 namespaces,
-                addresses,
+                ip_allowlist: addresses,
                 lifetime,
                 idempotency_key: input.idempotency_key,
                 allow_duplicate_name: input.allow_duplicate_name,
@@ -211,7 +211,7 @@ pub async fn issue(m: &mut Mutation, permit: &Permit<IssueKey>, new: &NewKey) ->
         hint: &secret.hint,
         scopes: &new.scopes,
         namespaces,
-        addresses: &new.addresses,
+        ip_allowlist: &new.ip_allowlist,
         created_by: m.actor().user(),
         created_at: now,
         expires_at,
@@ -225,7 +225,7 @@ pub async fn issue(m: &mut Mutation, permit: &Permit<IssueKey>, new: &NewKey) ->
         summary: format!("Created key “{}” ({})", new.name.as_str(), secret.hint),
         details: json!({
             "environment": new.environment, "tier": new.tier, "scopes": new.scopes, "namespaces": namespaces,
-            "addresses": new.addresses.iter().map(IpNet::to_string).collect::<Vec<_>>(),
+            "ip_allowlist": new.ip_allowlist.iter().map(IpNet::to_string).collect::<Vec<_>>(),
             "expires_at": expires_at.map(|at| at.unix_timestamp()),
         }),
     })

@@ -26,7 +26,7 @@ pub struct NewKeyRow<'a> {
     pub hint: &'a str,
     pub scopes: &'a [String],
     pub namespaces: &'a [String],
-    pub addresses: &'a [IpNet],
+    pub ip_allowlist: &'a [IpNet],
     pub created_by: Option<UserId>,
     pub created_at: OffsetDateTime,
     pub expires_at: Option<OffsetDateTime>,
@@ -49,7 +49,7 @@ pub struct KeyDetails {
     pub scopes: Vec<String>,
     /// Empty: no restriction.
     pub namespaces: Vec<String>,
-    pub addresses: Vec<IpNet>,
+    pub ip_allowlist: Vec<IpNet>,
     /// The creator's name; `None` if the key was made on the command line.
     pub created_by: Option<String>,
     pub created_at: OffsetDateTime,
@@ -93,7 +93,7 @@ impl KeyDetails {
             name: self.name.clone(),
             scopes: self.scopes.clone(),
             namespaces: self.namespaces.clone(),
-            addresses: self.addresses.clone(),
+            ip_allowlist: self.ip_allowlist.clone(),
             expires_at: self.expires_at,
         }
     }
@@ -116,7 +116,7 @@ macro_rules! select_details {
         sqlx::query_as!(
             KeyDetails,
             r#"select k.id, k.org_id as org, o.slug as org_slug, o.name as org_name, k.environment, k.tier, k.name, k.hint,
-                      k.scopes, k.namespaces, k.ip_allowlist as "addresses: Vec<IpNet>", u.name as "created_by?",
+                      k.scopes, k.namespaces, k.ip_allowlist as "ip_allowlist: Vec<IpNet>", u.name as "created_by?",
                       k.created_at, k.expires_at, k.disabled_at,
                       case when k.revoked_at is not null then (k.revoked_at, k.revoked_by, k.revoked_reason) end
                           as "revoked: RevokedAs",
@@ -259,7 +259,7 @@ pub async fn insert(db: &mut PgConnection, key: &NewKeyRow<'_>) -> sqlx::Result<
         key.hint,
         key.scopes,
         key.namespaces,
-        key.addresses,
+        key.ip_allowlist,
         key.created_by as _,
         key.created_at,
         key.expires_at,
@@ -362,7 +362,7 @@ pub struct EditableFields {
     pub name: String,
     pub scopes: Vec<String>,
     pub namespaces: Vec<String>,
-    pub addresses: Vec<IpNet>,
+    pub ip_allowlist: Vec<IpNet>,
     pub expires_at: Option<OffsetDateTime>,
 }
 
@@ -377,7 +377,7 @@ impl EditableFields {
 /// written) does not wait for this.
 pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<Option<LockedKey>> {
     let row = sqlx::query!(
-        r#"select name, hint, environment, tier, scopes, namespaces, ip_allowlist as "addresses: Vec<IpNet>", expires_at,
+        r#"select name, hint, environment, tier, scopes, namespaces, ip_allowlist as "ip_allowlist: Vec<IpNet>", expires_at,
                   disabled_at, revoked_at, overlap_ends_at, overlap_ended, overlap_extended
            from api_keys where org_id = $1 and id = $2 for no key update"#,
         org as _,
@@ -393,7 +393,7 @@ pub async fn lock(db: &mut PgConnection, org: OrgId, id: KeyId) -> sqlx::Result<
             name: row.name,
             scopes: row.scopes,
             namespaces: row.namespaces,
-            addresses: row.addresses,
+            ip_allowlist: row.ip_allowlist,
             expires_at: row.expires_at,
         },
         disabled_at: row.disabled_at,
@@ -413,7 +413,7 @@ pub async fn set_fields(db: &mut PgConnection, org: OrgId, id: KeyId, fields: &E
         fields.name,
         &fields.scopes,
         &fields.namespaces,
-        &fields.addresses,
+        &fields.ip_allowlist,
         fields.expires_at
     )
     .execute(db)

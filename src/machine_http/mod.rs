@@ -1,22 +1,18 @@
 //! What the doors for programs share, whichever plane they lead to: the credential in a request's headers, the service key
-//! that it is, request ids, and problem documents.
+//! that it is, and problem documents.
 
 pub mod credential;
 mod object;
+pub mod openapi;
 mod problem;
 pub mod service;
 mod verdict;
 
-use http::{HeaderMap, HeaderValue, header};
-use uuid::Uuid;
+use http::{HeaderMap, header};
 
 pub use object::Object;
-pub use problem::{Problem, retry_after};
+pub use problem::{FieldProblem, Problem, ProblemDocument, retry_after};
 pub use verdict::gates_json;
-
-/// The id that an answer carries and the log knows it by.
-#[derive(Clone, Copy)]
-pub struct RequestId(pub Uuid);
 
 /// No question comes near it.
 pub const MAX_BODY: u64 = 64 * 1024;
@@ -34,11 +30,4 @@ pub fn part<T>(mut rows: Vec<T>, limit: i64, cursor: impl Fn(&T) -> String) -> (
     rows.truncate(limit);
     let next = rows.last().map(cursor).filter(|_| more);
     (rows, next)
-}
-
-/// An id as a header's value.
-pub fn id_value(id: Uuid) -> HeaderValue {
-    let mut buffer = Uuid::encode_buffer();
-    // Hexadecimal digits and hyphens.
-    HeaderValue::from_str(id.hyphenated().encode_lower(&mut buffer)).unwrap_or(HeaderValue::from_static(""))
 }

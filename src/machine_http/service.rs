@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use sqlx::PgPool;
-use uuid::Uuid;
 
 use super::{
     Problem,
@@ -26,26 +25,17 @@ pub async fn enter(
     memory: &Memory,
     db: &PgPool,
     catalog: &Catalog,
-    request_id: Uuid,
 ) -> Result<Arc<ServiceKey>, Problem> {
-    let refuse = |verdict: &Verdict, detail: &str| Problem {
-        detail: detail.to_owned(),
-        ..Problem::refusal(verdict, catalog, request_id)
+    let refuse =
+        |verdict: &Verdict, detail: &str| Problem { detail: detail.to_owned(), ..Problem::refusal(verdict, catalog) };
+    let PresentedCredential::Key(key) = presented? else {
+        return Err(Problem::refusal(&Verdict::Missing(WHERE_SERVICE_KEYS_BELONG), catalog));
     };
-    let key = match presented {
-        Ok(PresentedCredential::Key(key)) => key,
-        Ok(PresentedCredential::Missing(_)) => {
-            let missing = Verdict::Missing(WHERE_SERVICE_KEYS_BELONG);
-            return Err(Problem::refusal(&missing, catalog, request_id));
-        }
-        Err(Ambiguous(detail)) => return Err(Problem::ambiguous(detail, request_id)),
-    };
-    let digest =
-        secret::digest_of_key(key).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog, request_id))?;
+    let digest = secret::digest_of_key(key).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog))?;
     let found = memory
         .get(digest, || store::find(db, digest))
         .await
-        .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog, request_id))?;
+        .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog))?;
     let service = found
         .ok_or_else(|| refuse(&Verdict::NotFound, "There is no such service key. An API key does not count as one."))?;
     if service.capabilities.iter().any(|known| known == capability) {

@@ -10,10 +10,11 @@ use uuid::Uuid;
 use super::{
     body::{Listed, Page},
     door::Authorized,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
 };
 use crate::{
     audit::{self, Row},
+    machine_http::Problem,
     orgs::permit::ViewAudit,
 };
 

@@ -11,10 +11,10 @@ use http::{HeaderName, HeaderValue, StatusCode, header, request::Parts};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Management, problem::Problem};
+use super::Management;
 use crate::{
     ids::{KeyId, UserId},
-    machine_http,
+    machine_http::{self, Problem},
     secrets::Digest,
 };
 

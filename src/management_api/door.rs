@@ -4,25 +4,29 @@
 use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, Request};
-use http::{HeaderMap, StatusCode, header, request::Parts};
+use http::{HeaderMap, StatusCode, request::Parts};
 use serde::de::DeserializeOwned;
 use sqlx::{PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
-use super::{Management, body::Body, problem::Problem};
+use super::{Management, body::Body};
 use crate::{
     accounts::{self, session},
     actor::{Actor, Principal},
     client,
     database::{self, RlsScope},
     ids::{OrgId, UserId},
-    machine_http::RequestId,
+    machine_http::{
+        Problem,
+        credential::{self, Ambiguous, PresentedCredential},
+    },
     mutation::Mutation,
     orgs::{
         Permit,
         permit::Act,
         standing::{Standing, standing},
     },
+    response_headers::RequestId,
 };
 
 /// Somebody whose token is one of ours and not over. Whether its session lives, and what they may do, is in the database.
@@ -61,8 +65,8 @@ impl FromRequestParts<Arc<Management>> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, management: &Arc<Management>) -> Result<Self, Problem> {
         // Both are put there by the layers around the router; a request without them is a mistake of ours.
-        let RequestId(request_id) = *parts.extensions.get().ok_or_else(Problem::unavailable)?;
-        let ConnectInfo(peer) = *parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(Problem::unavailable)?;
+        let RequestId(request_id) = *parts.extensions.get().ok_or_else(Problem::internal)?;
+        let ConnectInfo(peer) = *parts.extensions.get::<ConnectInfo<SocketAddr>>().ok_or_else(Problem::internal)?;
         let token = bearer(&parts.headers)?;
         let now = management.clock.now();
         let claims = management.server_keys.tokens.read(token, &management.origin, now).map_err(|why| {
@@ -167,24 +171,24 @@ impl From<Infallible> for Problem {
     }
 }
 
-/// The token after `Bearer` (in any case, RFC 9110 §11.1) and one space.
+/// The token in `Authorization: Bearer`.
 fn bearer(headers: &HeaderMap) -> Result<&[u8], Problem> {
-    let mut values = headers.get_all(header::AUTHORIZATION).iter();
-    let value = values.next();
-    if values.next().is_some() {
-        return Err(Problem::bad_request("The Authorization header was sent more than once."));
+    match credential::bearer(headers) {
+        Ok(PresentedCredential::Key(token)) => Ok(token),
+        Ok(PresentedCredential::Missing(_)) => {
+            let detail = "Send an access token as Authorization: Bearer. Create one on the console's settings page.";
+            // RFC 6750 §3.1: no error code where no credential was sent.
+            let challenge = "Bearer realm=\"management\"".to_owned();
+            Err(Problem::new(StatusCode::UNAUTHORIZED, "missing-token", detail).challenge(challenge))
+        }
+        Err(Ambiguous(detail)) => Err(Problem::bad_request(detail)),
     }
-    let token = value.and_then(|value| value.as_bytes().split_at_checked(7));
-    let token = token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
-    token.ok_or_else(|| {
-        let detail = "Send an access token as Authorization: Bearer. Create one on the console's settings page.";
-        Problem::new(StatusCode::UNAUTHORIZED, "missing-token", detail)
-    })
 }
 
 /// One answer, whatever is wrong with a token.
 fn refused() -> Problem {
     let detail = "This is no access token, or it has ended: with its 15 minutes, or with the session it was created from. \
                   Create one on the console's settings page. API keys and service keys do not count here.";
-    Problem::new(StatusCode::UNAUTHORIZED, "invalid-token", detail)
+    let challenge = "Bearer realm=\"management\", error=\"invalid_token\"".to_owned();
+    Problem::new(StatusCode::UNAUTHORIZED, "invalid-token", detail).challenge(challenge)
 }

@@ -17,7 +17,7 @@ use super::{
     Management,
     body::{KeyPath, Listed, Nothing, Page},
     door::{Authorized, Change},
-    problem::{Problem, Refusals},
+    refusals::Refusals,
     repeat,
 };
 use crate::{
@@ -30,6 +30,7 @@ use crate::{
         model::{KeyState, OverlapWindow, Reason},
         store,
     },
+    machine_http::Problem,
     mutation::{CommitError, Mutation},
     orgs::permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     revocation::Receipt,
@@ -48,7 +49,7 @@ pub struct ApiKey {
     scopes: Vec<String>,
     namespaces: Vec<String>,
     /// Addresses and blocks it may be used from. Empty: from anywhere.
-    ip_whitelist: Vec<String>,
+    ip_allowlist: Vec<String>,
     #[schema(value_type = String, example = "active")]
     status: KeyState,
     #[serde(with = "time::serde::rfc3339")]
@@ -102,7 +103,7 @@ impl ApiKey {
             tier: key.tier,
             scopes: key.scopes,
             namespaces: key.namespaces,
-            ip_whitelist: key.addresses.iter().map(ToString::to_string).collect(),
+            ip_allowlist: key.ip_allowlist.iter().map(ToString::to_string).collect(),
             created_at: key.created_at,
             created_by: key.created_by,
             expires_at: key.expires_at,
@@ -154,9 +155,9 @@ pub struct CreateKeyRequest {
     scopes: Vec<String>,
     #[serde(default)]
     namespaces: Vec<String>,
-    /// Addresses or CIDR blocks. Empty: from anywhere.
-    #[serde(default)]
-    ip_whitelist: Vec<String>,
+    /// Addresses or CIDR blocks. Empty: from anywhere. It may be sent as `ip_whitelist` too.
+    #[serde(default, alias = "ip_whitelist")]
+    ip_allowlist: Vec<String>,
     /// Days, as in `30d`, or `never`.
     #[serde(default = "never")]
     #[schema(default = "never", pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
@@ -179,7 +180,7 @@ impl CreateKeyRequest {
             tier: self.tier.clone().unwrap_or(tier),
             scopes: self.scopes.clone(),
             namespaces: self.namespaces.clone(),
-            addresses: self.ip_whitelist.clone(),
+            ip_allowlist: self.ip_allowlist.clone(),
             expires: self.expires.clone(),
             idempotency_key: None,
             allow_duplicate_name: self.allow_duplicate_name,
@@ -197,7 +198,9 @@ pub struct EditKeyRequest {
     name: Option<String>,
     scopes: Option<Vec<String>>,
     namespaces: Option<Vec<String>>,
-    ip_whitelist: Option<Vec<String>>,
+    /// It may be sent as `ip_whitelist` too.
+    #[serde(alias = "ip_whitelist")]
+    ip_allowlist: Option<Vec<String>>,
     /// Days from now, as in `30d`, or `never`.
     #[schema(pattern = "^(never|[1-9][0-9]{0,2}d|[12][0-9]{3}d)$")]
     expires: Option<String>,
@@ -342,8 +345,8 @@ async fn edit(
     State(management): State<Arc<Management>>,
     Change { mut m, permit, path: KeyPath(id), body, .. }: Change<EditKey, EditKeyRequest, KeyPath>,
 ) -> Result<Json<ChangedApiKey>, Problem> {
-    let EditKeyRequest { name, scopes, namespaces, ip_whitelist, expires } = body.value;
-    let edit = Edit { name, scopes, namespaces, addresses: ip_whitelist, expires, version: None };
+    let EditKeyRequest { name, scopes, namespaces, ip_allowlist, expires } = body.value;
+    let edit = Edit { name, scopes, namespaces, ip_allowlist, expires, version: None };
     lifecycle::edit(&mut m, &permit, id, &edit, &management.catalog).await?;
     commit(m, permit.org(), id).await
 }

@@ -12,10 +12,11 @@ use super::{
     Management,
     body::{Listed, MemberPath},
     door::{Authorized, Bearer, Change},
-    problem::{Problem, Refusals},
+    refusals::Refusals,
 };
 use crate::{
     actor::Role,
+    machine_http::Problem,
     orgs::{
         self,
         lifecycle::{self, ChangedMember, OrgError},

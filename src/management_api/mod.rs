@@ -7,7 +7,7 @@ mod door;
 mod keys;
 mod members;
 pub mod openapi;
-mod problem;
+mod refusals;
 pub mod repeat;
 pub mod router;
 pub mod store;

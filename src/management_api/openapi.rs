@@ -3,13 +3,12 @@
 use axum::response::{IntoResponse, Response};
 use http::header;
 use serde_json::{Value, json};
-use utoipa::{
-    Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
-};
+use utoipa::OpenApi;
 
-use super::problem::{FieldProblem, ProblemDocument};
-use crate::catalog::Catalog;
+use crate::{
+    catalog::Catalog,
+    machine_http::{FieldProblem, ProblemDocument},
+};
 
 /// What is said of the API as a whole.
 #[derive(OpenApi)]
@@ -21,21 +20,9 @@ use crate::catalog::Catalog;
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(ProblemDocument, FieldProblem)),
-    modifiers(&AccessToken),
     security(("access_token" = []))
 )]
 pub struct Document;
-
-struct AccessToken;
-
-impl Modify for AccessToken {
-    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let mut scheme = Http::new(HttpAuthScheme::Bearer);
-        scheme.bearer_format = Some("JWT".to_owned());
-        let components = document.components.get_or_insert_default();
-        components.add_security_scheme("access_token", SecurityScheme::Http(scheme));
-    }
-}
 
 /// Says in the document what there is to choose from in this deployment.
 pub fn fit(document: &mut Value, catalog: &Catalog) {
@@ -45,19 +32,21 @@ pub fn fit(document: &mut Value, catalog: &Catalog) {
     // Null, like nothing at all, is the first.
     let or_null = |choices: &[Value]| json!([choices, &[Value::Null]].concat());
     let mut say = |schema: &str, word: &str, value: Value| {
-        if let Some(Value::Object(schema)) = document.pointer_mut(&format!("/components/schemas/{schema}")) {
-            schema.insert(word.to_owned(), value);
+        let object = document.pointer_mut(&format!("/components/schemas/{schema}")).and_then(Value::as_object_mut);
+        debug_assert!(object.is_some(), "{schema} is not in the document");
+        if let Some(object) = object {
+            object.insert(word.to_owned(), value);
         }
     };
-    say("KeyWish/properties/environment", "enum", or_null(&environments));
-    say("KeyWish/properties/tier", "enum", or_null(&tiers));
-    say("WebhookWish/properties/environment", "enum", json!(environments));
-    for wish in ["KeyWish", "KeyEdit"] {
+    say("CreateKeyRequest/properties/environment", "enum", or_null(&environments));
+    say("CreateKeyRequest/properties/tier", "enum", or_null(&tiers));
+    say("WebhookSecretRequest/properties/environment", "enum", json!(environments));
+    for request in ["CreateKeyRequest", "EditKeyRequest"] {
         // Where the catalog has wildcards, a scope may also be one of those.
         if !catalog.wildcards {
-            say(&format!("{wish}/properties/scopes/items"), "enum", json!(scopes));
+            say(&format!("{request}/properties/scopes/items"), "enum", json!(scopes));
         }
-        say(&format!("{wish}/properties/namespaces/items"), "pattern", json!("^[A-Za-z0-9._-]{1,64}$"));
+        say(&format!("{request}/properties/namespaces/items"), "pattern", json!("^[A-Za-z0-9._-]{1,64}$"));
     }
 }
 

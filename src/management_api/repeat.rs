@@ -11,10 +11,9 @@ use serde::Serialize;
 use super::{
     body::Body,
     door::Caller,
-    problem::Problem,
     store::{self, Taken},
 };
-use crate::mutation::Mutation;
+use crate::{machine_http::Problem, mutation::Mutation};
 
 /// For so long is a repeat known as one.
 pub const REMEMBERED: time::Duration = time::Duration::hours(24);

@@ -12,9 +12,9 @@ use super::{
     Management,
     body::{Body, Nothing},
     door::Bearer,
-    problem::{Problem, Refusals},
+    refusals::Refusals,
 };
-use crate::accounts::access_token;
+use crate::{accounts::access_token, machine_http::Problem};
 
 /// SECRET: in the answer that made it, and nowhere else.
 #[derive(Serialize, ToSchema)]

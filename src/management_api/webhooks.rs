@@ -17,10 +17,11 @@ use super::{
     Management,
     body::Listed,
     door::{Authorized, Change},
-    problem::{Problem, Refusals},
+    refusals::Refusals,
     repeat,
 };
 use crate::{
+    machine_http::Problem,
     orgs::permit::{ManageWebhooks, ViewWebhooks},
     webhooks::{self, Make, store},
 };

@@ -1,20 +1,21 @@
-//! The one door: every request of the operator API comes through it, and every refusal leaves by it.
+//! The one door: every request of the operator API comes through it.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::net::SocketAddr;
 
 use axum::{
     extract::{ConnectInfo, Extension, Request, State},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
 
-use super::{Operator, error::OperatorError};
+use super::Operator;
 use crate::{
     actor::{Actor, Principal},
     client,
     ids::Scope,
-    machine_http::{RequestId, credential, service},
+    machine_http::{Problem, credential, service},
     orgs::{Denied, Permit, permit::Act},
+    response_headers::RequestId,
 };
 
 /// Who was let in.
@@ -28,22 +29,17 @@ impl Caller {
     }
 }
 
-/// Lets in whoever shows a service key that may operate. What a handler could not do is told here, where the request's id
-/// is known.
+/// Lets in whoever shows a service key that may operate.
 pub async fn door(
     State(operator): State<Operator>,
     Extension(id): Extension<RequestId>,
     ConnectInfo(peer): ConnectInfo<SocketAddr>,
     mut request: Request,
     next: Next,
-) -> Response {
+) -> Result<Response, Problem> {
     let headers = request.headers();
     let presented = credential::bearer(headers);
-    let entered = service::enter(presented, "operate", &operator.memory, &operator.db, &operator.catalog, id.0).await;
-    let service = match entered {
-        Ok(service) => service,
-        Err(problem) => return problem.into_response(),
-    };
+    let service = service::enter(presented, "operate", &operator.memory, &operator.db, &operator.catalog).await?;
     let actor = Actor {
         principal: Principal::Service { name: service.name.clone() },
         address: operator.proxies.resolve(peer, headers).nearest().to_string(),
@@ -51,9 +47,5 @@ pub async fn door(
         request_id: id.0,
     };
     request.extensions_mut().insert(Caller(actor));
-    let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<Arc<OperatorError>>() {
-        Some(error) => error.problem(id.0).into_response(),
-        None => response,
-    }
+    Ok(next.run(request).await)
 }

@@ -2,8 +2,8 @@
 //! keys are nothing here. On the key plane's listener, with a database role of its own.
 
 mod door;
-mod error;
 mod onboard;
+mod openapi;
 pub mod router;
 mod tenants;
 mod usage;
@@ -11,6 +11,7 @@ mod wire;
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use sqlx::{PgConnection, PgPool};
 
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
     client::TrustedProxies,
     clock::Clock,
     database::RlsScope,
+    machine_http::Problem,
     mutation::Mutation,
     orgs::{
         Slug,
@@ -27,7 +29,6 @@ use crate::{
     server_keys::ServerKeys,
 };
 use door::Caller;
-use error::OperatorError;
 
 /// What the operator API works with.
 #[derive(Clone)]
@@ -49,7 +50,7 @@ impl Operator {
     }
 
     /// Begins a change of the organization that a request calls a tenant.
-    async fn begin_in(&self, caller: Caller, tenant_id: &str) -> Result<(Mutation, Org), OperatorError> {
+    async fn begin_in(&self, caller: Caller, tenant_id: &str) -> Result<(Mutation, Org), Problem> {
         let mut m = self.begin(caller, RlsScope::Operator).await?;
         let org = tenant(&mut m, tenant_id).await?;
         m.set_rls_scope(RlsScope::Org(org.id)).await?;
@@ -58,8 +59,9 @@ impl Operator {
 }
 
 /// The organization that a request calls a tenant. Needs the operator's reach.
-async fn tenant(db: &mut PgConnection, tenant_id: &str) -> Result<Org, OperatorError> {
-    let unknown = || OperatorError::NoTenant(tenant_id.to_owned());
+async fn tenant(db: &mut PgConnection, tenant_id: &str) -> Result<Org, Problem> {
+    let unknown =
+        || Problem::new(StatusCode::NOT_FOUND, "no-such-tenant", format!("There is no tenant {tenant_id:?}."));
     let slug = Slug::parse(tenant_id).map_err(|_| unknown())?;
     store::find_by_slug(db, &slug).await?.ok_or_else(unknown)
 }

@@ -7,24 +7,25 @@ use axum::{
 };
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Operator,
     door::Caller,
-    error::OperatorError,
+    openapi::Refusals,
     wire::{Asked, Body, Limit, List, Params},
 };
 use crate::{
     clock,
     database::{self, RlsScope},
     ids::{Deployment, OrgId},
-    keys::error::KeyError,
+    machine_http::Problem,
     orgs::{OrgName, Slug, lifecycle, permit::ViewOrgs, store},
+    revocation::Receipt,
 };
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Tenant {
     tenant_id: String,
     name: String,
@@ -35,10 +36,14 @@ pub struct Tenant {
     keys: i64,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Page {
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
 }
 
@@ -47,16 +52,20 @@ impl Asked for Page {
                                  else.";
 }
 
-/// `GET`: all tenants, in the order they were made.
+/// List the tenants, in the order in which they were made
+#[utoipa::path(
+    get, path = "/gate/admin/tenants", tag = "Tenants", operation_id = "listTenants", params(Page),
+    responses((status = 200, description = "A page of the list.", body = List<Tenant>), Refusals)
+)]
 pub async fn list(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Params(page): Params<Page>,
-) -> Result<Json<List<Tenant>>, OperatorError> {
+) -> Result<Json<List<Tenant>>, Problem> {
     caller.permit::<ViewOrgs>(Deployment)?;
-    let limit = Limit::parse(page.limit.as_deref()).ok_or(OperatorError::Query(Page::SHAPE))?;
+    let limit = Limit::parse(page.limit.as_deref()).ok_or_else(|| Problem::bad_request(Page::SHAPE))?;
     let after = page.cursor.map(|text| text.parse().map(OrgId)).transpose();
-    let after = after.map_err(|_| OperatorError::Query(Page::SHAPE))?;
+    let after = after.map_err(|_| Problem::bad_request(Page::SHAPE))?;
     let mut tx = database::read(&operator.db, RlsScope::Operator).await?;
     let rows = store::list_tenants(&mut tx, after, limit.and_one()).await?;
     let tenant = |row: store::Tenant| Tenant {
@@ -69,9 +78,10 @@ pub async fn list(
     Ok(Json(limit.page(rows, |row| row.id.to_string(), tenant)))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTenant {
+    /// The organization's slug.
     tenant_id: String,
     name: String,
 }
@@ -80,16 +90,20 @@ impl Asked for NewTenant {
     const SHAPE: &'static str = "Send an object with \"tenant_id\" and \"name\"; any other field is refused.";
 }
 
-/// `POST`: a new tenant, without people and keys.
+/// Create a tenant, without people and keys
+#[utoipa::path(
+    post, path = "/gate/admin/tenants", tag = "Tenants", operation_id = "createTenant", request_body = NewTenant,
+    responses((status = 201, description = "The tenant.", body = Tenant), Refusals)
+)]
 pub async fn create(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Body(new): Body<NewTenant>,
-) -> Result<Response, OperatorError> {
+) -> Result<Response, Problem> {
     let mut errors = Vec::new();
     let slug = Slug::parse(&new.tenant_id).map_err(|message| errors.push(("tenant_id", message.to_owned())));
     let name = OrgName::parse(&new.name).map_err(|message| errors.push(("name", message.to_owned())));
-    let (Ok(slug), Ok(name)) = (slug, name) else { return Err(KeyError::Fields(errors).into()) };
+    let (Ok(slug), Ok(name)) = (slug, name) else { return Err(Problem::fields(&errors)) };
     let now = operator.clock.now();
     let org = OrgId(clock::id(now));
     let mut m = operator.begin(caller, RlsScope::Org(org)).await?;
@@ -101,21 +115,42 @@ pub async fn create(
     Ok((StatusCode::CREATED, Json(tenant)).into_response())
 }
 
-/// `POST …/suspend`: every key of the tenant is refused, everywhere, when this is answered.
+/// A tenant as a request left it.
+#[derive(Serialize, ToSchema)]
+pub struct SuspendedTenant {
+    tenant_id: String,
+    suspended: bool,
+    /// Whether it was not so already.
+    changed: bool,
+    /// Where it holds, and how soon it did.
+    receipt: Receipt,
+}
+
+/// Suspend a tenant
+///
+/// Every key of it is refused, everywhere, when this is answered.
+#[utoipa::path(
+    post, path = "/gate/admin/tenants/{tenant_id}/suspend", tag = "Tenants", operation_id = "suspendTenant", params(("tenant_id" = String, Path, description = "The organization's slug.")),
+    responses((status = 200, description = "The tenant is suspended.", body = SuspendedTenant), Refusals)
+)]
 pub async fn suspend(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, OperatorError> {
+) -> Result<Json<SuspendedTenant>, Problem> {
     set_suspended(&operator, caller, tenant_id, true).await
 }
 
-/// `POST …/resume`: the tenant's keys are good again.
+/// Serve a tenant again
+#[utoipa::path(
+    post, path = "/gate/admin/tenants/{tenant_id}/resume", tag = "Tenants", operation_id = "resumeTenant", params(("tenant_id" = String, Path, description = "The organization's slug.")),
+    responses((status = 200, description = "Its keys are good again.", body = SuspendedTenant), Refusals)
+)]
 pub async fn resume(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Response, OperatorError> {
+) -> Result<Json<SuspendedTenant>, Problem> {
     set_suspended(&operator, caller, tenant_id, false).await
 }
 
@@ -124,7 +159,7 @@ async fn set_suspended(
     caller: Caller,
     tenant_id: Result<Path<String>, PathRejection>,
     suspended: bool,
-) -> Result<Response, OperatorError> {
+) -> Result<Json<SuspendedTenant>, Problem> {
     let tenant_id = tenant_id.map(|Path(text)| text).unwrap_or_default();
     let (mut m, org) = operator.begin_in(caller, &tenant_id).await?;
     let permit = m.permit()?;
@@ -133,6 +168,5 @@ async fn set_suspended(
         false => lifecycle::resume(&mut m, &permit).await?,
     };
     let receipt = m.commit_everywhere().await?;
-    let answer = json!({ "tenant_id": org.slug, "suspended": suspended, "changed": changed, "receipt": receipt });
-    Ok(Json(answer).into_response())
+    Ok(Json(SuspendedTenant { tenant_id: org.slug, suspended, changed, receipt }))
 }

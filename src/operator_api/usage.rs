@@ -3,17 +3,19 @@
 use axum::{Extension, Json, extract::State};
 use serde::{Deserialize, Serialize};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{
     Operator,
     door::Caller,
-    error::OperatorError,
+    openapi::Refusals,
     tenant,
     wire::{Asked, Limit, List, Params},
 };
 use crate::{
     database::{self, RlsScope},
     ids::{Deployment, KeyId, OrgId},
+    machine_http::Problem,
     orgs::permit::ViewOrgs,
     usage::{
         RETENTION,
@@ -21,14 +23,25 @@ use crate::{
     },
 };
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct Span {
+    /// Left out: every tenant.
     tenant_id: Option<String>,
+    /// From this moment on. Left out: all that is kept.
+    #[param(value_type = Option<String>, format = DateTime)]
     from: Option<String>,
+    /// Until before this moment. Left out: until now.
+    #[param(value_type = Option<String>, format = DateTime)]
     to: Option<String>,
+    /// The length of a bucket: `minute` or `day` (UTC).
+    #[param(value_type = Option<String>, default = "minute", pattern = "^(minute|day)$")]
     by: Option<String>,
+    /// The `next_cursor` of the page before.
     cursor: Option<String>,
+    /// How many at most.
+    #[param(value_type = Option<i64>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
 }
 
@@ -37,9 +50,10 @@ impl Asked for Span {
                                  \"cursor\" (the next_cursor of the page before) and \"limit\" (1 to 1000), once each, and nothing else.";
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct Calls {
     tenant_id: String,
+    #[schema(value_type = String, format = Uuid)]
     key_id: KeyId,
     #[serde(with = "time::serde::rfc3339")]
     at: OffsetDateTime,
@@ -47,12 +61,16 @@ pub struct Calls {
     calls: i64,
 }
 
-/// Everybody's calls, or one tenant's, from a moment until before another: all that is kept, if none is named.
+/// Read how much was called
+#[utoipa::path(
+    get, path = "/gate/admin/usage", tag = "Usage", operation_id = "usage", params(Span),
+    responses((status = 200, description = "A page of the calls, by time, key and verdict.", body = List<Calls>), Refusals)
+)]
 pub async fn export(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     Params(span): Params<Span>,
-) -> Result<Json<List<Calls>>, OperatorError> {
+) -> Result<Json<List<Calls>>, Problem> {
     caller.permit::<ViewOrgs>(Deployment)?;
     let mut tx = database::read(&operator.db, RlsScope::Operator).await?;
     let org = match &span.tenant_id {
@@ -60,7 +78,7 @@ pub async fn export(
         None => None,
     };
     let now = operator.clock.now();
-    let (wanted, limit) = wanted(&span, org, now).ok_or(OperatorError::Query(Span::SHAPE))?;
+    let (wanted, limit) = wanted(&span, org, now).ok_or_else(|| Problem::bad_request(Span::SHAPE))?;
     let rows = store::rollups(&mut tx, &wanted).await?;
     let calls =
         |row: Rollup| Calls { tenant_id: row.org, key_id: row.key, at: row.at, code: row.code, calls: row.calls };

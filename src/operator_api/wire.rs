@@ -6,9 +6,9 @@ use axum::{
 };
 use http::request::Parts;
 use serde::{Serialize, de::DeserializeOwned};
+use utoipa::ToSchema;
 
-use super::error::OperatorError;
-use crate::machine_http::{self, Object};
+use crate::machine_http::{self, Object, Problem};
 
 /// Something that a request may hold.
 pub trait Asked: DeserializeOwned {
@@ -20,15 +20,15 @@ pub trait Asked: DeserializeOwned {
 pub struct Body<T>(pub T);
 
 impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = OperatorError;
+    type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, OperatorError> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
         if machine_http::announces_too_much(request.headers()) {
-            return Err(OperatorError::TooLarge);
+            return Err(Problem::too_large());
         }
         match Json::<Object<T>>::from_request(request, state).await {
             Ok(Json(Object(body))) => Ok(Self(body)),
-            Err(rejection) => Err(OperatorError::Body(rejection, T::SHAPE)),
+            Err(rejection) => Err(Problem::bad_body(&rejection, T::SHAPE)),
         }
     }
 }
@@ -37,16 +37,16 @@ impl<T: Asked, S: Send + Sync> FromRequest<S> for Body<T> {
 pub struct Params<T>(pub T);
 
 impl<T: Asked, S: Send + Sync> FromRequestParts<S> for Params<T> {
-    type Rejection = OperatorError;
+    type Rejection = Problem;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, OperatorError> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, state).await;
-        query.map(|Query(query)| Self(query)).map_err(|_| OperatorError::Query(T::SHAPE))
+        query.map(|Query(query)| Self(query)).map_err(|_| Problem::bad_request(T::SHAPE))
     }
 }
 
 /// A page of a list, and where the next begins; `null` at the end.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct List<T> {
     data: Vec<T>,
     next_cursor: Option<String>,

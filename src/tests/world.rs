@@ -448,7 +448,7 @@ impl World {
         let owned = |texts: &[&str]| texts.iter().map(|s| (*s).to_owned()).collect();
         let input = CreateKeyInput {
             scopes: owned(&["read"]),
-            addresses: owned(addresses),
+            ip_allowlist: owned(addresses),
             namespaces: owned(namespaces),
             ..plain()
         };

@@ -386,7 +386,7 @@ impl Demo<'_> {
             }
             KeyChange::LimitAddresses(addresses) => {
                 let addresses = addresses.lines().map(str::to_owned).collect();
-                let edit = Edit { addresses: Some(addresses), ..Edit::default() };
+                let edit = Edit { ip_allowlist: Some(addresses), ..Edit::default() };
                 let permit = m.permit()?;
                 lifecycle::edit(m, &permit, key, &edit, catalog).await?;
             }

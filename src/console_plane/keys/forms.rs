@@ -136,9 +136,9 @@ pub struct EditKeyForm {
     pub asks_scopes: bool,
     #[serde(default)]
     pub scopes: Vec<String>,
-    /// One entry on each line, or with commas or spaces between them; so are the addresses.
+    /// One entry on each line, or with commas or spaces between them; so is the allowlist.
     pub namespaces: String,
-    pub addresses: String,
+    pub ip_allowlist: String,
     /// Empty: as it is.
     pub expires: String,
     #[serde(default)]

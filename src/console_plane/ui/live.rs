@@ -131,7 +131,7 @@ pub fn AddAddress(address: String) -> impl IntoView {
     }
     let add = move |_| {
         let list =
-            document().get_element_by_id("addresses").and_then(|list| list.dyn_into::<HtmlTextAreaElement>().ok());
+            document().get_element_by_id("ip_allowlist").and_then(|list| list.dyn_into::<HtmlTextAreaElement>().ok());
         let Some(list) = list else { return };
         let text = list.value();
         let mut lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();

@@ -24,7 +24,7 @@ pub struct Edit {
     pub name: Option<String>,
     pub scopes: Option<Vec<String>>,
     pub namespaces: Option<Vec<String>>,
-    pub addresses: Option<Vec<String>>,
+    pub ip_allowlist: Option<Vec<String>>,
     /// Counted from now, as at [`super::issue`].
     pub expires: Option<String>,
     /// The [`EditableFields::version`] of the key that was looked at: another one is not changed.
@@ -151,10 +151,10 @@ fn parse(
             Err(message) => errors.push(("namespaces", message.to_owned())),
         }
     }
-    if let Some(wished) = &edit.addresses {
+    if let Some(wished) = &edit.ip_allowlist {
         match addresses(wished) {
-            Ok(addresses) => put(&mut after.addresses, addresses),
-            Err(message) => errors.push(("addresses", message)),
+            Ok(addresses) => put(&mut after.ip_allowlist, addresses),
+            Err(message) => errors.push(("ip_allowlist", message)),
         }
     }
     if let Some(expires) = &edit.expires {
@@ -190,7 +190,7 @@ impl Difference {
                 ("name", "name", json!(fields.name)),
                 ("scopes", "scopes", json!(fields.scopes)),
                 ("namespaces", "namespaces", json!(fields.namespaces)),
-                ("addresses", "addresses", json!(texts(&fields.addresses))),
+                ("ip_allowlist", "addresses", json!(texts(&fields.ip_allowlist))),
                 ("expires_at", "expiry", json!(fields.expires_at.map(OffsetDateTime::unix_timestamp))),
             ]
         };
@@ -217,11 +217,11 @@ fn restricts(before: &EditableFields, after: &EditableFields, catalog: &Catalog)
         (false, true) => catalog.namespaces_required,
         _ => lost(&before.namespaces, &after.namespaces),
     };
-    let inside = |net: &IpNet| after.addresses.iter().any(|wider| wider.contains(net));
-    let addresses = match (before.addresses.is_empty(), after.addresses.is_empty()) {
+    let inside = |net: &IpNet| after.ip_allowlist.iter().any(|wider| wider.contains(net));
+    let addresses = match (before.ip_allowlist.is_empty(), after.ip_allowlist.is_empty()) {
         (true, false) => true,
         (_, true) => false,
-        _ => !before.addresses.iter().all(inside),
+        _ => !before.ip_allowlist.iter().all(inside),
     };
     let expiry = match (before.expires_at, after.expires_at) {
         (_, None) => false,
@@ -243,7 +243,7 @@ mod tests {
             name: "CI".to_owned(),
             scopes: words(scopes),
             namespaces: words(namespaces),
-            addresses: addresses.split_whitespace().map(|net| net.parse().unwrap()).collect(),
+            ip_allowlist: addresses.split_whitespace().map(|net| net.parse().unwrap()).collect(),
             expires_at: days.map(|days| datetime!(2026-11-24 12:00 UTC) + time::Duration::days(days)),
         }
     }

@@ -83,7 +83,7 @@ pub async fn rotate(
         hint: &secret.hint,
         scopes: &key.fields.scopes,
         namespaces: &key.fields.namespaces,
-        addresses: &key.fields.addresses,
+        ip_allowlist: &key.fields.ip_allowlist,
         created_by: m.actor().user(),
         created_at: now,
         expires_at: key.fields.expires_at,

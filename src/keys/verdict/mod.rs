@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
+use utoipa::ToSchema;
 
 use super::{lifespan::KeyLifespan, model::KeyState, secret::Malformed};
 use crate::catalog::Catalog;
@@ -26,7 +27,7 @@ pub struct KeyRecord {
     pub scopes: Vec<String>,
     pub namespaces: Vec<String>,
     /// From where it may be used. Empty: from anywhere.
-    pub addresses: Vec<IpNet>,
+    pub ip_allowlist: Vec<IpNet>,
     pub expires_at: Option<OffsetDateTime>,
     pub disabled_at: Option<OffsetDateTime>,
     pub revoked_at: Option<OffsetDateTime>,
@@ -91,7 +92,7 @@ pub enum LimitState {
 }
 
 /// A verdict's stable word, for programs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Code {
     Valid,
@@ -350,9 +351,9 @@ impl Inputs<'_> {
     fn address(&self) -> Option<Verdict> {
         let inside = |address: IpAddr| {
             let address = address.to_canonical();
-            self.key.addresses.iter().any(|net| net.contains(&address))
+            self.key.ip_allowlist.iter().any(|net| net.contains(&address))
         };
-        let allowed = self.key.addresses.is_empty() || self.requirements.address.is_some_and(inside);
+        let allowed = self.key.ip_allowlist.is_empty() || self.requirements.address.is_some_and(inside);
         (!allowed).then_some(Verdict::IpNotAllowed)
     }
 

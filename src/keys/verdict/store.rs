@@ -12,7 +12,7 @@ use crate::secrets::Digest;
 pub async fn find_by_digest(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {
     let row = sqlx::query!(
         r#"select k.id, k.org_id, o.slug as org, k.name, k.environment, k.tier, k.scopes, k.namespaces,
-                  k.ip_allowlist as "addresses: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.overlap_ends_at,
+                  k.ip_allowlist as "ip_allowlist: Vec<IpNet>", k.expires_at, k.disabled_at, k.revoked_at, k.overlap_ends_at,
                   k.overlap_ended, s.id as "successor?", o.suspended_at is not null as "org_suspended!", k.created_by,
                   (select m.role from users u join members m on m.user_id = u.id and m.org_id = k.org_id
                    where u.id = k.created_by and u.disabled_at is null) as creator_role
@@ -31,7 +31,7 @@ pub async fn find_by_digest(keys: &PgPool, digest: Digest) -> sqlx::Result<Optio
         tier: row.tier,
         scopes: row.scopes,
         namespaces: row.namespaces,
-        addresses: row.addresses,
+        ip_allowlist: row.ip_allowlist,
         expires_at: row.expires_at,
         disabled_at: row.disabled_at,
         revoked_at: row.revoked_at,

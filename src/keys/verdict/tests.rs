@@ -24,7 +24,7 @@ fn key() -> KeyRecord {
         tier: "standard".into(),
         scopes: vec!["read".into(), "write".into()],
         namespaces: Vec::new(),
-        addresses: Vec::new(),
+        ip_allowlist: Vec::new(),
         expires_at: None,
         disabled_at: None,
         revoked_at: None,
@@ -290,7 +290,7 @@ fn addresses() {
     for (allowed, address, valid) in cases {
         let addresses = allowed.split_whitespace().map(|net| net.parse().unwrap()).collect();
         let code = on(
-            |k| k.addresses = addresses,
+            |k| k.ip_allowlist = addresses,
             Requirements { address: address.map(|a| a.parse().unwrap()), ..Requirements::default() },
         );
         let expected = if *valid { Code::Valid } else { Code::IpNotAllowed };
@@ -445,7 +445,7 @@ fn gates_come_in_order() {
         disabled_at: Some(NOW),
         expires_at: Some(NOW),
         org_suspended: true,
-        addresses: vec!["10.0.0.0/8".parse().unwrap()],
+        ip_allowlist: vec!["10.0.0.0/8".parse().unwrap()],
         namespaces: vec!["default".into()],
         ..key()
     };

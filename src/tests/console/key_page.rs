@@ -24,7 +24,7 @@ async fn send_edit(browser: &mut Browser, key: &TestKey, version: &str, change: 
         ("asks_scopes", "true"),
         ("scopes[]", "read"),
         ("namespaces", ""),
-        ("addresses", ""),
+        ("ip_allowlist", ""),
         ("expires", ""),
     ];
     for (field, _) in change {
@@ -55,7 +55,7 @@ async fn a_developer_changes_a_key_and_what_takes_something_away_shows_its_recei
         &[
             ("name", "Nightly"),
             ("namespaces", "staging"),
-            ("addresses", "10.0.0.0/8, 203.0.113.7\r\n::1"),
+            ("ip_allowlist", "10.0.0.0/8, 203.0.113.7\r\n::1"),
             ("expires", "7d"),
         ],
     )
@@ -72,7 +72,7 @@ async fn a_developer_changes_a_key_and_what_takes_something_away_shows_its_recei
     assert_eq!(form.field("name"), "Nightly");
     form.says(">10.0.0.0/8\n203.0.113.7\n::1</textarea>").says(">staging</textarea>").says("As it is: in 7 days");
     form.says("Your own address is").says("192.0.2.9");
-    let same = [("name", "Nightly"), ("namespaces", "staging"), ("addresses", "::1 10.0.0.0/8 203.0.113.7")];
+    let same = [("name", "Nightly"), ("namespaces", "staging"), ("ip_allowlist", "::1 10.0.0.0/8 203.0.113.7")];
     edit(&mut dee, &key, &same).await.is(200).says("there was nothing to change");
     assert_eq!(world.log("acme").await.len(), log.len());
 }
@@ -86,7 +86,7 @@ async fn mistakes_in_an_edit_are_named_beside_their_fields_and_nothing_typed_is_
         ("name", "  ", "Give the key a name"),
         ("scopes[]", "root", "There is no scope"),
         ("namespaces", "a/b", "A namespace is 1 to 64 letters"),
-        ("addresses", "10.0.0", "is no address or block"),
+        ("ip_allowlist", "10.0.0", "is no address or block"),
         ("expires", "0d", "Say for how many days"),
     ] {
         let mut change = vec![("name", "Kept name"), ("namespaces", "kept-too")];
@@ -100,7 +100,7 @@ async fn mistakes_in_an_edit_are_named_beside_their_fields_and_nothing_typed_is_
         if field != "namespaces" {
             answer.says(">kept-too</textarea>");
         }
-        if field == "addresses" {
+        if field == "ip_allowlist" {
             answer.says(">10.0.0</textarea>");
         }
     }
@@ -113,7 +113,7 @@ async fn whoever_would_undo_what_somebody_else_did_meanwhile_is_told_and_may_sti
     let key = world.key("acme", &["read"], "never").await;
     let (mut ada, mut dee) = (world.admin("acme").await, world.developer("acme").await);
     let version = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("version");
-    edit(&mut ada, &key, &[("addresses", "198.51.100.0/24")]).await.is(200);
+    edit(&mut ada, &key, &[("ip_allowlist", "198.51.100.0/24")]).await.is(200);
     let refused = send_edit(&mut dee, &key, &version, &[("name", "Mine")]).await;
     refused.is(422).says("Admin has changed this key since you opened it. Changed key “Test key”");
     refused.says("Save mine over theirs");
@@ -134,7 +134,7 @@ async fn an_edit_whose_answer_got_lost_is_sent_again_and_is_no_quarrel_with_ones
     let key = world.key("acme", &["read"], "never").await;
     let mut dee = world.developer("acme").await;
     let version = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("version");
-    let change = [("name", "Mine"), ("addresses", "198.51.100.0/24")];
+    let change = [("name", "Mine"), ("ip_allowlist", "198.51.100.0/24")];
     send_edit(&mut dee, &key, &version, &change).await.is(200).says("Changed “Mine”.");
     let again = send_edit(&mut dee, &key, &version, &change).await;
     again.is(200).says("“Mine” is like this already: there was nothing to change.").says("Effective on 1 of 1 node");
@@ -147,7 +147,7 @@ async fn what_was_typed_into_a_list_is_text_when_it_is_shown_again() {
     let key = world.key("acme", &["read"], "never").await;
     let mut dee = world.developer("acme").await;
     let typed = "</textarea><script>1</script>&amp;";
-    let answer = edit(&mut dee, &key, &[("addresses", typed)]).await;
+    let answer = edit(&mut dee, &key, &[("ip_allowlist", typed)]).await;
     answer.is(422).says(">&lt;/textarea>&lt;script>1&lt;/script>&amp;amp;</textarea>").says_not("<script>1");
 }
 
@@ -264,7 +264,7 @@ async fn a_key_whose_tier_is_gone_keeps_its_scopes_and_can_be_renamed() {
         ("version", &version),
         ("name", "Renamed"),
         ("namespaces", ""),
-        ("addresses", ""),
+        ("ip_allowlist", ""),
         ("expires", ""),
     ];
     dee.post("/console/fn/keys/edit", &fields).await.is(200).says("Changed “Renamed”.").says(">read<");

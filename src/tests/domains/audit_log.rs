@@ -303,7 +303,7 @@ async fn a_chain_is_read_through_every_gate_and_only_where_the_catalog_offers_it
     let other = world.make("acme", wish(&world, "write")).await;
     assert_eq!(told(&ask(&other).await), (403, "INSUFFICIENT_SCOPE".to_owned()));
     assert!(ask(&other).await.header("www-authenticate").ends_with("scope=\"read\""));
-    let elsewhere = CreateKeyInput { addresses: vec!["203.0.113.7".to_owned()], ..wish(&world, "read") };
+    let elsewhere = CreateKeyInput { ip_allowlist: vec!["203.0.113.7".to_owned()], ..wish(&world, "read") };
     let elsewhere = world.make("acme", elsewhere).await;
     assert_eq!(told(&ask(&elsewhere).await), (403, "IP_NOT_ALLOWED".to_owned()));
     for left in [2, 1, 0] {

@@ -71,7 +71,7 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
         name: Some("  Nightly ".to_owned()),
         scopes: owned(&["read"]),
         namespaces: owned(&["default"]),
-        addresses: owned(&["10.1.2.3/8"]),
+        ip_allowlist: owned(&["10.1.2.3/8"]),
         expires: Some("7d".to_owned()),
         version: None,
     };
@@ -84,9 +84,9 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
     assert_eq!(
         last_details(&world).await,
         json!({
-            "before": { "name": "Test key", "scopes": ["read", "write"], "namespaces": [], "addresses": [], "expires_at": null },
+            "before": { "name": "Test key", "scopes": ["read", "write"], "namespaces": [], "ip_allowlist": [], "expires_at": null },
             "after": {
-                "name": "Nightly", "scopes": ["read"], "namespaces": ["default"], "addresses": ["10.0.0.0/8"],
+                "name": "Nightly", "scopes": ["read"], "namespaces": ["default"], "ip_allowlist": ["10.0.0.0/8"],
                 "expires_at": (world.clock.now() + Duration::days(7)).unix_timestamp(),
             },
         })
@@ -97,7 +97,7 @@ async fn an_edited_key_is_judged_by_what_it_is_now() {
     assert_eq!(ask(json!({ "address": "10.9.9.9", "scopes": ["read"], "namespace": "default" })).await, "VALID");
     // Wider again: each in its own right.
     for (wish, waited) in [
-        (Edit { addresses: owned(&[]), ..Edit::default() }, false),
+        (Edit { ip_allowlist: owned(&[]), ..Edit::default() }, false),
         (Edit { namespaces: owned(&["default", "staging"]), ..Edit::default() }, false),
         (Edit { scopes: owned(&["write", "read"]), ..Edit::default() }, false),
         (Edit { expires: Some("30d".to_owned()), ..Edit::default() }, false),
@@ -122,7 +122,7 @@ async fn what_is_so_already_is_no_change_and_no_row() {
             name: Some("Test key".to_owned()),
             scopes: owned(&["read", "read"]),
             namespaces: owned(&["b", "a"]),
-            addresses: owned(&["::1", "10.9.9.9/8"]),
+            ip_allowlist: owned(&["::1", "10.9.9.9/8"]),
             expires: Some("never".to_owned()),
             version: None,
         },
@@ -144,13 +144,13 @@ async fn an_edit_is_held_to_the_rules_of_a_new_key() {
         name: Some(" ".to_owned()),
         scopes: owned(&["write"]),
         namespaces: owned(&["a b"]),
-        addresses: owned(&["10.0.0"]),
+        ip_allowlist: owned(&["10.0.0"]),
         expires: Some("0d".to_owned()),
         version: None,
     };
     let Err(KeyError::Fields(fields)) = edit(&world, "acme", key.id, wish).await else { panic!("it was let through") };
     let named: Vec<&str> = fields.iter().map(|(field, _)| *field).collect();
-    assert_eq!(named, ["name", "scopes", "namespaces", "addresses", "expires"]);
+    assert_eq!(named, ["name", "scopes", "namespaces", "ip_allowlist", "expires"]);
     assert_eq!(fields[1].1, "The tier high does not allow \"write\". It allows: read.");
     // One mistake, and nothing of the rest is done.
     let half = Edit { name: Some("New name".to_owned()), scopes: owned(&["root"]), ..Edit::default() };

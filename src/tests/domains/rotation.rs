@@ -91,7 +91,7 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
         tier: "high".to_owned(),
         scopes: texts(&["read", "write"]),
         namespaces: texts(&["default"]),
-        addresses: texts(&["198.51.100.0/24"]),
+        ip_allowlist: texts(&["198.51.100.0/24"]),
         expires: "30d".to_owned(),
         ..CreateKeyInput::default()
     };
@@ -103,7 +103,7 @@ async fn a_successor_inherits_everything_and_both_keys_work_until_the_window_clo
     assert!(new.starts_with("kd_test_") && new != old.secret);
     let (was, is) = (hand.listed(old.id).await, hand.listed(rotated.issued.id).await);
     assert_eq!((&was.name, &was.environment, &was.tier), (&is.name, &is.environment, &is.tier));
-    assert_eq!((&was.scopes, &was.namespaces, &was.addresses), (&is.scopes, &is.namespaces, &is.addresses));
+    assert_eq!((&was.scopes, &was.namespaces, &was.ip_allowlist), (&is.scopes, &is.namespaces, &is.ip_allowlist));
     assert_eq!(was.expires_at, is.expires_at);
     assert_eq!((was.successor, is.predecessor), (Some(rotated.issued.id), Some(old.id)));
     assert_eq!((was.predecessor, is.successor), (None, None));

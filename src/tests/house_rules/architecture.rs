@@ -6,6 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use keydesk::{catalog::Catalog, key_plane, management_api, operator_api};
+
 const PLANES: [&str; 4] = ["console_plane", "management_api", "operator_api", "key_plane"];
 /// What builds and calls the planes.
 const ABOVE_PLANES: [&str; 5] = ["commands", "server", "lib", "main", "browser"];
@@ -280,11 +282,7 @@ fn no_query_reads_the_databases_clock() {
 
 #[test]
 fn the_list_of_routes_is_the_router() {
-    for (path, routes) in [
-        ("console_plane/router.rs", keydesk::console_plane::router::ROUTES.as_slice()),
-        ("operator_api/router.rs", keydesk::operator_api::router::ROUTES.as_slice()),
-        ("key_plane/router.rs", keydesk::key_plane::ROUTES.as_slice()),
-    ] {
+    for (path, routes) in [("console_plane/router.rs", keydesk::console_plane::router::ROUTES.as_slice())] {
         let (_, code) = sources().into_iter().find(|(p, _)| p == path).unwrap();
         let written: BTreeSet<&str> =
             code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()).collect();
@@ -299,26 +297,41 @@ fn the_list_of_routes_is_the_router() {
     }
 }
 
-/// Handlers of the management API are listed by the document they are described in; the few others are written out.
+/// Handlers for programs are listed by the document they are described in; the few others are written out.
 #[test]
-fn every_route_of_the_management_api_is_in_its_document_and_the_reverse() {
-    let sources = sources();
-    let plane: Vec<&(String, String)> = sources.iter().filter(|(path, _)| home(path) == "management_api").collect();
-    let (_, router) = plane.iter().find(|(path, _)| path == "management_api/router.rs").unwrap();
-    let written: BTreeSet<&str> = plane
-        .iter()
-        .flat_map(|(_, code)| code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()))
-        .collect();
-    let mut undescribed: BTreeSet<&str> =
-        keydesk::management_api::router::UNDESCRIBED.iter().map(|(_, path)| *path).collect();
+fn every_route_for_programs_is_in_its_document_and_the_reverse() {
+    let catalog = format!("audit_scope = \"read\"\n{}", include_str!("../../catalog/presets/default.toml"));
+    let catalog = Catalog::parse(&catalog).unwrap();
+    let (management, keys) = (management_api::router::document(&catalog), key_plane::router::document(&catalog));
+    let mut undescribed: Vec<&str> = management_api::router::UNDESCRIBED.iter().map(|(_, path)| *path).collect();
     // What is nowhere else.
     undescribed.extend(["/api", "/api/", "/api/{*rest}"]);
-    assert_eq!(written, undescribed);
-    // Each handler that is described is routed, once.
-    let document = keydesk::management_api::router::document(&keydesk::catalog::Catalog::load("default").unwrap());
-    let paths = document["paths"].as_object().unwrap().values();
-    let operations: usize = paths.map(|item| item.as_object().unwrap().len()).sum();
-    let handlers: usize = plane.iter().map(|(_, code)| code.matches("#[utoipa::path(").count()).sum();
-    assert_eq!(operations, handlers);
-    assert!(!router.contains(".nest(") && !router.contains(".merge("));
+    // The last two are on the operator's own port.
+    let beside_keys = vec!["/v1/openapi.json", "/metrics", "/readyz"];
+    for (plane, document, undescribed) in [
+        ("management_api", &management, undescribed),
+        ("key_plane", &keys, beside_keys),
+        ("operator_api", &operator_api::router::document(), vec!["/gate/openapi.json"]),
+    ] {
+        let code: Vec<String> =
+            sources().into_iter().filter(|(path, _)| home(path) == plane).map(|(_, code)| code).collect();
+        let written: BTreeSet<&str> = code
+            .iter()
+            .flat_map(|code| code.split(".route(\"").skip(1).map(|rest| rest.split('"').next().unwrap()))
+            .collect();
+        assert_eq!(written, undescribed.into_iter().collect());
+        // Each handler that is described is routed, once.
+        let paths = document["paths"].as_object().unwrap().values();
+        let operations: usize = paths.map(|item| item.as_object().unwrap().len()).sum();
+        let handlers: usize = code.iter().map(|code| code.matches("#[utoipa::path(").count()).sum();
+        assert_eq!(operations, handlers, "{plane}");
+        assert!(!code.iter().any(|code| code.contains(".nest(")));
+        // What the document refers to is in it.
+        let text = document.to_string();
+        for name in text.split("#/components/schemas/").skip(1).map(|rest| rest.split('"').next().unwrap()) {
+            assert!(document["components"]["schemas"].get(name).is_some(), "{plane}: {name}");
+        }
+    }
+    let described = keys["paths"].as_object().unwrap().keys().map(String::as_str).chain(["/v1/openapi.json"]);
+    assert_eq!(described.collect::<BTreeSet<_>>(), key_plane::ROUTES.iter().map(|(_, path)| *path).collect());
 }

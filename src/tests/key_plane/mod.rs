@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod conformance;
+mod document;
 mod example;
 mod gates;
 mod presets;

@@ -19,7 +19,7 @@ async fn a_key_lives_as_it_does_in_the_console() {
     let script = world.script_of("acme", Role::Developer).await;
     let wish = json!({
         "name": "CI deploys", "tier": "high", "environment": "test", "scopes": ["read"], "namespaces": ["prod"],
-        "ip_whitelist": ["203.0.113.0/24"], "expires": "30d",
+        "ip_allowlist": ["203.0.113.0/24"], "expires": "30d",
     });
     let answer = script.post(KEYS, &wish).await;
     let made = answer.is(201).json();
@@ -41,7 +41,7 @@ async fn a_key_lives_as_it_does_in_the_console() {
     // The way that HEIR documents.
     let narrowed = script.send("PUT", &path, &json!({ "ip_whitelist": ["198.51.100.7"] })).await;
     narrowed.is(200).says("\"receipt\":{\"nodes\":1,\"cut_off\":[],");
-    assert_eq!(narrowed.json()["ip_whitelist"], json!(["198.51.100.7/32"]));
+    assert_eq!(narrowed.json()["ip_allowlist"], json!(["198.51.100.7/32"]));
     assert_eq!(narrowed.json()["name"], "CI deploys", "what is left out stays");
     let open = json!({ "name": "Deploys", "namespaces": [], "expires": "never" });
     let open = script.send("PATCH", &path, &open).await;
@@ -325,7 +325,7 @@ async fn wrong_values_are_named_field_by_field() {
     let script = world.script_of("acme", Role::Owner).await;
     let wrong = json!({
         "name": " ", "environment": "moon", "tier": "gold", "scopes": ["fly"], "namespaces": ["a b"],
-        "ip_whitelist": ["everywhere"], "expires": "tomorrow",
+        "ip_allowlist": ["everywhere"], "expires": "tomorrow",
     });
     let answer = script.post(KEYS, &wrong).await;
     let fields: Vec<String> = answer.is(422).json()["errors"]
@@ -334,7 +334,7 @@ async fn wrong_values_are_named_field_by_field() {
         .iter()
         .map(|error| error["field"].as_str().unwrap().to_owned())
         .collect();
-    assert_eq!(fields, ["name", "environment", "tier", "scopes", "namespaces", "ip_whitelist", "expires"]);
+    assert_eq!(fields, ["name", "environment", "tier", "scopes", "namespaces", "ip_allowlist", "expires"]);
     assert_eq!(world.count("acme").await, (0, 0));
 }
 
@@ -362,6 +362,7 @@ async fn every_error_is_a_problem_document_and_every_answer_has_its_headers() {
         (json.request("POST", KEYS, r#" ["CI", null, null]"#.into()).await, 400),
         (json.request("POST", "/api/v1/tokens", "[]".into()).await, 400),
         (json.request("POST", KEYS, r#"{"name":"a","name":"b"}"#.into()).await, 400),
+        (json.request("POST", KEYS, r#"{"name":"a","ip_allowlist":[],"ip_whitelist":[]}"#.into()).await, 400),
         (json.request("POST", KEYS, r#"{"name":7}"#.into()).await, 400),
         (json.request("POST", KEYS, Body::empty()).await, 400),
     ];

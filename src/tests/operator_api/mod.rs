@@ -1,3 +1,4 @@
 //! What the provider's back office does.
 
+mod document;
 mod operations;

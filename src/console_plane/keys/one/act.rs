@@ -29,7 +29,7 @@ pub async fn edit(form: EditKeyForm) -> Result<Change, ConsoleError> {
         name: Some(form.name),
         scopes: form.asks_scopes.then_some(form.scopes),
         namespaces: Some(entries(&form.namespaces)),
-        addresses: Some(entries(&form.addresses)),
+        ip_allowlist: Some(entries(&form.ip_allowlist)),
         expires: (!form.expires.is_empty()).then_some(form.expires),
         version: (!form.overwrite).then_some(form.version),
     };

@@ -14,7 +14,7 @@ use crate::console_plane::{
     },
 };
 
-const EDIT_FIELDS: &[&str] = &["name", "scopes", "namespaces", "addresses", "expires", "overwrite"];
+const EDIT_FIELDS: &[&str] = &["name", "scopes", "namespaces", "ip_allowlist", "expires", "overwrite"];
 
 /// What can be changed of a key, in a dialog.
 #[component]
@@ -66,7 +66,7 @@ pub fn EditDialog(
                 <div class="field-pair">
                     <div>
                         <LinesField
-                            name="addresses"
+                            name="ip_allowlist"
                             label="Addresses"
                             hint="One on each line, or blocks as in 10.0.0.0/8. None: from anywhere."
                             refill=refill.clone()

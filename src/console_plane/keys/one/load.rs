@@ -76,7 +76,7 @@ pub async fn page(
     Ok(Some(KeyPageModel {
         limit,
         namespaces: listed.namespaces.clone(),
-        addresses: listed.addresses.iter().map(ToString::to_string).collect(),
+        ip_allowlist: listed.ip_allowlist.iter().map(ToString::to_string).collect(),
         unused_days: (unused && age >= UNUSED).then(|| age.whole_days()),
         unconfirmed: asks.then(|| match &panel {
             Panel::Confirm(refill) => refill.clone(),
@@ -145,7 +145,7 @@ fn as_it_is(key: &KeyDetails) -> FormState {
         ("version".to_owned(), key.fields().version()),
         ("name".to_owned(), key.name.clone()),
         ("namespaces".to_owned(), lines(&mut key.namespaces.iter().cloned())),
-        ("addresses".to_owned(), lines(&mut key.addresses.iter().map(|net| bare(&net.to_string())))),
+        ("ip_allowlist".to_owned(), lines(&mut key.ip_allowlist.iter().map(|net| bare(&net.to_string())))),
     ];
     values.extend(key.scopes.iter().map(|scope| ("scopes[]".to_owned(), scope.clone())));
     FormState { values, error: None }

@@ -85,7 +85,7 @@ fn facts(model: &KeyPageModel) -> AnyView {
             {fact("Tier", tier)}
             {fact("Scopes", view! { <ScopeTags scopes=key.scopes /> })}
             {fact("Namespaces", only(model.namespaces.clone(), "All"))}
-            {fact("Addresses", only(model.addresses.clone(), "Any"))}
+            {fact("Addresses", only(model.ip_allowlist.clone(), "Any"))}
             {fact("Created", view! { <Moment when=key.created /> {format!(" by {}", key.created_by)} })}
             {fact("Expires", expiry(key.expires))}
             {fact("Last used", view! { <LastUsed last_used=key.last_used /> })}

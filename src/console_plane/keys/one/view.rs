@@ -234,7 +234,7 @@ pub struct KeyPageModel {
     /// Empty: all.
     pub namespaces: Vec<String>,
     /// Addresses and blocks; empty: from anywhere.
-    pub addresses: Vec<String>,
+    pub ip_allowlist: Vec<String>,
     /// For how many days nothing has used it since it was made.
     pub unused_days: Option<i64>,
     /// Nothing has used it, and nobody has said that it is stored: the form that asks, for whoever may say so.
