@@ -6,7 +6,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -23,8 +23,11 @@ use crate::{
         permit::Act,
         standing::{Standing, standing},
     },
-    revocation::{self, Receipt},
+    revocation::{self, Pending, Receipt},
 };
+
+/// How long a request waits until a change holds everywhere. Then it is answered with a receipt that says for whom is waited.
+const RECEIPT_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A change that has begun. Dropped, it has never been.
 pub struct Mutation {
@@ -171,22 +174,32 @@ impl Mutation {
         self.restricts_access = true;
     }
 
-    /// Commits. A change that restricts access is waited for until it holds everywhere, which its receipt proves. One that
-    /// gives access is not: nobody is let in wrongly meanwhile, and every node follows within a second.
+    /// Commits. A change that restricts access is waited for until it holds everywhere, which its receipt proves, or says
+    /// for whom is waited still. One that gives access is not: nobody is let in wrongly meanwhile, and every node follows
+    /// within a second.
     pub async fn commit(self) -> Result<Option<Receipt>, CommitError> {
-        if self.restricts_access {
-            return self.commit_everywhere().await.map(Some);
+        match self.commit_pending().await? {
+            Some(mut pending) => pending.wait(RECEIPT_PATIENCE).await.map(Some).map_err(CommitError::Unconfirmed),
+            None => Ok(None),
         }
-        self.tx.commit().await.map_err(CommitError::NotDone)?;
-        Ok(None)
     }
 
     /// Commits, and waits until the change holds everywhere whatever it does: for programs that rely on it in their next
     /// request.
     pub async fn commit_everywhere(mut self) -> Result<Receipt, CommitError> {
+        self.restricts_access();
+        self.commit().await?.ok_or(CommitError::Unconfirmed(sqlx::Error::RowNotFound))
+    }
+
+    /// Commits, and hands the waiting over: for whoever has more patience than a request. `None`: nothing is waited for.
+    pub async fn commit_pending(mut self) -> Result<Option<Pending>, CommitError> {
+        if !self.restricts_access {
+            self.tx.commit().await.map_err(CommitError::NotDone)?;
+            return Ok(None);
+        }
         let revision = revocation::store::log_changes(&mut self.tx).await.map_err(CommitError::NotDone)?;
         self.tx.commit().await.map_err(CommitError::NotDone)?;
-        revocation::wait(&self.pool, revision, self.begun).await.map_err(CommitError::Unconfirmed)
+        Ok(Some(Pending::new(self.pool, revision, self.begun)))
     }
 }
 

@@ -225,7 +225,7 @@ async fn serve_with(
         console_db: database.console.clone(),
         keys_db: database.keys.clone(),
         operator_db: database.operator.clone(),
-        memory: Arc::new(Memory::new(clock.clone())),
+        memory: Arc::new(Memory::new(clock.clone(), config.lease)),
         clock: clock.clone(),
         catalog: Arc::new(catalog),
         server_keys: Arc::new(server_keys),
@@ -249,7 +249,7 @@ async fn serve_with(
     let admin = ready::admin_router(planes.keys.clone(), handle);
     tokio::join!(
         serve_if_bound(console_listener, planes.console.clone(), stop.clone()),
-        serve_key_plane(keys_listener, &planes, stop.clone()),
+        serve_key_plane(keys_listener, &planes, config, stop.clone()),
         serve_if_bound(admin_listener, admin, stop.clone()),
         usage.run(&refusals, &database.keys, stop.clone()),
     );
@@ -263,12 +263,13 @@ async fn serve_with(
 
 /// Serves the key plane as a node that follows every change. The node leaves only after it has stopped answering, so
 /// that no change counts as confirmed while an old verdict can still be given.
-async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, stop: watch::Receiver<bool>) {
+async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, config: &Config, stop: watch::Receiver<bool>) {
     let Some(listener) = listener else { return };
     let keys = &planes.keys;
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let name = node_name(listener.local_addr().ok());
-    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
+    let node =
+        Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db).in_folder(&config.data_dir);
     tokio::select! {
         () = serve_connections(listener, planes.key_plane_router(), stop) => {}
         () = node.run() => {}

@@ -190,12 +190,14 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
+        // The address may lead to a stand-by for a moment: such a connection must not outlast it.
+        .after_connect(|db, _| Box::pin(store::assert_writable(db)))
         // One that was in use a moment ago is not asked whether it still works: that would be a round trip for each use.
         .test_before_acquire(false)
         .before_acquire(|db, meta| {
             Box::pin(async move {
                 if meta.idle_for > TRUSTED_IDLE {
-                    db.ping().await?;
+                    store::assert_writable(db).await?;
                 }
                 Ok(true)
             })

@@ -11,7 +11,7 @@ use crate::{
     catalog::Limit,
     keys::{
         secret,
-        verdict::{self, Evaluation, KeyRecord, LimitState, Requirements, Verdict},
+        verdict::{Evaluation, KeyRecord, LimitState, Requirements, Verdict},
     },
     machine_http::{self, credential::PresentedCredential},
     revocation::memory::Unavailable,
@@ -91,7 +91,7 @@ impl KeyPlane {
             PresentedCredential::Missing(where_keys_belong) => return Err(Verdict::Missing(where_keys_belong)),
         };
         let digest = secret::digest_of_key(key).map_err(Verdict::Malformed)?;
-        match self.memory.get(digest, || verdict::store::find_by_digest(&self.db, digest)).await {
+        match self.memory.find(&self.db, digest).await {
             Ok(Some(record)) => Ok(record),
             Ok(None) => Err(Verdict::NotFound),
             Err(Unavailable) => Err(Verdict::Unavailable),

@@ -11,11 +11,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    keys::{
-        secret,
-        service_keys::store::{self, ServiceKey},
-        verdict::Verdict,
-    },
+    keys::{secret, service_keys::store::ServiceKey, verdict::Verdict},
     revocation::memory::Memory,
 };
 
@@ -43,7 +39,7 @@ pub async fn enter(
     let digest =
         secret::digest_of_key(key).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog, request_id))?;
     let found = memory
-        .get(digest, || store::find(db, digest))
+        .find::<ServiceKey>(db, digest)
         .await
         .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog, request_id))?;
     let service = found

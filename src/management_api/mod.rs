@@ -8,6 +8,7 @@ mod keys;
 mod members;
 pub mod openapi;
 mod problem;
+mod receipts;
 pub mod repeat;
 pub mod router;
 pub mod store;

@@ -23,7 +23,7 @@ use super::{
     Management, audit_log, keys, members,
     openapi::{self, Document},
     problem::Problem,
-    tokens, webhooks,
+    receipts, tokens, webhooks,
 };
 use crate::{catalog::Catalog, machine_http::RequestId, response_headers};
 
@@ -50,6 +50,7 @@ fn described() -> OpenApiRouter<Arc<Management>> {
         .routes(routes!(keys::enable))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(receipts::one))
         .routes(routes!(members::list))
         .routes(routes!(members::set_role, members::remove))
         .routes(routes!(webhooks::list, webhooks::create))

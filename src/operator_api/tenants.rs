@@ -134,5 +134,7 @@ async fn set_suspended(
     };
     let receipt = m.commit_everywhere().await?;
     let answer = json!({ "tenant_id": org.slug, "suspended": suspended, "changed": changed, "receipt": receipt });
-    Ok(Json(answer).into_response())
+    // Whoever repeats the request waits on.
+    let status = if receipt.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(answer)).into_response())
 }
