@@ -73,7 +73,7 @@ const FLOWS = {
     at: key => `/keys/${key.id}`,
     fn: 'keys/finish',
     before: async (server, key) => {
-      const form = { idempotency_key: crypto.randomUUID(), key_id: key.id, window: '24h', why: 'superseded' };
+      const form = { idempotency_key: crypto.randomUUID(), key_id: key.id, window: '24h', reason: 'superseded' };
       expect((await server.send('keys/rotate', form, { cookie: await server.session(key.person) })).status).toBe(200);
     },
     open: page => page.getByRole('button', { name: 'End the old key' }).click(),

@@ -53,13 +53,6 @@ export const test = base.extend({
         document.addEventListener('securitypolicyviolation', event => {
           console.error(`[policy] ${event.violatedDirective} ${event.blockedURI} ${event.sample}`);
         });
-        // A dialog's island works from the moment on that it listens for clicks.
-        const listen = window.addEventListener;
-        window.dialogsListening = 0;
-        window.addEventListener = function (type, ...rest) {
-          if (type === 'click') window.dialogsListening += 1;
-          return listen.call(window, type, ...rest);
-        };
       });
       return made;
     };
@@ -113,10 +106,10 @@ const unlessLeaving = (asked, otherwise) => asked.catch(error => {
   throw error;
 });
 
-/** Waits until the browser half has taken over every dialog of the page. */
+/** Waits until the browser half has taken over every island of the page. */
 export async function islands(page) {
-  const waiting = () => unlessLeaving(page.evaluate(() => document.querySelectorAll('dialog').length - window.dialogsListening), 1);
-  await expect.poll(waiting, { message: 'the dialogs listen' }).toBeLessThanOrEqual(0);
+  const alive = () => unlessLeaving(page.evaluate(() => 'alive' in document.documentElement.dataset), false);
+  await expect.poll(alive, { message: 'the islands are alive' }).toBe(true);
 }
 
 /** Closes a dialog that shows an answer, and waits for the page that is drawn anew. */

@@ -128,7 +128,7 @@ for (const [mode, options] of MODES) {
     test('a caller that is still on the old key is shown, and is not cut off by accident', async ({ open, server }) => {
       const key = fresh(server);
       const cookie = await server.session(key.person);
-      const form = { idempotency_key: crypto.randomUUID(), key_id: key.id, window: '24h', why: 'superseded' };
+      const form = { idempotency_key: crypto.randomUUID(), key_id: key.id, window: '24h', reason: 'superseded' };
       expect((await server.send('keys/rotate', form, { cookie })).status).toBe(200);
       expect((await server.whoami(key.secret)).status).toBe(200);
       await server.finds(`select from key_usage where key_id = '${key.id}'`);

@@ -90,7 +90,7 @@ try {
       await shoot('revoke-some');
       // Each time another one: what was replaced, or replaces one that goes on, cannot be.
       const replaceable = server.sql(`select k.id from api_keys k join key_last_used u on u.key_id = k.id
-        where k.org_id = (select id from orgs where slug = '${demo.org}') and k.predecessor is null and k.retire_at is null
+        where k.org_id = (select id from orgs where slug = '${demo.org}') and k.predecessor is null and k.overlap_ends_at is null
           and k.revoked_at is null and k.disabled_at is null and (k.expires_at is null or k.expires_at > now())
         order by u.used_at desc limit 1`).trim();
       await goto(`/keys/${replaceable}`);

@@ -41,7 +41,7 @@ const PAYLOADS = [
   '<template><script>hit(36)</script></template>',
   '<noscript><p title="</noscript><img src=x onerror=hit(37)>">',
   '%3Cscript%3Ehit(38)%3C/script%3E',
-  '<leptos-island data-component="DialogIsland_1"></leptos-island>',
+  '<leptos-island data-component="FormDialog_1"></leptos-island>',
   '<!--hk=0-0-0-1--><!></p></dialog><script>hit(40)</script>',
 ];
 /** Where one at a time would take long: both quotes, every element that ends early, and a tag. */
@@ -229,13 +229,17 @@ test.describe('where everything is called that', () => {
     await page.goto('/keys');
     await islands(page);
     // As somebody would click through them, without the time between.
-    const asked = await page.locator('[data-revoke-id]').evaluateAll(buttons => buttons.map(button => {
-      button.click();
-      const open = document.querySelector('dialog:modal');
-      const said = open.querySelector('h2').textContent;
-      open.close();
+    const asked = await page.getByRole('row').getByRole('button', { name: /^Revoke / }).evaluateAll(async buttons => {
+      const said = [];
+      for (const button of buttons) {
+        button.click();
+        await new Promise(requestAnimationFrame);
+        const open = document.querySelector('dialog:modal');
+        said.push(open.querySelector('h2').textContent);
+        open.close();
+      }
       return said;
-    }));
+    });
     expect(asked.toSorted()).toEqual(PAYLOADS.map(name => `Revoke “${name}”?`).toSorted());
     await row(page, PAYLOADS[7]).getByRole('button').click();
     await inert(page, 'the revoke dialog', `via ${SERVICE}`);
@@ -303,7 +307,7 @@ test.describe('where everything is called that', () => {
     const key_id = keys[0].id;
     await page.goto('/settings');
     const leads = ['javascript:hit(70)', `/keys/${ALL}`, `/keys?q=${ALL}`];
-    const values = Object.fromEntries(['key_id', 'reason', 'window', 'why', 'user_id', 'role', 'environment', 'session_id', 'idempotency_key', 'seen']
+    const values = Object.fromEntries(['key_id', 'reason', 'window', 'user_id', 'role', 'environment', 'session_id', 'idempotency_key', 'version']
       .map(name => [name, ALL]));
     const forms = ['keys/revoke', 'keys/revoke-some', 'keys/edit', 'keys/rotate', 'keys/finish', 'keys/extend', 'keys/disable',
       'members/role', 'members/remove', 'webhooks/generate', 'webhooks/regenerate', 'sessions/end', 'account/password', encodeURIComponent(ALL)];

@@ -51,6 +51,7 @@ impl Config {
     pub fn from_env(mut env: BTreeMap<String, String>) -> Result<Self, ConfigError> {
         // An empty variable counts as unset, because shells and compose files unset a variable by emptying it.
         env.retain(|name, value| !value.is_empty() && (name == "DATABASE_URL" || name.starts_with("KEYDESK_")));
+        env.retain(|name, value| !is_service_link(name, value));
         let config = Self {
             data_dir: env.remove("KEYDESK_DATA_DIR").unwrap_or_else(|| ".keydesk".to_owned()).into(),
             database_url: env.remove("DATABASE_URL").map(Into::into),
@@ -90,6 +91,19 @@ impl Config {
         }
         Ok(config)
     }
+}
+
+/// Whether a variable is one of those that Kubernetes puts into every pod beside a Service whose name begins with `keydesk`,
+/// such as `KEYDESK_SERVICE_HOST` and `KEYDESK_PORT_3001_TCP`
+/// (<https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables>).
+fn is_service_link(name: &str, value: &str) -> bool {
+    let is_port = |rest: &str| match rest {
+        "" => value.contains("://"),
+        rest => ["_TCP", "_UDP", "_SCTP"].iter().any(|protocol| rest.contains(protocol)),
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.contains("_SERVICE_PORT")
+        || name.split_once("_PORT").is_some_and(|(_, rest)| is_port(rest))
 }
 
 fn limiter(text: Option<String>) -> Result<Option<SecretString>, ConfigError> {
@@ -172,6 +186,10 @@ impl Origin {
         self.https
     }
 
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -240,6 +258,24 @@ mod tests {
             assert!(from(&[(plane, "postgres://x"), ("DATABASE_URL", "postgres://x")]).is_ok());
         }
         assert!(from(&[("KEYDESK_SMTP_URL", ""), ("KEYDESK_TOOLS", "/x"), ("PATH", "/bin")]).is_ok());
+    }
+
+    #[test]
+    fn what_kubernetes_adds_beside_a_service_is_not_ours() {
+        for service in ["KEYDESK", "KEYDESK_CONSOLE", "KEYDESK_KEYS_ADDR"] {
+            let names = ["SERVICE_HOST", "SERVICE_PORT", "SERVICE_PORT_HTTP", "PORT_3001_TCP", "PORT_3001_TCP_ADDR"];
+            let mut links: Vec<_> = names.iter().map(|name| (format!("{service}_{name}"), "10.96.0.7")).collect();
+            links.push((format!("{service}_PORT"), "tcp://10.96.0.7:3001"));
+            for (name, value) in &links {
+                let config = from(&[(name, value)]).unwrap_or_else(|error| panic!("{name}: {error}"));
+                assert_eq!(config.keys_addr.port(), 3001);
+            }
+        }
+        // Somebody means something by these.
+        for (name, value) in [("KEYDESK_PORT", "3000"), ("KEYDESK_CONSOLE_PORT", "3000"), ("KEYDESK_PORTS", "tcp://x")]
+        {
+            assert!(matches!(from(&[(name, value)]), Err(ConfigError::Unknown { .. })), "{name}");
+        }
     }
 
     #[test]

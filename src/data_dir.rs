@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::Path,
 };
 
@@ -42,8 +42,15 @@ pub fn secret(data_dir: &Path, name: &str) -> io::Result<SecretString> {
         }
     }
     let mut file = fs::File::open(&path)?;
-    if file.metadata()?.mode() & 0o077 != 0 {
-        return Err(io::Error::other(format!("{} can be read by others: chmod 600 it", path.display())));
+    let mode = file.metadata()?.mode();
+    if mode & 0o007 != 0 {
+        return Err(io::Error::other(format!("{} can be read by everybody: chmod 600 it", path.display())));
+    }
+    // Kubernetes opens a volume to its group (`fsGroup`) at each mount, also files that were ours alone.
+    if mode & 0o070 != 0
+        && let Err(error) = file.set_permissions(fs::Permissions::from_mode(0o600))
+    {
+        tracing::warn!(file = %path.display(), %error, "a secret can be read by a group, and that could not be changed");
     }
     let mut text = zeroize::Zeroizing::new(String::new());
     file.read_to_string(&mut text)?;
@@ -51,4 +58,27 @@ pub fn secret(data_dir: &Path, name: &str) -> io::Result<SecretString> {
         return Err(io::Error::other(format!("{} is cut short: restore it from a backup", path.display())));
     }
     Ok(text.as_str().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_a_group_can_read_is_closed_and_one_that_everybody_can_read_is_refused() {
+        let folder = std::env::temp_dir().join(format!("keydesk-{}", uuid::Uuid::new_v4()));
+        create(&folder).unwrap();
+        let path = folder.join("test.key");
+        let made = secret(&folder, "test.key").unwrap();
+        let mode = || fs::metadata(&path).unwrap().mode() & 0o777;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660)).unwrap();
+        assert_eq!(secret(&folder, "test.key").unwrap().expose_secret(), made.expose_secret());
+        assert_eq!(mode(), 0o600);
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o604)).unwrap();
+        assert!(secret(&folder, "test.key").unwrap_err().to_string().contains("chmod 600"));
+        assert_eq!(mode(), 0o604);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -3,6 +3,8 @@
 //! Outermost is *who is asking*: each plane has its own door and its own database role. The rules about a key exist
 //! once, in `keys`, and know neither cookies nor HTTP. The laws that keep it so are tested in `src/tests/house_rules/architecture.rs`.
 
+// A view's type nests as deep as its markup.
+#![recursion_limit = "256"]
 // What the server may never do. Tests may.
 #![cfg_attr(not(test), deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 

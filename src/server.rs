@@ -29,7 +29,7 @@ use crate::{
     console_plane::{
         self,
         assets::{Site, SiteError},
-        door::Console,
+        state::Console,
     },
     database::{self, Database, DatabaseError, RlsScope},
     key_plane::{
@@ -230,7 +230,7 @@ async fn serve_with(
         catalog: Arc::new(catalog),
         server_keys: Arc::new(server_keys),
         origin: origin.clone(),
-        keys_url: format!("http://{keys_addr}"),
+        keys_url: reachable_url(keys_addr, &origin),
         site,
         limiter: Arc::new(limiter),
         proxies: Arc::new(config.trusted_proxies.clone()),
@@ -282,6 +282,15 @@ fn node_name(address: Option<SocketAddr>) -> String {
     let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let port = address.map(|address| format!(":{}", address.port())).unwrap_or_default();
     machine.unwrap_or_else(|| "unnamed".to_owned()) + &port
+}
+
+/// Where the examples beside a new key call the key plane. Nobody can call `0.0.0.0`, so the console's own host stands for it.
+fn reachable_url(keys_addr: SocketAddr, console: &Origin) -> String {
+    if keys_addr.ip().is_unspecified() {
+        format!("http://{}:{}", console.host(), keys_addr.port())
+    } else {
+        format!("http://{keys_addr}")
+    }
 }
 
 /// Binds a wanted listener. `name` is the variable that holds its address, for the error.

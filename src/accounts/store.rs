@@ -16,6 +16,8 @@ pub struct Account {
     pub password_hash: String,
     pub failures: Failures,
     pub disabled: bool,
+    /// One of the provider's support people.
+    pub staff: bool,
 }
 
 /// What a page needs to know of whoever looks at it.
@@ -29,8 +31,8 @@ pub struct Person {
 /// Locks an account, so that failures at several servers at once are all counted.
 pub async fn lock_by_email(db: &mut PgConnection, email: &str) -> sqlx::Result<Option<Account>> {
     let row = sqlx::query!(
-        "select id, name, password_hash, failed_sign_ins, paused_until, disabled_at from users
-         where lower(email) = lower($1) for update",
+        r#"select id, name, password_hash, failed_sign_ins, paused_until, disabled_at, staff_role is not null as "staff!"
+           from users where lower(email) = lower($1) for update"#,
         email
     )
     .fetch_optional(db)
@@ -41,6 +43,7 @@ pub async fn lock_by_email(db: &mut PgConnection, email: &str) -> sqlx::Result<O
         password_hash: row.password_hash,
         failures: Failures { count: row.failed_sign_ins, paused_until: row.paused_until },
         disabled: row.disabled_at.is_some(),
+        staff: row.staff,
     }))
 }
 
@@ -90,6 +93,30 @@ pub async fn disable(db: &mut PgConnection, user: UserId, now: OffsetDateTime) -
     sqlx::query!("update users set disabled_at = coalesce(disabled_at, $2) where id = $1", user as _, now)
         .execute(db)
         .await?;
+    Ok(())
+}
+
+pub async fn enable(db: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
+    sqlx::query!("update users set disabled_at = null where id = $1", user as _).execute(db).await?;
+    Ok(())
+}
+
+/// Gives an account that was left behind to whoever is added with its address.
+pub async fn take_over(
+    db: &mut PgConnection,
+    user: UserId,
+    name: &PersonName,
+    password_hash: &str,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update users set name = $2, password_hash = $3, disabled_at = null, failed_sign_ins = 0, paused_until = null
+         where id = $1",
+        user as _,
+        name.as_str(),
+        password_hash
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 

@@ -25,7 +25,9 @@ pub enum UserCommand {
     /// Set somebody's password for them; ends their sessions
     SetPassword(SetPassword),
     /// Shut somebody's account; ends their sessions
-    Disable(Disable),
+    Disable(Of),
+    /// Open a shut account again
+    Enable(Of),
 }
 
 #[derive(Args)]
@@ -38,7 +40,7 @@ pub struct SetPassword {
 }
 
 #[derive(Args)]
-pub struct Disable {
+pub struct Of {
     #[arg(long)]
     email: String,
 }
@@ -95,6 +97,7 @@ pub async fn run(cx: &CommandContext, command: UserCommand) -> Result<(), Comman
         UserCommand::Create(command) => create(cx, command).await,
         UserCommand::SetPassword(command) => set_password(cx, command).await,
         UserCommand::Disable(command) => disable(cx, command).await,
+        UserCommand::Enable(command) => enable(cx, command).await,
     }
 }
 
@@ -145,10 +148,23 @@ async fn set_password(cx: &CommandContext, command: SetPassword) -> Result<(), C
     let permit = m.permit()?;
     orgs::lifecycle::set_password(&mut m, &permit, &account, &hash).await?;
     m.commit().await?;
-    say(&[&format!("The password of {} is set, and their sessions have ended.", command.email)])
+    let email = &command.email;
+    if account.disabled {
+        let next = format!("The account is disabled: `keydesk user enable --email {email}` lets them sign in.");
+        return say(&[&format!("The password of {email} is set."), &next]);
+    }
+    say(&[&format!("The password of {email} is set, and their sessions have ended.")])
 }
 
-async fn disable(cx: &CommandContext, command: Disable) -> Result<(), CommandError> {
+async fn enable(cx: &CommandContext, command: Of) -> Result<(), CommandError> {
+    let (mut m, account) = account(cx, &command.email).await?;
+    let permit = m.permit()?;
+    orgs::lifecycle::enable(&mut m, &permit, &account).await?;
+    m.commit().await?;
+    say(&[&format!("{} can sign in again.", command.email)])
+}
+
+async fn disable(cx: &CommandContext, command: Of) -> Result<(), CommandError> {
     let (mut m, account) = account(cx, &command.email).await?;
     let permit = m.permit()?;
     orgs::lifecycle::disable(&mut m, &permit, &account).await?;

@@ -1,10 +1,12 @@
 //! How pages look in a browser: kept in a cookie of that browser, since it is about a screen and not about a person. The
 //! server draws with it, so that no page flashes in the wrong colours first.
 
-use http::{HeaderMap, HeaderValue, header};
+use tower_cookies::{
+    Cookie, Cookies,
+    cookie::{SameSite, time::Duration},
+};
 
 const COOKIE: &str = "keydesk_look";
-const YEAR: u32 = 365 * 24 * 60 * 60;
 
 /// The first of each is the default.
 pub const THEMES: [(&str, &str); 3] = [("system", "As the system"), ("light", "Light"), ("dark", "Dark")];
@@ -32,19 +34,21 @@ impl Appearance {
     }
 
     /// As a browser's cookies say; what makes no sense is as if it were not there.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let look = pairs.find(|(name, _)| *name == COOKIE).and_then(|(_, value)| value.split_once('.'));
+    pub fn of(cookies: &Cookies) -> Self {
+        let cookie = cookies.get(COOKIE);
+        let look = cookie.as_ref().and_then(|cookie| cookie.value().split_once('.'));
         look.and_then(|(theme, density)| Self::parse(theme, density).ok()).unwrap_or_default()
     }
 
     /// Has a browser keep it for a year.
-    pub fn cookie(self, secure: bool) -> HeaderValue {
-        let secure = if secure { "; Secure" } else { "" };
-        let Self { theme, density } = self;
-        let text = format!("{COOKIE}={theme}.{density}; Path=/; Max-Age={YEAR}; HttpOnly; SameSite=Lax{secure}");
-        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    pub fn cookie(self, secure: bool) -> Cookie<'static> {
+        Cookie::build((COOKIE, format!("{}.{}", self.theme, self.density)))
+            .path("/")
+            .max_age(Duration::days(365))
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(secure)
+            .build()
     }
 }
 
@@ -55,17 +59,15 @@ mod tests {
     #[test]
     fn a_look_survives_its_cookie_and_nonsense_is_no_look() {
         let look = Appearance::parse("dark", "compact").unwrap();
-        let kept = look.cookie(true).to_str().unwrap().split(';').next().unwrap().to_owned();
-        let of = |cookie: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(header::COOKIE, cookie.parse().unwrap());
-            Appearance::of(&headers)
+        let of = |value: String| {
+            let cookies = Cookies::default();
+            cookies.add(Cookie::new(COOKIE, value));
+            Appearance::of(&cookies)
         };
-        assert_eq!(of(&format!("a=b; {kept}; c=d")), look);
-        for nonsense in
-            ["keydesk_look=", "keydesk_look=dark", "keydesk_look=dark.\"><script>", "keydesk_look=x.compact", "x=y"]
-        {
-            assert_eq!(of(nonsense), Appearance::default(), "{nonsense}");
+        assert_eq!(of(look.cookie(true).value().to_owned()), look);
+        assert_eq!(Appearance::of(&Cookies::default()), Appearance::default());
+        for nonsense in ["", "dark", "dark.\"><script>", "x.compact"] {
+            assert_eq!(of(nonsense.to_owned()), Appearance::default(), "{nonsense}");
         }
         assert_eq!(Appearance::parse("pink", "compact"), Err("theme"));
         assert_eq!(Appearance::parse("light", ""), Err("density"));

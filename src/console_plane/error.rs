@@ -16,7 +16,7 @@ pub struct FieldError {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[serde(rename_all = "snake_case")]
 pub enum ConsoleError {
     /// 422: what was typed needs mending, field by field.
     Fields { fields: Vec<FieldError> },
@@ -63,17 +63,6 @@ impl ConsoleError {
                  done twice."
                     .to_owned(),
             ),
-        }
-    }
-
-    pub fn status(&self) -> u16 {
-        match self {
-            Self::Fields { .. } => 422,
-            Self::SignedOut | Self::Refused { .. } => 401,
-            Self::Forbidden { .. } => 403,
-            Self::NotFound { .. } => 404,
-            Self::Conflict { .. } => 409,
-            Self::Unavailable => 503,
         }
     }
 }

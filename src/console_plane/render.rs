@@ -1,20 +1,21 @@
 //! From a view to an answer: the document around it, its nonce and its policy.
 
-use axum::{
-    body::Body,
-    extract::Request,
-    response::{IntoResponse, Redirect, Response},
-};
+use std::sync::Arc;
+
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use form_urlencoded::byte_serialize;
-use http::{HeaderValue, StatusCode, header};
-use leptos::{nonce::use_nonce, prelude::*};
-use leptos_axum::{ResponseOptions, render_app_async_with_context};
+use http::{StatusCode, header};
+use hydration_context::SsrSharedContext;
+use leptos::{
+    nonce::{provide_nonce, use_nonce},
+    prelude::*,
+};
 
 use super::{
-    door::{CurrentUser, RequestContext},
+    context::{CurrentUser, RequestContext},
     error::ConsoleError,
-    model::{Viewer, When},
-    shell::{Document, Section},
+    moment::When,
+    shell::{Document, Section, Viewer},
     ui::MessagePage,
 };
 use crate::{actor::Role, orgs::Action};
@@ -49,34 +50,29 @@ pub fn viewer(who: &CurrentUser) -> Viewer {
     }
 }
 
-/// Draws a page.
-pub async fn page<V: IntoView + 'static>(
+/// Draws a page. What it shows was loaded before, so nothing in it waits.
+pub fn page<V: IntoView>(
     cx: &RequestContext,
     status: StatusCode,
     place: Place,
-    content: impl Fn() -> V + Clone + Send + Sync + 'static,
+    content: impl FnOnce() -> V,
 ) -> Response {
     let console = &cx.console;
     let (assets, brand) = (console.site.assets.clone(), console.catalog.brand.clone());
-    let (look, now) = (cx.look, When::at(console.clock.now(), console.clock.now()).iso);
-    let app = move || {
-        if let (Some(nonce), Some(options)) = (use_nonce(), use_context::<ResponseOptions>())
-            && let Ok(policy) = HeaderValue::from_str(&policy(&nonce))
-        {
-            options.insert_header(header::CONTENT_SECURITY_POLICY, policy);
-        }
-        let (place, brand, assets, content) = (place.clone(), brand.clone(), assets.clone(), content.clone());
-        let now = now.clone();
-        view! {
-            <Document title=place.title brand viewer=place.viewer current=place.section assets look now>
-                {content().into_any()}
-            </Document>
-        }
-    };
-    // The pages read nothing from the request here: what they show was loaded before.
-    let mut response = render_app_async_with_context(|| (), app)(Request::new(Body::empty())).await;
-    *response.status_mut() = status;
-    response
+    let now = console.clock.now();
+    let (look, now) = (cx.look, When::at(now, now).iso);
+    // Islands are marked in the page, and what is around them is not.
+    let owner = Owner::new_root(Some(Arc::new(SsrSharedContext::new_islands())));
+    let (nonce, html) = owner.with(|| {
+        provide_nonce();
+        let content = content().into_any();
+        let document = view! {
+            <Document title=place.title brand viewer=place.viewer current=place.section assets look now content />
+        };
+        (use_nonce().map(|nonce| nonce.to_string()).unwrap_or_default(), document.to_html())
+    });
+    owner.unset_with_forced_cleanup();
+    (status, [(header::CONTENT_SECURITY_POLICY, policy(&nonce))], Html(html)).into_response()
 }
 
 fn policy(nonce: &str) -> String {
@@ -102,15 +98,12 @@ pub async fn message(
     };
     let (title, text) = (title.to_owned(), text.into());
     let action = (action.0.to_owned(), action.1.to_owned());
-    page(cx, status, place, move || {
-        view! { <MessagePage title=title.clone() text=text.clone() action=Some(action.clone()) /> }
-    })
-    .await
+    page(cx, status, place, || view! { <MessagePage title text action=Some(action) /> })
 }
 
 /// The page for what could not be done at all; `path` is where the person was going.
 pub async fn refusal(cx: &RequestContext, error: &ConsoleError, path: &str) -> Response {
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = error.status_code();
     let text = error.message().unwrap_or_else(|| error.to_string());
     match error {
         ConsoleError::SignedOut => {

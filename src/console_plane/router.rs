@@ -13,16 +13,45 @@ use axum::{
     routing::{get, post},
 };
 use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use leptos::server_fn::ServerFn;
 use tower_http::{CompressionLevel, catch_panic::CatchPanicLayer, compression::CompressionLayer};
 use tower_sessions::{Expiry, SessionManagerLayer, cookie::SameSite};
 use uuid::Uuid;
 
 use super::{
     audit_log,
-    door::{Console, RequestContext, RequestId},
-    forms, keys, members, nodes, render,
+    context::{RequestContext, RequestId},
+    form::submit,
+    keys::{
+        self,
+        forms::{
+            ConfirmKey, CreateKey, DisableKey, EditKey, EnableKey, ExtendRotation, FinishRotation, RevokeAllKeys,
+            RevokeKey, RevokeSomeKeys, RotateKey,
+        },
+    },
+    members::{
+        self,
+        forms::{RemoveMember, SetRole},
+    },
+    nodes, render,
     sessions::Sessions,
-    settings, sign_in, support, webhooks,
+    settings::{
+        self,
+        forms::{ChangePassword, CreateAccessToken, EndAllSessions, EndSession, SetAppearance},
+    },
+    sign_in::{
+        self,
+        forms::{SetUp, SignIn, SignOut},
+    },
+    state::Console,
+    support::{
+        self,
+        forms::{FindKey, RevokeAnyKey},
+    },
+    webhooks::{
+        self,
+        forms::{GenerateWebhookSecret, RegenerateWebhookSecret},
+    },
 };
 use crate::{config::Origin, database, response_headers};
 
@@ -85,7 +114,7 @@ pub fn router(console: Arc<Console>) -> Router {
         .layer(CompressionLayer::new().quality(CompressionLevel::Fastest));
     Router::new()
         .merge(pages)
-        .route("/console/fn/{*name}", post(forms::receive))
+        .merge(forms())
         .merge(console.site.routes())
         .fallback(async |cx: RequestContext| render::not_found(&cx).await)
         .method_not_allowed_fallback(method_not_allowed)
@@ -96,6 +125,36 @@ pub fn router(console: Arc<Console>) -> Router {
         .layer(middleware::from_fn_with_state(Arc::clone(&console), same_origin))
         .layer(middleware::from_fn_with_state(Arc::clone(&console), finish_response))
         .with_state(console)
+}
+
+/// Every form, at the address that its server function has.
+fn forms() -> Router<Arc<Console>> {
+    Router::new()
+        .route(SignIn::PATH, post(submit::<SignIn>))
+        .route(SignOut::PATH, post(submit::<SignOut>))
+        .route(SetUp::PATH, post(submit::<SetUp>))
+        .route(CreateKey::PATH, post(submit::<CreateKey>))
+        .route(ConfirmKey::PATH, post(submit::<ConfirmKey>))
+        .route(EditKey::PATH, post(submit::<EditKey>))
+        .route(DisableKey::PATH, post(submit::<DisableKey>))
+        .route(EnableKey::PATH, post(submit::<EnableKey>))
+        .route(RotateKey::PATH, post(submit::<RotateKey>))
+        .route(ExtendRotation::PATH, post(submit::<ExtendRotation>))
+        .route(FinishRotation::PATH, post(submit::<FinishRotation>))
+        .route(RevokeKey::PATH, post(submit::<RevokeKey>))
+        .route(RevokeSomeKeys::PATH, post(submit::<RevokeSomeKeys>))
+        .route(RevokeAllKeys::PATH, post(submit::<RevokeAllKeys>))
+        .route(GenerateWebhookSecret::PATH, post(submit::<GenerateWebhookSecret>))
+        .route(RegenerateWebhookSecret::PATH, post(submit::<RegenerateWebhookSecret>))
+        .route(SetRole::PATH, post(submit::<SetRole>))
+        .route(RemoveMember::PATH, post(submit::<RemoveMember>))
+        .route(EndSession::PATH, post(submit::<EndSession>))
+        .route(EndAllSessions::PATH, post(submit::<EndAllSessions>))
+        .route(ChangePassword::PATH, post(submit::<ChangePassword>))
+        .route(SetAppearance::PATH, post(submit::<SetAppearance>))
+        .route(CreateAccessToken::PATH, post(submit::<CreateAccessToken>))
+        .route(FindKey::PATH, post(submit::<FindKey>))
+        .route(RevokeAnyKey::PATH, post(submit::<RevokeAnyKey>))
 }
 
 async fn home(cx: RequestContext) -> Response {

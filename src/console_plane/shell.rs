@@ -1,10 +1,22 @@
 //! The document around every page.
 
-use leptos::{config::LeptosOptions, hydration::HydrationScripts, nonce::use_nonce, prelude::*};
+use leptos::{config::LeptosOptions, hydration::HydrationScripts, prelude::*, server_fn::ServerFn};
 
-use super::{appearance::Appearance, model::Viewer};
+use super::appearance::Appearance;
+use crate::console_plane::{sign_in::forms::SignOut, ui::live::Clock};
 
-const SCRIPT: &str = include_str!("shell.js");
+/// Who looks at the page, for the banner and the navigation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Viewer {
+    pub name: String,
+    pub email: String,
+    /// `None` for staff, who belong to no organization.
+    pub org: Option<String>,
+    /// `Owner`, `Admin`, `Developer`, `Viewer` or `Support`.
+    pub role: &'static str,
+    pub staff: bool,
+    pub may_view_audit: bool,
+}
 
 /// Which entry of the navigation is the current one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +63,6 @@ impl Section {
             Self::Support => "M11 18a7 7 0 1 0 0-14 7 7 0 0 0 0 14m5-2 4 4",
         }
     }
-
-    /// Whether its pages have something for the browser half to do.
-    fn has_islands(self) -> bool {
-        matches!(self, Self::Keys | Self::Support)
-    }
 }
 
 /// The browser half's files of this build, by their names under `/pkg`.
@@ -78,13 +85,10 @@ pub fn Document(
     look: Appearance,
     /// What time the server has.
     now: String,
-    children: Children,
+    content: AnyView,
 ) -> impl IntoView {
-    let scripts = current.has_islands().then(|| {
-        let stem = assets.js.strip_suffix(".js").unwrap_or(&assets.js);
-        let options = LeptosOptions::builder().output_name(stem).site_pkg_dir("pkg").hash_files(false).build();
-        view! { <HydrationScripts options islands=true /> }
-    });
+    let stem = assets.js.strip_suffix(".js").unwrap_or(&assets.js);
+    let options = LeptosOptions::builder().output_name(stem).site_pkg_dir("pkg").hash_files(false).build();
     let frame = if viewer.is_some() { "app" } else { "outside" };
     let banner = match viewer {
         Some(viewer) => view! { <Banner brand=brand.clone() viewer current /> }.into_any(),
@@ -97,7 +101,7 @@ pub fn Document(
     };
     view! {
         <!DOCTYPE html>
-        <html lang="en" data-theme=look.theme data-density=look.density data-now=now>
+        <html lang="en" data-theme=look.theme data-density=look.density>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />
@@ -105,8 +109,7 @@ pub fn Document(
                 <title>{format!("{title} · {brand}")}</title>
                 <link rel="stylesheet" href=format!("/pkg/{}", assets.css) />
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
-                {scripts}
-                <script nonce=use_nonce() inner_html=SCRIPT></script>
+                <HydrationScripts options islands=true />
             </head>
             <body class=frame>
                 <a class="skip" href="#main">
@@ -114,8 +117,9 @@ pub fn Document(
                 </a>
                 {banner}
                 <main id="main" tabindex="-1">
-                    {children()}
+                    {content}
                 </main>
+                <Clock now />
             </body>
         </html>
     }
@@ -159,7 +163,7 @@ fn Banner(brand: String, viewer: Viewer, current: Section) -> impl IntoView {
                         {viewer.name}
                     </span>
                     <span class="tag">{viewer.role}</span>
-                    <form method="post" action="/console/fn/sign-out">
+                    <form method="post" action=SignOut::PATH>
                         <button class="button quiet">"Sign out"</button>
                     </form>
                 </div>

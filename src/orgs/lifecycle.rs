@@ -28,6 +28,8 @@ pub enum OrgError {
     SlugTaken(String),
     #[error("the address {0} has an account already")]
     EmailTaken(String),
+    #[error("the address {0} has an account that is disabled: `keydesk user enable --email {0}` opens it again")]
+    EmailDisabled(String),
     #[error("there is no such organization")]
     NoOrg,
     /// Absent, or another organization's: one answer.
@@ -46,7 +48,7 @@ impl DomainError for OrgError {
         match self {
             Self::NoOrg | Self::NoMember => ErrorKind::NotFound,
             Self::OwnersOnly => ErrorKind::Forbidden,
-            Self::SlugTaken(_) | Self::EmailTaken(_) | Self::LastOwner => ErrorKind::Conflict,
+            Self::SlugTaken(_) | Self::EmailTaken(_) | Self::EmailDisabled(_) | Self::LastOwner => ErrorKind::Conflict,
             Self::Database(_) => ErrorKind::Unavailable,
         }
     }
@@ -122,7 +124,7 @@ pub async fn add_member(
     person: &NewPerson,
     role: Role,
 ) -> Result<UserId, OrgError> {
-    let user = add_person(m, person, false).await?;
+    let user = add_person(m, RlsScope::Org(permit.org()), person, false).await?;
     let now = m.now();
     store::insert_member(m, permit.org(), user, role, now).await?;
     m.record(Event {
@@ -137,7 +139,7 @@ pub async fn add_member(
 
 /// Adds one of the provider's support people.
 pub async fn add_staff(m: &mut Mutation, _: &Permit<AddStaff>, person: &NewPerson) -> Result<UserId, OrgError> {
-    let user = add_person(m, person, true).await?;
+    let user = add_person(m, RlsScope::Nothing, person, true).await?;
     m.record(Event {
         action: "staff.add",
         subject: accounts::subject(user),
@@ -148,12 +150,27 @@ pub async fn add_staff(m: &mut Mutation, _: &Permit<AddStaff>, person: &NewPerso
     Ok(user)
 }
 
-async fn add_person(m: &mut Mutation, person: &NewPerson, staff: bool) -> Result<UserId, OrgError> {
+/// A new account, or the one that somebody left behind who was removed from their organization: nobody could ever be added
+/// with its address otherwise. `rls` is what the change may touch, and may touch again afterwards.
+async fn add_person(m: &mut Mutation, rls: RlsScope, person: &NewPerson, staff: bool) -> Result<UserId, OrgError> {
     let now = m.now();
-    let (user, email) = (UserId(clock::id(now)), &person.email);
-    match accounts::store::insert(m, user, email, &person.name, &person.password_hash, staff, now).await? {
-        Inserted::New => Ok(user),
-        Inserted::Duplicate => Err(OrgError::EmailTaken(email.as_str().to_owned())),
+    let (user, email, NewPerson { name, password_hash, .. }) = (UserId(clock::id(now)), &person.email, person);
+    if accounts::store::insert(m, user, email, name, password_hash, staff, now).await? == Inserted::New {
+        return Ok(user);
+    }
+    let taken = || OrgError::EmailTaken(email.as_str().to_owned());
+    let account = accounts::store::lock_by_email(m, email.as_str()).await?.ok_or_else(taken)?;
+    m.set_rls_scope(RlsScope::Person(account.id)).await?;
+    let left_behind = !staff && !account.staff && store::memberships(m, account.id).await?.is_empty();
+    m.set_rls_scope(rls).await?;
+    match account.disabled {
+        _ if left_behind => {
+            accounts::store::take_over(m, account.id, name, password_hash).await?;
+            accounts::store::end_sessions_of(m, account.id).await?;
+            Ok(account.id)
+        }
+        true => Err(OrgError::EmailDisabled(email.as_str().to_owned())),
+        false => Err(taken()),
     }
 }
 
@@ -175,6 +192,12 @@ pub async fn disable(m: &mut Mutation, _: &Permit<ManagePeople>, account: &Accou
     accounts::store::disable(m, account.id, now).await?;
     m.restricts_access();
     manage(m, account, ("user.disable", "Disabled")).await
+}
+
+/// Opens somebody's account again, with the password that it had.
+pub async fn enable(m: &mut Mutation, _: &Permit<ManagePeople>, account: &Account) -> Result<(), OrgError> {
+    accounts::store::enable(m, account.id).await?;
+    manage(m, account, ("user.enable", "Enabled")).await
 }
 
 async fn manage(m: &mut Mutation, account: &Account, (action, verb): (&'static str, &str)) -> Result<(), OrgError> {

@@ -1,6 +1,7 @@
 //! What a test works in: both planes on a database of its own, a clock it sets, and clients named for people.
 
 use std::{
+    collections::BTreeSet,
     net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
@@ -26,7 +27,10 @@ use keydesk::{
         model::{KeyName, OverlapWindow, Reason},
     },
     mutation::Mutation,
-    orgs::{self, OrgName, Slug, lifecycle::NewPerson},
+    orgs::{
+        self, OrgName, Slug,
+        lifecycle::{NewPerson, OrgError},
+    },
     revocation::{self, LeaseLength, memory::Memory, node::Node},
     secrets::Digest,
     server::{self, Dependencies},
@@ -311,14 +315,19 @@ impl World {
 
     /// A member of an organization (made if it is new), not signed in.
     pub async fn member(&self, org: &str, role: Role) -> Account {
-        let org_id = self.org(org).await;
         let email = format!("{}-{}@{org}.example", role.as_str(), Uuid::new_v4().simple());
-        let person = self.new_person(&email, role.label()).await;
+        self.member_called(org, role, &email).await.unwrap()
+    }
+
+    /// The same with an address that there may be already.
+    pub async fn member_called(&self, org: &str, role: Role, email: &str) -> Result<Account, OrgError> {
+        let org_id = self.org(org).await;
+        let person = self.new_person(email, role.label()).await;
         let mut m = self.mutation(RlsScope::Org(org_id)).await;
         let permit = m.permit().unwrap();
-        let user = orgs::lifecycle::add_member(&mut m, &permit, &person, role).await.unwrap();
+        let user = orgs::lifecycle::add_member(&mut m, &permit, &person, role).await?;
         m.commit().await.unwrap();
-        Account { user, email }
+        Ok(Account { user, email: email.to_owned() })
     }
 
     pub async fn staff(&self) -> Account {
@@ -517,6 +526,7 @@ fn plain() -> CreateKeyInput {
     }
 }
 
+#[derive(Debug)]
 pub struct Account {
     pub user: UserId,
     pub email: String,
@@ -574,6 +584,16 @@ impl Answer {
         self
     }
 
+    /// On a page with two elements of one id, a label names the wrong field.
+    fn assert_ids_are_unique(&self) {
+        if !self.header("content-type").starts_with("text/html") {
+            return;
+        }
+        let ids: Vec<&str> = self.body.split(" id=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let unique: BTreeSet<&str> = ids.iter().copied().collect();
+        assert_eq!(ids.len(), unique.len(), "an id is there twice: {ids:?}");
+    }
+
     #[track_caller]
     pub fn is(&self, status: u16) -> &Self {
         assert_eq!(self.status.as_u16(), status, "{}", self.body);
@@ -588,7 +608,10 @@ async fn call(router: &Router, address: IpAddr, mut request: Request<Body>) -> A
     let response = router.clone().oneshot(request).await.unwrap();
     let (parts, body) = response.into_parts();
     let body = body.collect().await.unwrap().to_bytes();
-    Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() }
+    let answer =
+        Answer { status: parts.status, headers: parts.headers, body: String::from_utf8_lossy(&body).into_owned() };
+    answer.assert_ids_are_unique();
+    answer
 }
 
 /// Somebody's browser at the console.

@@ -5,9 +5,10 @@ use time::OffsetDateTime;
 use crate::{
     audit::{self, Row},
     console_plane::{
-        door::Authorized,
+        audit_log::page::{AuditPageModel, AuditRow},
+        authorize::Authorized,
         error::ConsoleError,
-        model::{AuditPageModel, AuditRow, When},
+        moment::When,
     },
     database::{self, RlsScope},
     orgs::permit::ViewAudit,

@@ -3,9 +3,35 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{AuditPageModel, AuditRow},
+    moment::When,
     ui::{Empty, Moment, PageHead},
 };
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditRow {
+    pub seq: i64,
+    pub when: When,
+    /// `Ada Lovelace`, `Sam (support)`, `Operator`.
+    pub actor: String,
+    /// `member`, `support`, `operator`, `anonymous`.
+    pub actor_kind: String,
+    /// `key.revoke`.
+    pub action: String,
+    /// `Revoked key “CI deploys” (kd_live_AbCd…WxYz)`.
+    pub summary: String,
+    pub address: String,
+    /// Whether it was done, or refused.
+    pub refused: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AuditPageModel {
+    pub rows: Vec<AuditRow>,
+    /// `?before=` of the next page, if there is one.
+    pub older: Option<i64>,
+    /// Whether this is not the first page.
+    pub paged: bool,
+}
 
 /// Newest first, page by page.
 #[component]

@@ -13,7 +13,8 @@ use super::{load, page::AuditPage};
 use crate::{
     audit::{self, Event},
     console_plane::{
-        door::{Authorized, RequestContext},
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
         render::{self, Place},
         shell::Section,
@@ -39,7 +40,7 @@ async fn draw_page(cx: &RequestContext, before: Option<i64>) -> Result<Response,
     let entry: Authorized<ViewAudit> = cx.clone().enter().await?;
     let model = load::page(&entry, before).await?;
     let place = Place::of(&entry.who, Section::Audit, "Audit log");
-    Ok(render::page(cx, StatusCode::OK, place, move || view! { <AuditPage model=model.clone() /> }).await)
+    Ok(render::page(cx, StatusCode::OK, place, || view! { <AuditPage model /> }))
 }
 
 /// The whole chain, one JSON object a line. That it was taken is its last row.

@@ -5,10 +5,15 @@ use uuid::Uuid;
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{self, Console},
+        answers::Change,
+        context::RequestContext,
+        domain_errors::receipt,
         error::ConsoleError,
-        keys::snippets,
-        model::{Change, IssuedKey},
+        keys::{
+            forms::{ConfirmKeyForm, CreateKeyForm, IssuedKey, RevokeAllKeysForm, RevokeKeyForm},
+            snippets,
+        },
+        state::Console,
     },
     ids::KeyId,
     keys::{
@@ -19,16 +24,9 @@ use crate::{
     orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
 };
 
-pub async fn issue(
-    idempotency_key: String,
-    name: String,
-    environment: String,
-    tier: String,
-    scopes: Vec<String>,
-    expires: String,
-    same_name: bool,
-) -> Result<IssuedKey, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn create(form: CreateKeyForm) -> Result<IssuedKey, ConsoleError> {
+    let CreateKeyForm { idempotency_key, name, environment, tier, scopes, expires, allow_duplicate_name } = form;
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<IssueKey>().await?;
     let console = &cx.console;
     let idempotency_key = Some(idempotency_key.parse::<Uuid>().map_err(|_| stale_form())?);
@@ -39,13 +37,13 @@ pub async fn issue(
         scopes,
         expires,
         idempotency_key,
-        allow_duplicate_name: same_name,
+        allow_duplicate_name,
         ..CreateKeyInput::default()
     };
     let new = NewKey::parse(input, &console.catalog).map_err(KeyError::Fields)?;
     let issued = lifecycle::issue(&mut m, &permit, &new).await.map_err(|error| match error {
         KeyError::DuplicateName { hint } => ConsoleError::field(
-            "same_name",
+            "allow_duplicate_name",
             format!("There is a key of this name already, {hint}. Choose another name, or tick this to have two."),
         ),
         error => error.into(),
@@ -54,12 +52,11 @@ pub async fn issue(
     Ok(shown_once(console, &issued, new.name(), new.environment(), None))
 }
 
-pub async fn confirm(key_id: String, ending: String) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = door::cx()?.begin::<IssueKey>().await?;
-    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
-    let name = lifecycle::confirm(&mut m, &permit, id, ending.trim()).await?;
-    let receipt = door::receipt(m.commit().await)?;
-    Ok(Change { text: format!("Noted that “{name}” is stored."), receipt })
+pub async fn confirm(form: ConfirmKeyForm) -> Result<Change, ConsoleError> {
+    let (mut m, permit) = RequestContext::current().await?.begin::<IssueKey>().await?;
+    let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
+    let name = lifecycle::confirm(&mut m, &permit, id, form.last_four.trim()).await?;
+    Ok(Change { text: format!("Noted that “{name}” is stored."), receipt: receipt(m.commit().await)? })
 }
 
 /// A key just made, as it is shown to whoever made it.
@@ -85,12 +82,12 @@ pub fn shown_once(
     }
 }
 
-pub async fn revoke(key_id: String, reason: String) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = door::cx()?.begin::<RevokeKey>().await?;
-    let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
-    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
+pub async fn revoke(form: RevokeKeyForm) -> Result<Change, ConsoleError> {
+    let (mut m, permit) = RequestContext::current().await?.begin::<RevokeKey>().await?;
+    let reason = Reason::parse(&form.reason).map_err(|message| ConsoleError::field("reason", message))?;
+    let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let revoked = lifecycle::revoke(&mut m, &permit, id, reason).await?;
-    Ok(Change { text: said_of(&revoked), receipt: door::receipt(m.commit().await)? })
+    Ok(Change { text: said_of(&revoked), receipt: receipt(m.commit().await)? })
 }
 
 /// What is said of a key that is revoked now.
@@ -102,16 +99,16 @@ pub fn said_of(revoked: &lifecycle::RevokedKey) -> String {
     }
 }
 
-pub async fn revoke_all(confirmation: String) -> Result<Change, ConsoleError> {
-    let (m, who) = door::cx()?.begin_own().await?;
+pub async fn revoke_all(form: RevokeAllKeysForm) -> Result<Change, ConsoleError> {
+    let (m, who) = RequestContext::current().await?.begin_own().await?;
     let (mut m, permit) = m.authorize::<RevokeAllKeys>().await??;
     let name = who.org.map(|org| org.name).unwrap_or_default();
-    if confirmation.trim() != name {
+    if form.confirmation.trim() != name {
         return Err(ConsoleError::field("confirmation", format!("Type the organization's name, {name}, exactly.")));
     }
     let count = lifecycle::revoke_all(&mut m, &permit).await?;
     let text = how_many(count, "There was no key left to revoke.");
-    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
+    Ok(Change { text, receipt: receipt(m.commit().await)? })
 }
 
 /// What is said of keys that are revoked now.

@@ -5,10 +5,11 @@ use time::OffsetDateTime;
 use crate::{
     catalog::{Catalog, Tier},
     console_plane::{
-        door::Authorized,
+        authorize::Authorized,
         error::ConsoleError,
-        model::{Choice, CreateOptions, KeyRow, LastUse, RevokeTarget, Revoked, When},
-        ui::target_of,
+        keys::row::{KeyRow, LastUse, RevokeTarget, Revoked},
+        moment::When,
+        ui::{Choice, target_of},
     },
     ids::KeyId,
     keys::{
@@ -17,6 +18,17 @@ use crate::{
     },
     orgs::permit::ViewKeys,
 };
+
+/// What the create panel offers, from the catalog. Each list's first entry is its default.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateOptions {
+    pub environments: Vec<Choice>,
+    pub tiers: Vec<Choice>,
+    pub scopes: Vec<Choice>,
+    pub lifetimes: Vec<Choice>,
+    /// Scopes ticked when the panel opens.
+    pub default_scopes: Vec<String>,
+}
 
 /// The key a revoke dialog is about, if it is there and not revoked yet.
 pub async fn target(

@@ -1,25 +1,24 @@
 //! The forms in the dialogs, and a key just made.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::console_plane::{
-    model::{Choice, CreateOptions, FormState, IssuedKey, RevokeTarget, When},
-    ui::{FieldNote, FormDialog, FormProblem, Moment, RevokeForm, SelectField, TextField, issued::issued},
+    form::FormState,
+    keys::{
+        forms::{CreateKey, IssuedKey, RevokeAllKeys, RevokeKey},
+        load::CreateOptions,
+        row::RevokeTarget,
+    },
+    moment::When,
+    ui::{
+        Choice, Moment, RevokeDialog, SelectField, TextField, field_note, form_problem, issued::Issued,
+        note::SubmitButton,
+    },
 };
 
 pub(super) fn revoke_dialog(asked: Option<(RevokeTarget, FormState)>, back: String) -> impl IntoView {
-    let (target, refill) =
-        asked.map_or_else(|| (None, FormState::default()), |(target, refill)| (Some(target), refill));
-    view! {
-        <FormDialog
-            opener="data-revoke-id"
-            title="revoke-title"
-            drawn_open=target.is_some()
-            back=back.clone()
-        >
-            <RevokeForm action="/console/fn/keys/revoke" back target refill />
-        </FormDialog>
-    }
+    let (target, refill) = asked.unzip();
+    view! { <RevokeDialog action=RevokeKey::PATH back target refill=refill.unwrap_or_default() /> }
 }
 
 #[component]
@@ -43,14 +42,14 @@ pub(super) fn CreateForm(options: CreateOptions, idempotency_key: String, refill
             <fieldset class="field" aria-describedby="scopes-note">
                 <legend>"Scopes"</legend>
                 <div class="scopes">{scopes}</div>
-                <FieldNote name="scopes" hint="What the key may do." refill=refill.clone() />
+                {field_note("scopes", "scopes", "What the key may do.", &refill)}
             </fieldset>
         }
     });
     view! {
-        <form method="post" action="/console/fn/keys/issue" class="dialog-body" novalidate>
+        <form method="post" action=CreateKey::PATH class="dialog-body" novalidate>
             <h2 id="create-title">"Create an API key"</h2>
-            <FormProblem refill=refill.clone() fields=&["name", "same_name", "environment", "tier", "scopes", "expires"] />
+            {form_problem(&refill, &["name", "allow_duplicate_name", "environment", "tier", "scopes", "expires"])}
             <input type="hidden" name="idempotency_key" value=idempotency_key />
             <TextField
                 name="name"
@@ -63,15 +62,15 @@ pub(super) fn CreateForm(options: CreateOptions, idempotency_key: String, refill
                 <div class="check">
                     <input
                         type="checkbox"
-                        id="same_name"
-                        name="same_name"
+                        id="allow_duplicate_name"
+                        name="allow_duplicate_name"
                         value="true"
-                        checked=refill.ticked("same_name", "true")
-                        aria-describedby="same_name-note"
+                        checked=refill.ticked("allow_duplicate_name", "true")
+                        aria-describedby="allow_duplicate_name-note"
                     />
-                    <label for="same_name">"Make a second one all the same"</label>
+                    <label for="allow_duplicate_name">"Make a second one all the same"</label>
                 </div>
-                <FieldNote name="same_name" hint="" refill=refill.clone() />
+                {field_note("allow_duplicate_name", "allow_duplicate_name", "", &refill)}
             </div>
             <div class="field-pair">
                 <SelectField name="environment" label="Environment" choices=options.environments refill=refill.clone() />
@@ -83,9 +82,11 @@ pub(super) fn CreateForm(options: CreateOptions, idempotency_key: String, refill
                 <a class="button" href="/keys" data-close="">
                     "Cancel"
                 </a>
-                <button class="button primary" data-pending="Creating…">
-                    "Create"
-                </button>
+                <SubmitButton
+                    class="button primary".to_owned()
+                    label="Create".to_owned()
+                    sending="Creating…".to_owned()
+                />
             </div>
         </form>
     }
@@ -110,31 +111,29 @@ pub(super) fn RevokeAllForm(org_name: String, count: u32, refill: FormState) -> 
         _ => (format!("Revoke all {count} keys?"), format!("Revoke {count} keys")),
     };
     view! {
-        <form method="post" action="/console/fn/keys/revoke-all" class="dialog-body" novalidate>
+        <form method="post" action=RevokeAllKeys::PATH class="dialog-body" novalidate>
             <h2 id="revoke-all-title">{title}</h2>
             <p>
                 "Every call with any key of " <strong>{org_name.clone()}</strong>
                 " will be refused, in all environments. This cannot be undone."
             </p>
-            <FormProblem refill=refill.clone() fields=&["confirmation"] />
+            {form_problem(&refill, &["confirmation"])}
             <TextField name="confirmation" label=format!("Type {org_name} to confirm") autofocus=true refill />
             <div class="dialog-actions">
                 <a class="button" href="/keys" data-close="">
                     "Cancel"
                 </a>
-                <button class="button danger" data-pending="Revoking…">
-                    {button}
-                </button>
+                <SubmitButton class="button danger".to_owned() label=button sending="Revoking…".to_owned() />
             </div>
         </form>
     }
 }
 
 /// The answer to a form that the browser sent by itself.
-pub(super) fn issued_panel(key: IssuedKey, back: String) -> impl IntoView {
+pub(super) fn issued_panel(key: IssuedKey, back: String) -> AnyView {
     view! {
         <section class="card panel" aria-labelledby="issued-title">
-            {issued(&key, "issued-title")}
+            <Issued key title="issued-title" is_page=true />
             <div class="dialog-actions">
                 <form method="get" action=back>
                     <button class="button primary">"Done"</button>
@@ -142,6 +141,7 @@ pub(super) fn issued_panel(key: IssuedKey, back: String) -> impl IntoView {
             </div>
         </section>
     }
+    .into_any()
 }
 
 pub(super) fn expiry(expires: Option<When>) -> AnyView {

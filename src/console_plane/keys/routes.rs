@@ -1,57 +1,113 @@
-//! The answers to the keys' forms where there is no JavaScript.
+//! The answers to the forms about keys where there is no JavaScript.
 
-use axum::response::Response;
 use http::StatusCode;
 
 use super::{
+    forms::{
+        ConfirmKey, CreateKey, DisableKey, EditKey, EnableKey, ExtendRotation, FinishRotation, IssuedKey,
+        RevokeAllKeys, RevokeKey, RevokeSomeKeys, RotateKey,
+    },
     list::{
-        load::Ask,
+        load::{Ask, KeysPanel},
         routes::{draw_list, preview_again},
         view::ListView,
     },
-    one::{self, view::Panel},
+    one::{routes::draw, view::Panel},
 };
 use crate::console_plane::{
-    door::{Done, RequestContext},
-    error::ConsoleError,
-    forms::Sent,
-    model::{KeysPanel, Notice},
+    answers::Change,
+    context::RequestContext,
+    form::{Form, FormState, Page},
+    ui::Notice,
 };
 
-/// The page that answers a form of this feature.
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    if one::routes::ANSWERED.contains(&sent.name.as_str()) {
-        return one::routes::answer(cx, sent, outcome).await;
+/// The list as a form left it; `back` is the address of the page that the form was on.
+fn list_of(cx: &RequestContext, back: &str) -> ListView {
+    let query = back.strip_prefix("/keys?").unwrap_or_default();
+    let pairs: Vec<_> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+    ListView::parse(&pairs, &cx.console.catalog)
+}
+
+impl Form for CreateKey {
+    async fn done(self, cx: &RequestContext, key: IssuedKey) -> Page {
+        draw_list(cx, StatusCode::OK, ListView::default(), Ask::Show(KeysPanel::Issued(key)), None).await
     }
-    let back = sent.value("back");
-    let view = ListView::parse(back.strip_prefix("/keys?").unwrap_or_default(), &cx.console.catalog);
-    match outcome {
-        Ok(Done::Key(key)) => {
-            draw_list(cx, StatusCode::OK, ListView::default(), Ask::Show(KeysPanel::Issued(key)), None).await
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_list(cx, state.status(), ListView::default(), Ask::Create(state), None).await
+    }
+}
+
+impl Form for RevokeKey {
+    async fn done(self, cx: &RequestContext, change: Change) -> Page {
+        if self.back.starts_with("/keys/") {
+            return said(cx, &self.back, &self.key_id, change).await;
         }
-        Ok(Done::Changed(change)) => {
-            let notice = Notice::from(change);
-            if back.starts_with("/keys/") {
-                let (id, looks) = one::routes::sent_from(sent);
-                return one::routes::draw(cx, StatusCode::OK, &id, Panel::Closed, &looks, Some(notice)).await;
+        draw_list(cx, StatusCode::OK, list_of(cx, &self.back), Ask::Nothing, Some(change.into())).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        let state = state.unless_absent()?;
+        let view = list_of(cx, &self.back);
+        draw_list(cx, state.status(), view, Ask::Revoke(self.form.key_id, state), None).await
+    }
+}
+
+impl Form for RevokeSomeKeys {
+    async fn done(self, cx: &RequestContext, change: Change) -> Page {
+        draw_list(cx, StatusCode::OK, list_of(cx, &self.back), Ask::Nothing, Some(change.into())).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        let state = state.unless_absent()?;
+        preview_again(cx, list_of(cx, &self.back), &self.key_ids, state).await
+    }
+}
+
+impl Form for RevokeAllKeys {
+    async fn done(self, cx: &RequestContext, change: Change) -> Page {
+        draw_list(cx, StatusCode::OK, ListView::default(), Ask::Nothing, Some(change.into())).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_list(cx, state.status(), ListView::default(), Ask::RevokeAll(state), None).await
+    }
+}
+
+/// The page of a key says what was done.
+async fn said(cx: &RequestContext, back: &str, key_id: &str, change: Change) -> Page {
+    draw(cx, back, key_id, Panel::Closed, Some(Notice::from(change))).await
+}
+
+/// The forms on a key's own page: what was done is said there, and what was refused is shown again in its panel.
+macro_rules! on_the_page_of_a_key {
+    ($($form:ty => $panel:ident;)*) => {$(
+        impl Form for $form {
+            async fn done(self, cx: &RequestContext, change: Change) -> Page {
+                said(cx, &self.back, &self.key_id, change).await
             }
-            draw_list(cx, StatusCode::OK, view, Ask::Nothing, Some(notice)).await
+
+            async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+                draw(cx, &self.back, &self.key_id, Panel::$panel(state.unless_absent()?), None).await
+            }
         }
-        Ok(_) => Err(ConsoleError::Unavailable),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let ask = match sent.name.as_str() {
-                "keys/issue" => Ask::Create(sent.refill(error)),
-                "keys/revoke-all" => Ask::RevokeAll(sent.refill(error)),
-                _ if matches!(error, ConsoleError::NotFound { .. }) => return Err(error),
-                "keys/revoke-some" => return preview_again(cx, status, view, sent, error).await,
-                _ => Ask::Revoke(sent.value("key_id"), sent.refill(error)),
-            };
-            draw_list(cx, status, view, ask, None).await
-        }
+    )*};
+}
+on_the_page_of_a_key! {
+    ConfirmKey => Confirm;
+    EditKey => Edit;
+    DisableKey => Refused;
+    EnableKey => Refused;
+    ExtendRotation => Refused;
+    FinishRotation => Finish;
+}
+
+impl Form for RotateKey {
+    async fn done(self, cx: &RequestContext, key: IssuedKey) -> Page {
+        draw(cx, &self.back, &self.key_id, Panel::Issued(key), None).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw(cx, &self.back, &self.key_id, Panel::Rotate(state.unless_absent()?), None).await
     }
 }

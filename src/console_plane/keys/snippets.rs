@@ -1,7 +1,7 @@
 //! The examples beside a new key, in four languages. They read the key from the environment, as every provider's
 //! documentation asks; what differs between providers is in the catalog, and was checked there to need no quoting.
 
-use crate::{catalog::Snippets, console_plane::model::Snippet};
+use crate::{catalog::Snippets, console_plane::keys::forms::Snippet};
 
 /// Where the catalog names no API, they ask the key plane about the key.
 pub fn of(catalog: &Snippets, keys_url: &str) -> Vec<Snippet> {

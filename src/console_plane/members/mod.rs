@@ -1,6 +1,10 @@
 //! Who belongs to the organization, and what they may do in it.
 
+pub mod forms;
+
+#[cfg(feature = "ssr")]
 mod act;
-pub mod fns;
+#[cfg(feature = "ssr")]
 pub mod page;
+#[cfg(feature = "ssr")]
 pub mod routes;

@@ -1,14 +1,47 @@
 //! Who belongs to the organization.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::{
     actor::Role,
     console_plane::{
-        model::{Choice, FormState, MemberRow, MembersPageModel},
-        ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField},
+        form::FormState,
+        members::forms::{RemoveMember, SetRole},
+        moment::When,
+        ui::{Choice, Moment, Notice, NoticeLine, PageHead, SelectField, form_problem},
     },
 };
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberRow {
+    pub id: String,
+    pub name: String,
+    pub email: String,
+    /// As it is shown, and as forms send it.
+    pub role: &'static str,
+    pub role_word: &'static str,
+    /// Their account is shut.
+    pub disabled: bool,
+    /// Whether who looks may change their role or remove them.
+    pub manageable: bool,
+    pub since: When,
+    pub last_sign_in: Option<When>,
+    pub you: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct MembersPageModel {
+    pub rows: Vec<MemberRow>,
+    /// Whose panel is open.
+    pub managed: Option<MemberRow>,
+    /// The organization's.
+    pub slug: String,
+    pub may_make_owners: bool,
+    /// Whether keys do no more than who made them may.
+    pub bound: bool,
+    pub refill: FormState,
+    pub notice: Option<Notice>,
+}
 
 const MEMBERS: [(Role, &str); 4] = [
     (Role::Owner, "everything, and makes owners"),
@@ -26,7 +59,7 @@ pub fn MembersPage(model: MembersPageModel) -> impl IntoView {
     let command = format!(
         "keydesk user create --email ada@example.com --name \"Ada Lovelace\" --org {slug} --role developer --password-stdin"
     );
-    let problem = managed.is_none().then(|| view! { <FormProblem refill=refill.clone() fields=&[] /> });
+    let problem = managed.is_none().then(|| view! { {form_problem(&refill, &[])} });
     view! {
         <PageHead title="Members" text="Who can sign in to this organization, and what their role allows." />
         <NoticeLine notice />
@@ -95,15 +128,15 @@ fn manage_panel(member: MemberRow, may_make_owners: bool, bound: bool, refill: F
                     "Close"
                 </a>
             </div>
-            <FormProblem refill=refill.clone() fields=&["role"] />
-            <form class="panel-form" method="post" action="/console/fn/members/role" novalidate>
+            {form_problem(&refill, &["role"])}
+            <form class="panel-form" method="post" action=SetRole::PATH novalidate>
                 <input type="hidden" name="user_id" value=member.id.clone() />
                 <SelectField name="role" label="Role" choices refill />
                 <div>
                     <button class="button primary">"Change role"</button>
                 </div>
             </form>
-            <form class="panel-foot" method="post" action="/console/fn/members/remove">
+            <form class="panel-foot" method="post" action=RemoveMember::PATH>
                 <input type="hidden" name="user_id" value=member.id />
                 <p class="muted">{keys}</p>
                 <button class="button quiet-danger">{remove}</button>

@@ -1,20 +1,25 @@
 //! The members page, and the answers to its forms.
 
 use axum::{extract::Query, response::Response};
-use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
 
-use super::page::MembersPage;
+use super::{
+    forms::{RemoveMember, SetRole},
+    page::MembersPage,
+};
 use crate::{
     actor::Role,
     console_plane::{
-        door::{Authorized, Done, RequestContext},
-        error::ConsoleError,
-        forms::Sent,
-        model::{FormState, MemberRow, MembersPageModel, Notice, When},
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
+        form::{Form, FormState, Page},
+        members::page::{MemberRow, MembersPageModel},
+        moment::When,
         render::{self, Place},
         shell::Section,
+        ui::Notice,
     },
     database::{self, RlsScope},
     orgs::{
@@ -31,37 +36,34 @@ pub struct ShowQuery {
 }
 
 pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Response {
-    match draw_page(&cx, StatusCode::OK, &query.manage, FormState::default(), None).await {
+    match draw_page(&cx, &query.manage, FormState::default(), None).await {
         Ok(response) => response,
         Err(error) => render::refusal(&cx, &error, "/members").await,
     }
 }
 
-/// The page that answers a form of this feature.
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    let error = match outcome {
-        Ok(Done::Changed(change)) => {
-            return draw_page(cx, StatusCode::OK, "", FormState::default(), Some(change.into())).await;
-        }
-        Ok(_) => ConsoleError::Unavailable,
-        Err(error) => error,
-    };
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let about = sent.value("user_id");
-    draw_page(cx, status, &about, sent.refill(error), None).await
+impl Form for SetRole {
+    async fn done(self, cx: &RequestContext, change: Change) -> Page {
+        draw_page(cx, "", FormState::default(), Some(change.into())).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_page(cx, &self.user_id, state, None).await
+    }
 }
 
-async fn draw_page(
-    cx: &RequestContext,
-    status: StatusCode,
-    manage: &str,
-    refill: FormState,
-    notice: Option<Notice>,
-) -> Result<Response, ConsoleError> {
+impl Form for RemoveMember {
+    async fn done(self, cx: &RequestContext, change: Change) -> Page {
+        draw_page(cx, "", FormState::default(), Some(change.into())).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_page(cx, &self.user_id, state, None).await
+    }
+}
+
+async fn draw_page(cx: &RequestContext, manage: &str, refill: FormState, notice: Option<Notice>) -> Page {
+    let status = refill.status();
     let Authorized { who, permit, .. } = cx.clone().enter::<ViewMembers>().await?;
     let now = cx.console.clock.now();
     let mut tx = database::read(&cx.console.db, RlsScope::Org(permit.org())).await?;
@@ -95,6 +97,5 @@ async fn draw_page(
         notice,
     };
     let place = Place::of(&who, Section::Members, "Members");
-    let content = move || view! { <MembersPage model=model.clone() /> };
-    Ok(render::page(cx, status, place, content).await)
+    Ok(render::page(cx, status, place, || view! { <MembersPage model /> }))
 }

@@ -4,9 +4,10 @@ use time::OffsetDateTime;
 
 use crate::{
     console_plane::{
-        door::Authorized,
+        authorize::Authorized,
         error::ConsoleError,
-        model::{NodeLine, NodesPageModel, RefusalRow, When},
+        moment::When,
+        nodes::page::{NodeLine, NodesPageModel, RefusalRow},
     },
     database::{self, RlsScope},
     orgs::permit::ViewNodes,

@@ -3,9 +3,47 @@
 use leptos::prelude::*;
 
 use crate::console_plane::{
-    model::{NodeLine, NodesPageModel, RefusalRow},
+    moment::When,
     ui::{Empty, Moment, PageHead},
 };
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLine {
+    pub name: String,
+    /// `Following`, `Late`, `Cut off`.
+    pub state: &'static str,
+    /// How urgent that is: `good`, `warn`, `bad`.
+    pub tone: &'static str,
+    pub applied: i64,
+    pub behind: u64,
+    /// `renewed 0.2 s ago`: the age of its lease.
+    pub renewed: String,
+    /// `memory` or `redis`.
+    pub limiter: String,
+    pub started: When,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusalRow {
+    pub when: When,
+    /// `REVOKED`.
+    pub code: String,
+    /// Empty where it was not known.
+    pub address: String,
+    /// `curl`; empty when it sent none.
+    pub agent: String,
+    /// The organization's slug; `None` where no key matched.
+    pub org: Option<String>,
+    pub request_id: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodesPageModel {
+    pub newest_revision: i64,
+    pub nodes: Vec<NodeLine>,
+    /// Newest first.
+    pub refusals: Vec<RefusalRow>,
+}
 
 #[component]
 pub fn NodesPage(model: NodesPageModel) -> impl IntoView {

@@ -7,7 +7,8 @@ use leptos::prelude::*;
 use super::{load, page::NodesPage};
 use crate::{
     console_plane::{
-        door::{Authorized, RequestContext},
+        authorize::Authorized,
+        context::RequestContext,
         error::ConsoleError,
         render::{self, Place},
         shell::Section,
@@ -26,5 +27,5 @@ async fn draw_page(cx: &RequestContext) -> Result<Response, ConsoleError> {
     let entry: Authorized<ViewNodes> = cx.clone().enter().await?;
     let model = load::page(&entry).await?;
     let place = Place::of(&entry.who, Section::Nodes, "Nodes");
-    Ok(render::page(cx, StatusCode::OK, place, move || view! { <NodesPage model=model.clone() /> }).await)
+    Ok(render::page(cx, StatusCode::OK, place, || view! { <NodesPage model /> }))
 }

@@ -1,42 +1,41 @@
 //! What one can do to one's own account.
 
-use http::header;
-use leptos::prelude::use_context;
-use leptos_axum::ResponseOptions;
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use crate::{
     accounts::{access_token, lifecycle, password::NewPassword, sign_in},
     console_plane::{
+        answers::GoTo,
         appearance::Appearance,
-        door::{self, GoTo},
+        context::RequestContext,
         error::ConsoleError,
-        model::IssuedAccessToken,
+        settings::forms::{AppearanceForm, ChangePasswordForm, EndSessionForm, IssuedAccessToken},
     },
 };
 
-pub async fn end_session(session_id: String) -> Result<GoTo, ConsoleError> {
-    let (mut m, _) = door::cx()?.begin_own().await?;
+pub async fn end_session(form: EndSessionForm) -> Result<GoTo, ConsoleError> {
+    let (mut m, _) = RequestContext::current().await?.begin_own().await?;
     // What is no id is nobody's.
-    if let Ok(id) = session_id.parse::<Uuid>() {
+    if let Ok(id) = form.session_id.parse::<Uuid>() {
         lifecycle::end_session(&mut m, id).await?;
         m.commit().await?;
     }
-    Ok(GoTo("/settings?done=session".to_owned()))
+    Ok(GoTo::new("/settings?done=session"))
 }
 
 pub async fn end_all_sessions() -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+    let cx = RequestContext::current().await?;
     let (mut m, _) = cx.begin_own().await?;
     lifecycle::end_all_sessions(&mut m).await?;
     m.commit().await?;
     cx.end_session().await?;
-    Ok(GoTo("/sign-in?done=signed-out-everywhere".to_owned()))
+    Ok(GoTo::new("/sign-in?done=signed-out-everywhere"))
 }
 
-pub async fn change_password(current: SecretString, new: SecretString) -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn change_password(form: ChangePasswordForm) -> Result<GoTo, ConsoleError> {
+    let (current, new) = (SecretString::from(form.current.0), SecretString::from(form.new.0));
+    let cx = RequestContext::current().await?;
     let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
     let console = &cx.console;
     let org = who.org.as_ref().map(|org| org.name.clone()).unwrap_or_default();
@@ -53,22 +52,20 @@ pub async fn change_password(current: SecretString, new: SecretString) -> Result
         return Err(ConsoleError::field("current", message));
     }
     cx.begin_session(who.user).await?;
-    Ok(GoTo("/settings?done=password".to_owned()))
+    Ok(GoTo::new("/settings?done=password"))
 }
 
-pub async fn set_look(theme: String, density: String) -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn set_appearance(form: AppearanceForm) -> Result<GoTo, ConsoleError> {
+    let cx = RequestContext::current().await?;
     cx.who().await?.ok_or(ConsoleError::SignedOut)?;
-    let look =
-        Appearance::parse(&theme, &density).map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
-    if let Some(options) = use_context::<ResponseOptions>() {
-        options.append_header(header::SET_COOKIE, look.cookie(cx.console.origin.is_https()));
-    }
-    Ok(GoTo("/settings?done=look".to_owned()))
+    let look = Appearance::parse(&form.theme, &form.density)
+        .map_err(|field| ConsoleError::field(field, "Choose one of the list."))?;
+    cx.cookies.add(look.cookie(cx.console.origin.is_https()));
+    Ok(GoTo::new("/settings?done=look"))
 }
 
 pub async fn create_access_token() -> Result<IssuedAccessToken, ConsoleError> {
-    let cx = door::cx()?;
+    let cx = RequestContext::current().await?;
     let (mut m, who) = cx.begin_own().await?;
     let console = &cx.console;
     let token = access_token::mint(&mut m, &console.server_keys.tokens, &console.origin, who.session_id).await?;

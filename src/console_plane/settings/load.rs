@@ -3,9 +3,12 @@
 use crate::{
     accounts::{self, session},
     console_plane::{
-        door::{CurrentUser, RequestContext},
+        context::{CurrentUser, RequestContext},
         error::ConsoleError,
-        model::{FormState, Notice, SessionRow, SettingsPageModel, When},
+        form::FormState,
+        moment::When,
+        settings::page::{SessionRow, SettingsPageModel},
+        ui::Notice,
     },
     usage,
 };

@@ -1,7 +1,12 @@
 //! One's own sessions, password and access tokens.
 
+pub mod forms;
+
+#[cfg(feature = "ssr")]
 mod act;
-pub mod fns;
+#[cfg(feature = "ssr")]
 pub mod load;
+#[cfg(feature = "ssr")]
 pub mod page;
+#[cfg(feature = "ssr")]
 pub mod routes;

@@ -1,12 +1,38 @@
 //! One's own account: sessions, access tokens, password.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::console_plane::{
     appearance::{Appearance, DENSITIES, THEMES},
-    model::{Choice, FormState, IssuedAccessToken, SessionRow, SettingsPageModel, Viewer},
-    ui::{FormProblem, Moment, NoticeLine, PageHead, SelectField, TextField, fact, issued::secret_field},
+    form::FormState,
+    moment::When,
+    settings::forms::{
+        ChangePassword, CreateAccessToken, EndAllSessions, EndSession, IssuedAccessToken, SetAppearance,
+    },
+    shell::Viewer,
+    ui::{
+        Choice, Moment, Notice, NoticeLine, PageHead, SelectField, TextField, fact, form_problem, issued::SecretField,
+    },
 };
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SessionRow {
+    pub id: String,
+    pub agent: String,
+    pub address: String,
+    pub started: When,
+    pub last_seen: When,
+    pub this_one: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SettingsPageModel {
+    pub sessions: Vec<SessionRow>,
+    /// A token just minted, shown once.
+    pub token: Option<IssuedAccessToken>,
+    pub refill: FormState,
+    pub notice: Option<Notice>,
+}
 
 #[component]
 pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Appearance) -> impl IntoView {
@@ -42,7 +68,7 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Appearance) 
                 </div>
                 <div class="card">
                     <ul class="rows">{sessions}</ul>
-                    <form class="card-foot" method="post" action="/console/fn/sessions/end-all">
+                    <form class="card-foot" method="post" action=EndAllSessions::PATH>
                         <p class="muted">"Ends every session, this one too."</p>
                         <button class="button quiet-danger">"Sign out everywhere"</button>
                     </form>
@@ -54,8 +80,8 @@ pub fn SettingsPage(model: SettingsPageModel, viewer: Viewer, look: Appearance) 
                     <h2 id="password-title">"Password"</h2>
                     <p class="muted">"Changing it ends all your other sessions."</p>
                 </div>
-                <form class="card stack" method="post" action="/console/fn/account/password" novalidate>
-                    <FormProblem refill=refill.clone() fields=&["current", "new"] />
+                <form class="card stack" method="post" action=ChangePassword::PATH novalidate>
+                    {form_problem(&refill, &["current", "new"])}
                     // Password managers want to know whose password it is.
                     <input type="hidden" autocomplete="username" value=viewer.email />
                     <TextField name="current" label="Current password" kind="password" refill=refill.clone() autocomplete="current-password" />
@@ -98,7 +124,7 @@ fn appearance(look: Appearance, refill: &FormState) -> AnyView {
                 <h2 id="look-title">"Appearance"</h2>
                 <p class="muted">"Of this browser. Compact shows more rows."</p>
             </div>
-            <form class="card stack" method="post" action="/console/fn/account/look">
+            <form class="card stack" method="post" action=SetAppearance::PATH>
                 <div class="field-pair">
                     <SelectField name="theme" label="Colours" choices=choices(&THEMES) refill=refill.clone() />
                     <SelectField name="density" label="Density" choices=choices(&DENSITIES) refill />
@@ -116,8 +142,8 @@ fn access_tokens(issued: Option<IssuedAccessToken>) -> impl IntoView {
     let issued = issued.map(|issued| {
         view! {
             <p class="callout warn">"This token is shown only once. Copy it now."</p>
-            {secret_field("issued-token", "Your access token", "Copy token", "token", issued.token)}
-            {secret_field("issued-token-curl", "Try it", "Copy command", "curl", issued.curl)}
+            <SecretField id="issued-token" label="Your access token" copy="Copy token" value=issued.token />
+            <SecretField id="issued-token-curl" label="Try it" copy="Copy command" value=issued.curl />
         }
     });
     view! {
@@ -129,7 +155,7 @@ fn access_tokens(issued: Option<IssuedAccessToken>) -> impl IntoView {
                     " as you. A token lives for 15 minutes, and ends at once when this session does."
                 </p>
             </div>
-            <form class="card stack" method="post" action="/console/fn/account/access-token">
+            <form class="card stack" method="post" action=CreateAccessToken::PATH>
                 {issued}
                 <div>
                     <button class="button">"Create access token"</button>
@@ -145,7 +171,7 @@ fn session_row(session: SessionRow) -> impl IntoView {
         view! { <span class="badge good">"This session"</span> }.into_any()
     } else {
         view! {
-            <form method="post" action="/console/fn/sessions/end">
+            <form method="post" action=EndSession::PATH>
                 <input type="hidden" name="session_id" value=session.id />
                 <button class="button" aria-label=label>
                     "End"

@@ -1,18 +1,26 @@
 //! The settings page, and the answers to its forms.
 
-use axum::{extract::Query, response::Response};
-use http::StatusCode;
+use axum::{
+    extract::Query,
+    response::{IntoResponse, Redirect, Response},
+};
 use leptos::prelude::*;
 use serde::Deserialize;
 
-use super::{load, page::SettingsPage};
+use super::{
+    forms::{ChangePassword, CreateAccessToken, EndAllSessions, EndSession, IssuedAccessToken, SetAppearance},
+    load,
+    page::{SettingsPage, SettingsPageModel},
+};
 use crate::console_plane::{
-    door::{Done, RequestContext},
+    answers::GoTo,
+    context::RequestContext,
     error::ConsoleError,
-    forms::Sent,
-    model::{FormState, IssuedAccessToken, Notice, SettingsPageModel},
+    form::{Form, FormState, Page},
     render::{self, Place, viewer},
     shell::Section,
+    sign_in::routes::forgotten,
+    ui::Notice,
 };
 
 #[derive(Default, Deserialize)]
@@ -29,7 +37,7 @@ pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Respons
         _ => None,
     };
     let notice = notice.map(|(text, detail)| Notice { text: text.to_owned(), detail: detail.map(str::to_owned) });
-    match draw_page(&cx, StatusCode::OK, FormState::default(), notice, None).await {
+    match draw_page(&cx, FormState::default(), notice, None).await {
         Ok(response) => response,
         Err(error) => render::refusal(&cx, &error, "/settings").await,
     }
@@ -37,32 +45,51 @@ pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Respons
 
 async fn draw_page(
     cx: &RequestContext,
-    status: StatusCode,
     refill: FormState,
     notice: Option<Notice>,
     token: Option<IssuedAccessToken>,
-) -> Result<Response, ConsoleError> {
+) -> Page {
     let who = cx.who().await?.ok_or(ConsoleError::SignedOut)?;
+    let status = refill.status();
     let model = SettingsPageModel { token, ..load::page(cx, &who, refill, notice).await? };
     let place = Place::of(&who, Section::Settings, "Settings");
     let look = cx.look;
-    let content = move || view! { <SettingsPage model=model.clone() viewer=viewer(&who) look /> };
-    Ok(render::page(cx, status, place, content).await)
+    Ok(render::page(cx, status, place, || view! { <SettingsPage model viewer=viewer(&who) look /> }))
 }
 
-/// The page that answers a form of this feature: one that could not be done, or one that shows a token.
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    let error = match outcome {
-        Ok(Done::AccessToken(token)) => {
-            return draw_page(cx, StatusCode::OK, FormState::default(), None, Some(token)).await;
+/// Forms that lead on to a page which says what was done, and are shown again on the settings page.
+macro_rules! leads_on {
+    ($($form:ty, $secrets:expr, $answer:expr;)*) => {$(
+        impl Form for $form {
+            const SECRETS: &'static [&'static str] = &$secrets;
+
+            async fn done(self, _: &RequestContext, to: GoTo) -> Page {
+                Ok($answer(&to))
+            }
+
+            async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+                draw_page(cx, state, None, None).await
+            }
         }
-        Ok(_) => ConsoleError::Unavailable,
-        Err(error) => error,
-    };
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    draw_page(cx, status, sent.refill(error), None, None).await
+    )*};
+}
+leads_on! {
+    EndSession, [], next;
+    EndAllSessions, [], forgotten;
+    ChangePassword, ["current", "new"], next;
+    SetAppearance, [], next;
+}
+
+fn next(to: &GoTo) -> Response {
+    Redirect::to(&to.path).into_response()
+}
+
+impl Form for CreateAccessToken {
+    async fn done(self, cx: &RequestContext, token: IssuedAccessToken) -> Page {
+        draw_page(cx, FormState::default(), None, Some(token)).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_page(cx, state, None, None).await
+    }
 }

@@ -11,8 +11,10 @@ use crate::{
     actor::{Principal, Role},
     clock,
     console_plane::{
-        door::{self, GoTo, RequestContext},
+        answers::GoTo,
+        context::RequestContext,
         error::{ConsoleError, FieldError},
+        sign_in::forms::{SetUpForm, SignInForm},
     },
     database::RlsScope,
     error_kind::DomainError,
@@ -24,8 +26,10 @@ use crate::{
     secrets::Digest,
 };
 
-pub async fn sign_in(email: String, password: SecretString, next: String) -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn sign_in(form: SignInForm) -> Result<GoTo, ConsoleError> {
+    let SignInForm { email, password, next } = form;
+    let password = SecretString::from(password.0);
+    let cx = RequestContext::current().await?;
     let console = &cx.console;
     let email = email.trim();
     let checked = sign_in::check(&console.db, &console.hasher, email, &password).await?;
@@ -37,7 +41,7 @@ pub async fn sign_in(email: String, password: SecretString, next: String) -> Res
     match attempt {
         Attempt::Accepted(account) => {
             cx.begin_session(account.id).await?;
-            Ok(GoTo(safe_path(&next).unwrap_or(home).to_owned()))
+            Ok(GoTo::new(safe_path(&next).unwrap_or(home)))
         }
         Attempt::Refused(_) => Err(ConsoleError::Refused {
             message:
@@ -49,7 +53,7 @@ pub async fn sign_in(email: String, password: SecretString, next: String) -> Res
 }
 
 pub async fn sign_out() -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+    let cx = RequestContext::current().await?;
     match cx.begin_own().await {
         Ok((mut m, _)) => {
             lifecycle::sign_out(&mut m).await?;
@@ -59,17 +63,13 @@ pub async fn sign_out() -> Result<GoTo, ConsoleError> {
         Err(error) => return Err(error),
     }
     cx.end_session().await?;
-    Ok(GoTo("/sign-in?done=signed-out".to_owned()))
+    Ok(GoTo::new("/sign-in?done=signed-out"))
 }
 
-pub async fn set_up(
-    token: SecretString,
-    organization: String,
-    name: String,
-    email: String,
-    password: SecretString,
-) -> Result<GoTo, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn set_up(form: SetUpForm) -> Result<GoTo, ConsoleError> {
+    let SetUpForm { token, organization, name, email, password } = form;
+    let (token, password) = (SecretString::from(token.0), SecretString::from(password.0));
+    let cx = RequestContext::current().await?;
     let console = &cx.console;
     let now = console.clock.now();
     let digest = Digest::of_text(&token);
@@ -92,7 +92,7 @@ pub async fn set_up(
     let user = found(&cx, digest, &org_name, &person).await?;
     tracing::info!(org = org_name.slug().as_str(), at = %now, "set up");
     cx.begin_session(user).await?;
-    Ok(GoTo("/keys".to_owned()))
+    Ok(GoTo::new("/keys"))
 }
 
 /// The link, the organization and its owner, in one transaction: of two who use the link at once, one is too late.
@@ -121,7 +121,7 @@ async fn found(
 fn beside_its_field(error: OrgError) -> ConsoleError {
     match error {
         OrgError::SlugTaken(_) => ConsoleError::field("organization", error.sentence()),
-        OrgError::EmailTaken(_) => ConsoleError::field("email", error.sentence()),
+        OrgError::EmailTaken(_) | OrgError::EmailDisabled(_) => ConsoleError::field("email", error.sentence()),
         error => error.into(),
     }
 }

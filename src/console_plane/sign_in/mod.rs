@@ -1,6 +1,10 @@
 //! Signing in and out, and the first owner's set-up.
 
+pub mod forms;
+
+#[cfg(feature = "ssr")]
 mod act;
-pub mod fns;
+#[cfg(feature = "ssr")]
 pub mod page;
+#[cfg(feature = "ssr")]
 pub mod routes;

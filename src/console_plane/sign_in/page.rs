@@ -1,10 +1,11 @@
 //! The pages before one is signed in.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::console_plane::{
-    model::{FormState, Notice},
-    ui::{FormProblem, NoticeLine, TextField},
+    form::FormState,
+    sign_in::forms::{SetUp, SignIn},
+    ui::{Notice, NoticeLine, TextField, form_problem},
 };
 
 /// Email and password; `next` is where the person was going.
@@ -14,8 +15,8 @@ pub fn SignInPage(brand: String, refill: FormState, next: String, notice: Option
     view! {
         <h1>{format!("Sign in to {brand}")}</h1>
         <NoticeLine notice />
-        <form method="post" action="/console/fn/sign-in" class="card stack" novalidate>
-            <FormProblem refill=refill.clone() fields=&["email", "password"] />
+        <form method="post" action=SignIn::PATH class="card stack" novalidate>
+            {form_problem(&refill, &["email", "password"])}
             <input type="hidden" name="next" value=next />
             <TextField
                 name="email"
@@ -45,8 +46,8 @@ pub fn SetupPage(brand: String, token: String, refill: FormState) -> impl IntoVi
     view! {
         <h1>{format!("Set up {brand}")}</h1>
         <p class="muted">"You become the owner of its first organization. More people can be added later."</p>
-        <form method="post" action="/console/fn/setup" class="card stack" novalidate>
-            <FormProblem refill=refill.clone() fields=&["organization", "name", "email", "password"] />
+        <form method="post" action=SetUp::PATH class="card stack" novalidate>
+            {form_problem(&refill, &["organization", "name", "email", "password"])}
             <input type="hidden" name="token" value=token />
             <TextField
                 name="organization"

@@ -4,21 +4,23 @@ use axum::{
     extract::Query,
     response::{IntoResponse, Redirect, Response},
 };
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::{
     act,
+    forms::{SetUp, SignIn, SignOut},
     page::{SetupPage, SignInPage},
 };
 use crate::{
     console_plane::{
-        door::{Done, RequestContext},
+        answers::GoTo,
+        context::RequestContext,
         error::ConsoleError,
-        forms::Sent,
-        model::{FormState, Notice},
+        form::{Form, FormState, Page},
         render::{self, Place},
+        ui::Notice,
     },
     secrets::Digest,
 };
@@ -41,22 +43,42 @@ pub async fn sign_in(cx: RequestContext, Query(query): Query<SignInQuery>) -> Re
         _ => None,
     };
     let notice = text.map(|text| Notice { text: text.to_owned(), detail: None });
-    let next = act::safe_path(&query.next).unwrap_or_default().to_owned();
-    draw_sign_in(&cx, StatusCode::OK, FormState::default(), next, notice).await
+    draw_sign_in(&cx, FormState::default(), &query.next, notice)
 }
 
-async fn draw_sign_in(
-    cx: &RequestContext,
-    status: StatusCode,
-    refill: FormState,
-    next: String,
-    notice: Option<Notice>,
-) -> Response {
+fn draw_sign_in(cx: &RequestContext, state: FormState, next: &str, notice: Option<Notice>) -> Response {
     let brand = cx.console.catalog.brand.clone();
-    render::page(cx, status, Place::outside("Sign in"), move || {
-        view! { <SignInPage brand=brand.clone() refill=refill.clone() next=next.clone() notice=notice.clone() /> }
-    })
-    .await
+    let next = act::safe_path(next).unwrap_or_default().to_owned();
+    let place = Place::outside("Sign in");
+    render::page(cx, state.status(), place, || view! { <SignInPage brand refill=state next notice /> })
+}
+
+impl Form for SignIn {
+    const SECRETS: &'static [&'static str] = &["password"];
+
+    async fn done(self, _: &RequestContext, GoTo { path }: GoTo) -> Page {
+        Ok(Redirect::to(&path).into_response())
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        Ok(draw_sign_in(cx, state, &self.next, None))
+    }
+}
+
+impl Form for SignOut {
+    async fn done(self, _: &RequestContext, to: GoTo) -> Page {
+        Ok(forgotten(&to))
+    }
+
+    async fn refused(self, _: &RequestContext, state: FormState) -> Page {
+        Err(state.error.unwrap_or(ConsoleError::Unavailable))
+    }
+}
+
+/// Goes on, and has the browser forget what it kept of this console.
+pub fn forgotten(to: &GoTo) -> Response {
+    let forget = HeaderValue::from_static("\"cache\", \"storage\"");
+    ([("clear-site-data", forget)], Redirect::to(&to.path)).into_response()
 }
 
 #[derive(Default, Deserialize)]
@@ -67,18 +89,16 @@ pub struct SetupQuery {
 
 pub async fn setup(cx: RequestContext, Query(query): Query<SetupQuery>) -> Response {
     match act::link_is_live(&cx, Digest::of(query.token.as_bytes())).await {
-        Ok(true) => draw_setup(&cx, StatusCode::OK, query.token, FormState::default()).await,
+        Ok(true) => draw_setup(&cx, query.token, FormState::default()),
         Ok(false) => dead_link(&cx).await,
         Err(error) => render::refusal(&cx, &error, "/sign-in").await,
     }
 }
 
-async fn draw_setup(cx: &RequestContext, status: StatusCode, token: String, refill: FormState) -> Response {
+fn draw_setup(cx: &RequestContext, token: String, state: FormState) -> Response {
     let brand = cx.console.catalog.brand.clone();
-    render::page(cx, status, Place::outside("Set up"), move || {
-        view! { <SetupPage brand=brand.clone() token=token.clone() refill=refill.clone() /> }
-    })
-    .await
+    let place = Place::outside("Set up");
+    render::page(cx, state.status(), place, || view! { <SetupPage brand token refill=state /> })
 }
 
 async fn dead_link(cx: &RequestContext) -> Response {
@@ -86,22 +106,18 @@ async fn dead_link(cx: &RequestContext) -> Response {
     render::message(cx, StatusCode::NOT_FOUND, "This link does not work", text, ("/sign-in", "Sign in")).await
 }
 
-/// The page that answers a form of this feature that could not be done.
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    let error = outcome.err().unwrap_or(ConsoleError::Unavailable);
-    let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    Ok(match (sent.name.as_str(), &error) {
-        ("setup", ConsoleError::NotFound { .. }) => dead_link(cx).await,
-        // The token is back where it came from, in a hidden field of the same form.
-        ("setup", _) => draw_setup(cx, status, sent.value("token"), sent.refill(error)).await,
-        ("sign-in", _) => {
-            let next = act::safe_path(&sent.value("next")).unwrap_or_default().to_owned();
-            draw_sign_in(cx, status, sent.refill(error), next, None).await
-        }
-        _ => render::refusal(cx, &error, "/").await,
-    })
+impl Form for SetUp {
+    const SECRETS: &'static [&'static str] = &["password", "token"];
+
+    async fn done(self, _: &RequestContext, GoTo { path }: GoTo) -> Page {
+        Ok(Redirect::to(&path).into_response())
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        Ok(match state.error {
+            Some(ConsoleError::NotFound { .. }) => dead_link(cx).await,
+            // The token is back where it came from, in a hidden field of the same form.
+            _ => draw_setup(cx, self.form.token.0, state),
+        })
+    }
 }

@@ -6,10 +6,12 @@ use super::{load::found_key, page::WRONG};
 use crate::{
     audit::Event,
     console_plane::{
-        door::{self, Found},
+        answers::Change,
+        context::RequestContext,
+        domain_errors::receipt,
         error::ConsoleError,
         keys::act::{no_such_key, said_of},
-        model::Change,
+        support::forms::{FindKeyForm, Found, RevokeAnyKeyForm},
     },
     database::RlsScope,
     ids::KeyId,
@@ -40,19 +42,20 @@ impl Query {
     }
 }
 
-/// `hashed`: what was pasted is here as its digest.
-pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
-    let (mut m, _) = door::cx()?.begin::<FindAnyKey>().await?;
-    let query = Query::parse(&query).map_err(|message| ConsoleError::field("query", message))?;
+pub async fn find(form: FindKeyForm) -> Result<Found, ConsoleError> {
+    let (mut m, _) = RequestContext::current().await?.begin::<FindAnyKey>().await?;
+    let query = Query::parse(&form.query).map_err(|message| ConsoleError::field("query", message))?;
     m.set_rls_scope(RlsScope::Support).await?;
     let (shown, keys, pasted) = match query {
         Query::Hint(hint) => {
             let keys = store::find_by_hint(&mut m, &hint).await?;
             (hint, keys, false)
         }
-        Query::Digest { digest, pasted } => {
-            (digest.to_hex(), store::find_by_digest(&mut m, digest).await?.into_iter().collect(), pasted || hashed)
-        }
+        Query::Digest { digest, pasted } => (
+            digest.to_hex(),
+            store::find_by_digest(&mut m, digest).await?.into_iter().collect(),
+            pasted || !form.pasted.is_empty(),
+        ),
     };
     m.record(Event {
         action: "support.find",
@@ -66,24 +69,24 @@ pub async fn find(query: String, hashed: bool) -> Result<Found, ConsoleError> {
     Ok(Found { query: shown, keys: keys.into_iter().map(|key| found_key(key, now)).collect(), pasted })
 }
 
-pub async fn revoke(key_id: String, reason: String, ticket: String) -> Result<Change, ConsoleError> {
-    let (mut m, _) = door::cx()?.begin::<FindAnyKey>().await?;
-    let reason = Reason::parse(&reason).map_err(|message| ConsoleError::field("reason", message))?;
-    let ticket = ticket.trim();
+pub async fn revoke(form: RevokeAnyKeyForm) -> Result<Change, ConsoleError> {
+    let (mut m, _) = RequestContext::current().await?.begin::<FindAnyKey>().await?;
+    let reason = Reason::parse(&form.reason).map_err(|message| ConsoleError::field("reason", message))?;
+    let ticket = form.ticket.trim();
     if ticket.is_empty() || ticket.chars().count() > 80 || ticket.chars().any(is_invisible) {
         return Err(ConsoleError::field(
             "ticket",
             "Name the request you act on, as in T-1042, in at most 80 characters.",
         ));
     }
-    let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
+    let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     m.set_rls_scope(RlsScope::Support).await?;
     let key = store::find_by_id(&mut m, id).await?.ok_or_else(no_such_key)?;
     // From here on, the key's organization is all that can be touched.
     m.set_rls_scope(RlsScope::Org(key.org)).await?;
     let permit = m.permit()?;
     let revoked = lifecycle::revoke_any(&mut m, &permit, id, reason, Some(ticket)).await?;
-    Ok(Change { text: said_of(&revoked), receipt: door::receipt(m.commit().await)? })
+    Ok(Change { text: said_of(&revoked), receipt: receipt(m.commit().await)? })
 }
 
 #[cfg(test)]

@@ -4,11 +4,15 @@ use time::OffsetDateTime;
 
 use crate::{
     console_plane::{
-        door::{Authorized, Found},
+        authorize::Authorized,
         error::ConsoleError,
+        form::FormState,
         keys::load::key_row,
-        model::{FormState, FoundKey, Notice, SupportPageModel, SupportPanel},
-        ui::target_of,
+        support::{
+            forms::{Found, FoundKey},
+            page::{SupportPageModel, SupportPanel},
+        },
+        ui::{Notice, target_of},
     },
     database::{self, RlsScope},
     ids::KeyId,

@@ -1,7 +1,12 @@
 //! The support desk: a customer's key, found and revoked.
 
+pub mod forms;
+
+#[cfg(feature = "ssr")]
 mod act;
-pub mod fns;
+#[cfg(feature = "ssr")]
 pub mod load;
+#[cfg(feature = "ssr")]
 pub mod page;
+#[cfg(feature = "ssr")]
 pub mod routes;

@@ -1,20 +1,39 @@
 //! The support desk: a customer's key, found and revoked.
 
-use leptos::{nonce::use_nonce, prelude::*};
+use leptos::{nonce::use_nonce, prelude::*, server_fn::ServerFn};
 
 use crate::{
     console_plane::{
         error::ConsoleError,
-        model::{FormState, FoundKey, SupportPageModel, SupportPanel},
+        form::FormState,
+        keys::row::RevokeTarget,
+        support::forms::{FindKey, FoundKey, RevokeAnyKey},
         ui::{
-            Empty, EndNote, FormDialog, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, RevokeForm, StatusBadge,
+            Empty, EndNote, LastUsed, Moment, Notice, NoticeLine, PageHead, RevokeButton, RevokeDialog, StatusBadge,
             TextField, fact,
         },
     },
     keys::model::KeyState,
 };
 
-const SCRIPT: &str = include_str!("page.js");
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SupportPanel {
+    Closed,
+    Revoke(RevokeTarget, FormState),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SupportPageModel {
+    /// What was searched for, as it may be shown again: a hint or a digest, never a pasted key.
+    pub query: String,
+    /// `None` before a search.
+    pub found: Option<Vec<FoundKey>>,
+    pub error: Option<String>,
+    pub panel: SupportPanel,
+    pub notice: Option<Notice>,
+}
+
+const SCRIPT: &str = include_str!("paste.js");
 /// What can be looked for.
 pub const WRONG: &str = "Enter a hint as the customer sees it, with its dots, as in kd_live_AbCd…WxYz, or a digest of 64 hexadecimal digits.";
 const INSECURE: &str = "Over plain http this browser cannot make the digest of a key, and a key is not sent. Ask for the \
@@ -44,17 +63,10 @@ pub fn SupportPage(model: SupportPageModel) -> impl IntoView {
             text="Find a customer’s key and revoke it. You see no secrets, and what you do appears in the customer’s audit log under your name."
         />
         <NoticeLine notice=model.notice />
-        <FormDialog
-            opener="data-revoke-id"
-            title="revoke-title"
-            drawn_open=target.is_some()
-            back="/support".to_owned()
-        >
-            <RevokeForm action="/console/fn/support/revoke" back="/support".to_owned() target refill ticket=true />
-        </FormDialog>
+        <RevokeDialog action=RevokeAnyKey::PATH back="/support".to_owned() target refill ticket=true />
         <form
             method="post"
-            action="/console/fn/support/find"
+            action=FindKey::PATH
             class="card find"
             role="search"
             novalidate

@@ -6,15 +6,16 @@ use leptos::prelude::*;
 use serde::Deserialize;
 
 use super::{
+    forms::{FindKey, Found, RevokeAnyKey},
     load::{self, Desk},
     page::SupportPage,
 };
 use crate::{
     console_plane::{
-        door::{Authorized, Done, RequestContext},
-        error::ConsoleError,
-        forms::Sent,
-        model::FormState,
+        answers::Change,
+        authorize::Authorized,
+        context::RequestContext,
+        form::{Form, FormState, Page},
         render::{self, Place},
         shell::Section,
     },
@@ -35,35 +36,33 @@ pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Respons
     }
 }
 
-async fn draw_page(cx: &RequestContext, status: StatusCode, desk: Desk) -> Result<Response, ConsoleError> {
+async fn draw_page(cx: &RequestContext, status: StatusCode, desk: Desk) -> Page {
     let entry: Authorized<FindAnyKey> = cx.clone().enter().await?;
     let model = load::page(&entry, desk).await?;
     let place = Place::of(&entry.who, Section::Support, "Support desk");
-    Ok(render::page(cx, status, place, move || view! { <SupportPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, || view! { <SupportPage model /> }))
 }
 
-/// The page that answers a form of this feature.
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    let (status, desk) = match outcome {
-        Ok(Done::Found(found)) => (StatusCode::OK, Desk { found: Some(found), ..Desk::default() }),
-        Ok(Done::Changed(change)) => (StatusCode::OK, Desk { notice: Some(change.into()), ..Desk::default() }),
-        Ok(_) => return Err(ConsoleError::Unavailable),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let desk = if sent.name == "support/find" {
-                let message = error.for_field("query").or(error.message()).unwrap_or_default();
-                Desk { refused: Some((sent.value("query"), message)), ..Desk::default() }
-            } else if matches!(error, ConsoleError::NotFound { .. }) {
-                return Err(error);
-            } else {
-                Desk { revoke: Some((sent.value("key_id"), sent.refill(error))), ..Desk::default() }
-            };
-            (status, desk)
-        }
-    };
-    draw_page(cx, status, desk).await
+impl Form for FindKey {
+    async fn done(self, cx: &RequestContext, found: Found) -> Page {
+        draw_page(cx, StatusCode::OK, Desk { found: Some(found), ..Desk::default() }).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        let message = state.field_error("query").or(state.message()).unwrap_or_default();
+        let status = state.status();
+        draw_page(cx, status, Desk { refused: Some((self.form.query, message)), ..Desk::default() }).await
+    }
+}
+
+impl Form for RevokeAnyKey {
+    async fn done(self, cx: &RequestContext, change: Change) -> Page {
+        draw_page(cx, StatusCode::OK, Desk { notice: Some(change.into()), ..Desk::default() }).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        let state = state.unless_absent()?;
+        let status = state.status();
+        draw_page(cx, status, Desk { revoke: Some((self.form.key_id, state)), ..Desk::default() }).await
+    }
 }

@@ -1,197 +1,299 @@
-//! What runs in the browser: an island inside a native `<dialog>` that the server drew, with a form in it. It opens the
-//! dialog, sends the form to where the form itself says, and shows the answer in a template that the server drew beside it.
-//! The form works without any of this.
-//!
-//! It takes no props and draws nothing, so that neither a parser nor a renderer has to travel: what differs between
-//! dialogs is in their attributes.
+//! A form in a dialog. The server draws the form, which works without any of this; the island opens the dialog over the
+//! page, sends the form, and shows what came of it.
 
-use std::{cell::Cell, rc::Rc};
+use std::sync::LazyLock;
 
-use leptos::{html, prelude::*, task::spawn_local};
-use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{Element, Event, EventTarget, FormData, HtmlDialogElement, HtmlFormElement, HtmlInputElement};
+use leptos::{
+    ev, html,
+    mount::mount_to,
+    prelude::*,
+    server_fn::ServerFn,
+    task::{spawn_local, tick},
+};
+use serde::de::DeserializeOwned;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{
+    Element, FormData, Headers, HtmlElement, HtmlFormElement, HtmlInputElement, RequestInit, Response, UrlSearchParams,
+};
 
-use super::form::{Answer, each, fill, first, focus, reset, send, show_field, show_problem};
-use crate::{console_plane::error::ConsoleError, keys::model::KeyName};
+use super::{
+    issued::Issued,
+    note::{Problem, Waiting},
+};
+use crate::{
+    console_plane::{
+        answers::Change,
+        error::ConsoleError,
+        keys::{
+            forms::{ConfirmKey, CreateKey, EditKey, FinishRotation, IssuedKey, RevokeAllKeys, RevokeKey, RotateKey},
+            row::RevokeTarget,
+        },
+        support::forms::RevokeAnyKey,
+    },
+    keys::model::KeyName,
+};
 
+/// A dialog that a button asked for: the id of its title, and the key it is about, if it is about one of several.
+type Asked = (String, Option<RevokeTarget>);
+
+/// The dialog that was asked for last. Of the whole page, since the button and its dialog are islands apart; only a browser
+/// ever sets it.
+pub static ASKED: LazyLock<ArcRwSignal<Option<Asked>>> = LazyLock::new(|| ArcRwSignal::new(None));
+
+/// A button of a form that leads to the page with a dialog open; the browser half opens the dialog right here.
 #[island]
-pub fn DialogIsland() -> impl IntoView {
-    let marker = NodeRef::<html::Span>::new();
-    Effect::new(move || {
-        let around = marker.get().and_then(|marker| marker.closest("dialog").ok().flatten());
-        if let Some(node) = around.and_then(|dialog| dialog.dyn_into().ok()) {
-            Dialog { node, pending: Rc::default(), unsure: Rc::default() }.listen();
+pub fn OpenButton(
+    /// The id of the dialog's title.
+    opens: String,
+    class: String,
+    label: String,
+    #[prop(optional)] about: Option<RevokeTarget>,
+) -> impl IntoView {
+    let name = about.as_ref().map(|key| format!("{label} {}", key.name));
+    let open = move |event: ev::MouseEvent| {
+        event.prevent_default();
+        ASKED.set(Some((opens.clone(), about.clone())));
+    };
+    view! {
+        <button class=class aria-label=name on:click=open>
+            {label}
+        </button>
+    }
+}
+
+/// Sends a form as the browser itself would, for an answer that is data and not a page.
+///
+/// The client that Leptos makes of a server function turns the form's text into the struct and the struct into text again;
+/// that costs a parser and a writer of forms, and a third of all that a page may weigh. The address and both types of the
+/// answer are the server function's own.
+async fn send<F>(form: &FormData) -> Result<F::Output, ConsoleError>
+where
+    F: ServerFn<Error = ConsoleError>,
+    F::Output: DeserializeOwned,
+{
+    let (done, body) = exchange(F::PATH, form).await.map_err(|_| ConsoleError::Unavailable)?;
+    if done {
+        serde_json::from_str(&body).map_err(|_| ConsoleError::Unavailable)
+    } else {
+        Err(serde_json::from_str(&body).unwrap_or(ConsoleError::Unavailable))
+    }
+}
+
+/// Whether it was done, and the body.
+async fn exchange(path: &str, form: &FormData) -> Result<(bool, String), JsValue> {
+    let headers = Headers::new()?;
+    headers.set("accept", "application/json")?;
+    let init = RequestInit::new();
+    init.set_method("POST");
+    init.set_headers(&headers);
+    init.set_body(&UrlSearchParams::new_with_str_sequence_sequence(form)?.into());
+    let response: Response = window().fetch_with_str_and_init(path, &init).await?.dyn_into()?;
+    Ok((response.ok(), response.text()?.await?.as_string().unwrap_or_default()))
+}
+
+enum Answer {
+    Issued(IssuedKey),
+    Changed(Change),
+}
+
+/// Sends whichever form stands in a dialog.
+async fn send_to(action: &str, form: &FormData) -> Result<Answer, ConsoleError> {
+    match action {
+        CreateKey::PATH => send::<CreateKey>(form).await.map(Answer::Issued),
+        RotateKey::PATH => send::<RotateKey>(form).await.map(Answer::Issued),
+        ConfirmKey::PATH => send::<ConfirmKey>(form).await.map(Answer::Changed),
+        EditKey::PATH => send::<EditKey>(form).await.map(Answer::Changed),
+        FinishRotation::PATH => send::<FinishRotation>(form).await.map(Answer::Changed),
+        RevokeKey::PATH => send::<RevokeKey>(form).await.map(Answer::Changed),
+        RevokeAllKeys::PATH => send::<RevokeAllKeys>(form).await.map(Answer::Changed),
+        RevokeAnyKey::PATH => send::<RevokeAnyKey>(form).await.map(Answer::Changed),
+        _ => Err(ConsoleError::Unavailable),
+    }
+}
+
+/// A dialog around the form that is its child. The form stands in the page where the page's address asked for it.
+#[island]
+pub fn FormDialog(
+    /// The id of its title, which is how its buttons call it.
+    title: String,
+    drawn_open: bool,
+    /// The page without the dialog.
+    back: String,
+    children: Children,
+) -> impl IntoView {
+    let problem = RwSignal::new(None);
+    let pending = RwSignal::new(false);
+    let answered = RwSignal::new(false);
+    let place = NodeRef::<html::Div>::new();
+    // It may have been done, and nobody knows.
+    let unsure = RwSignal::new(false);
+    provide_context(Problem(problem));
+    provide_context(Waiting(pending));
+    let node = NodeRef::<html::Dialog>::new();
+    let show = move || {
+        if let Some(node) = node.get_untracked().filter(|node| !node.open()) {
+            // It throws only for a dialog that is open already.
+            let _ = node.show_modal();
+        }
+    };
+    Effect::new({
+        let title = title.clone();
+        move || {
+            if ASKED.with(|asked| asked.as_ref().is_some_and(|(opens, _)| *opens == title))
+                && let Some(node) = node.get_untracked()
+            {
+                problem.set(None);
+                // Drawn open by the server, it may be out of sight.
+                node.set_open(false);
+                show();
+            }
         }
     });
-    view! { <span node_ref=marker hidden></span> }
-}
-
-#[derive(Clone)]
-struct Dialog {
-    node: HtmlDialogElement,
-    pending: Rc<Cell<bool>>,
-    /// It may have been done, and nobody knows.
-    unsure: Rc<Cell<bool>>,
-}
-
-type Handler = fn(&Dialog, &Event);
-
-/// For as long as the page lives, which is as long as its dialogs do.
-fn on(target: &EventTarget, event: &str, act: impl FnMut(Event) + 'static) {
-    let act = Closure::<dyn FnMut(Event)>::new(act);
-    // It throws for nothing that is a function.
-    let _ = target.add_event_listener_with_callback(event, act.as_ref().unchecked_ref());
-    act.forget();
-}
-
-fn target<T: JsCast>(event: &Event) -> Option<T> {
-    event.target().and_then(|target| target.dyn_into().ok())
-}
-
-impl Dialog {
-    fn listen(self) {
-        let handlers: [(&str, Handler); 4] =
-            [("submit", Self::submit), ("focusout", Self::left), ("cancel", Self::cancel), ("close", Self::closed)];
-        for (event, handler) in handlers {
-            let dialog = self.clone();
-            on(&self.node, event, move |event| handler(&dialog, &event));
+    let forget = move || {
+        if let Some(place) = place.get_untracked() {
+            place.set_inner_html("");
         }
+    };
+    if is_browser() {
         // A page kept for the back button must not keep a secret.
-        let dialog = self.clone();
-        on(&window(), "pagehide", move |_| dialog.forget());
-        // One listener for every button of the page, however many rows it has.
-        let opener = format!("[{}]", self.node.get_attribute("data-opener").unwrap_or_default());
-        on(&window(), "click", move |event| {
-            let Some(clicked) = target::<Element>(&event) else { return };
-            if let Ok(Some(opener)) = clicked.closest(&opener) {
-                event.prevent_default();
-                self.open(&opener);
-            } else if clicked.has_attribute("data-close") {
-                self.leave(&clicked, &event);
-            }
-        });
+        window_event_listener_untyped("pagehide", move |_| forget());
     }
-
-    /// Opens for what its button says: `data-revoke-id` goes wherever `data-fill="revoke-id"` is.
-    fn open(&self, opener: &Element) {
-        show_problem(&self.node, None);
-        fill(&self.node, |name| opener.get_attribute(&format!("data-{name}")).unwrap_or_default());
-        // Drawn open by the server, it may be out of sight.
-        self.node.set_open(false);
-        self.show_modal();
-    }
-
-    /// Cancel and Done: both close what can be closed; the rest is a link.
-    fn leave(&self, clicked: &Element, event: &Event) {
-        let modal = self.node.matches(":modal").unwrap_or(false);
-        if self.node.contains(Some(clicked)) && (modal || self.answer().is_some()) {
-            event.prevent_default();
-            self.node.close();
+    // An answer is only ever drawn by the browser, so it is mounted: to hydrate it, too, would have to be learnt for nothing.
+    let owner = Owner::current();
+    let draw = move |answer: Answer| {
+        forget();
+        answered.set(true);
+        if let (Some(place), Some(owner)) = (place.get_untracked(), &owner) {
+            owner.with(|| mount_to(place.into(), || view! { <AnswerBody answer /> }).forget());
         }
-    }
-
-    /// A key's name is looked at as soon as it is typed.
-    fn left(&self, event: &Event) {
-        let Some(input) = target::<HtmlInputElement>(event) else { return };
-        // Nothing typed yet is no mistake yet.
-        if input.name() == "name" && !input.value().is_empty() {
-            show_field(&self.node, "name", KeyName::parse(&input.value()).err());
+    };
+    let refuse = move |error: ConsoleError| async move {
+        if error == ConsoleError::Unavailable {
+            unsure.set(true);
         }
-    }
-
-    fn submit(&self, event: &Event) {
+        problem.set(Some(error));
+        show();
+        tick().await;
+        // What asked before an answer is still there, hidden.
+        focus(node, ":scope > :not([hidden]) :is([aria-invalid=true], button:not([type]))");
+    };
+    let submit = move |event: ev::SubmitEvent| {
         event.prevent_default();
-        let Some(form) = target::<HtmlFormElement>(event) else { return };
-        let Ok(data) = FormData::new_with_form(&form) else { return };
+        let form = event.target().and_then(|target| target.dyn_into::<HtmlFormElement>().ok());
+        let sent = form.and_then(|form| Some((form.get_attribute("action")?, FormData::new_with_form(&form).ok()?)));
+        let Some((action, form)) = sent else { return };
         // A second click changes nothing.
-        if self.pending.get() {
+        if pending.get_untracked() {
             return;
         }
-        if let Some(Err(message)) = data.get("name").as_string().map(|name| KeyName::parse(&name)) {
-            self.refused(&ConsoleError::field("name", message));
-            return;
-        }
-        self.wait(true);
-        let dialog = self.clone();
+        let wrong = form.get("name").as_string().and_then(|name| KeyName::parse(&name).err());
+        pending.set(wrong.is_none());
+        let draw = draw.clone();
         spawn_local(async move {
-            let result = send(&form, &data).await;
-            dialog.wait(false);
-            match result {
-                Ok(answer) => dialog.show(&answer),
-                Err(error) => dialog.refused(&error),
+            let outcome = match wrong {
+                Some(message) => Err(ConsoleError::field("name", message)),
+                None => send_to(&action, &form).await,
+            };
+            pending.set(false);
+            match outcome {
+                Ok(done) => {
+                    problem.set(None);
+                    draw(done);
+                    // Browsers let a second Esc close any dialog: the answer must still be seen.
+                    show();
+                    tick().await;
+                    focus(node, ".dialog-answer :is(input, button)");
+                }
+                Err(error) => refuse(error).await,
             }
         });
-    }
-
-    fn refused(&self, error: &ConsoleError) {
-        if *error == ConsoleError::Unavailable {
-            self.unsure.set(true);
+    };
+    // A key's name is looked at as soon as it is typed; nothing typed yet is no mistake yet.
+    let left = move |event: ev::FocusEvent| {
+        let input = event.target().and_then(|target| target.dyn_into::<HtmlInputElement>().ok());
+        if let Some(input) = input.filter(|input| input.name() == "name" && !input.value().is_empty()) {
+            problem.set(KeyName::parse(&input.value()).err().map(|message| ConsoleError::field("name", message)));
         }
-        show_problem(&self.node, Some(error));
-        self.show_modal();
-        focus(&self.node, "[aria-invalid=true], [data-pending]");
-    }
-
-    /// The button says what it is doing, and does it once.
-    fn wait(&self, pending: bool) {
-        self.pending.set(pending);
-        let Some(button) = first::<Element>(&self.node, "[data-pending]") else { return };
-        // Swapped, so that the button finds its own label again.
-        let label = button.text_content();
-        button.set_text_content(button.get_attribute("data-pending").as_deref());
-        // Attributes that may be set cannot fail to be.
-        let _ = button.set_attribute("data-pending", &label.unwrap_or_default());
-        let _ = button.toggle_attribute_with_force("disabled", pending);
-    }
-
-    /// Esc: not while the answer is on its way.
-    fn cancel(&self, event: &Event) {
-        if self.pending.get() {
+    };
+    // Cancel and Done both close what can be closed; what cannot is a link.
+    let leave = move |event: ev::MouseEvent| {
+        let clicked = event.target().and_then(|target| target.dyn_into::<Element>().ok());
+        let closes = clicked.is_some_and(|clicked| clicked.has_attribute("data-close"));
+        if let Some(node) = node.get_untracked().filter(|_| closes)
+            && (node.matches(":modal").unwrap_or(false) || answered.get_untracked())
+        {
+            event.prevent_default();
+            node.close();
+        }
+    };
+    // After an answer, or one that got lost, the page may be out of date, so it is drawn again.
+    let closed = move |_: ev::Event| {
+        if pending.get_untracked() {
+        } else if answered.get_untracked() || unsure.get_untracked() {
+            forget();
+            // It throws only for an address that is none.
+            let _ = window().location().assign(&back);
+        } else {
+            problem.set(None);
+            let form = node.get_untracked().and_then(|node| node.query_selector("form").ok().flatten());
+            if let Some(form) = form.and_then(|form| form.dyn_into::<HtmlFormElement>().ok()) {
+                form.reset();
+            }
+        }
+    };
+    let cancel = move |event: ev::Event| {
+        if pending.get_untracked() {
             event.prevent_default();
         }
+    };
+    view! {
+        <dialog
+            class="dialog"
+            open=drawn_open
+            aria-labelledby=move || if answered.get() { "answer-title".to_owned() } else { title.clone() }
+            node_ref=node
+            on:submit=submit
+            on:focusout=left
+            on:click=leave
+            on:cancel=cancel
+            on:close=closed
+        >
+            <div hidden=move || answered.get()>{children()}</div>
+            <div node_ref=place></div>
+        </dialog>
     }
+}
 
-    /// Forgets what was typed and answered. After an answer, or one that got lost, the page may be out of date, so it is
-    /// drawn again.
-    fn closed(&self, _: &Event) {
-        if self.pending.get() {
-            return;
-        }
-        if self.answer().is_some() || self.unsure.get() {
-            self.forget();
-            // It throws only for an address that is none.
-            let _ = window().location().assign(&self.node.get_attribute("data-back").unwrap_or_default());
-        } else {
-            reset(&self.node);
-        }
+#[component]
+fn AnswerBody(answer: Answer) -> impl IntoView {
+    let (role, key, change) = match answer {
+        Answer::Issued(key) => (None, Some(key), None),
+        Answer::Changed(change) => (Some("status"), None, Some(change)),
+    };
+    view! {
+        <div class="dialog-body dialog-answer" role=role>
+            {key.map(|key| view! { <Issued key title="answer-title" /> })}
+            {change
+                .map(|change| {
+                    view! {
+                        <h2 id="answer-title">{change.text}</h2>
+                        {change.receipt.map(|receipt| view! { <p class="muted">{receipt}</p> })}
+                    }
+                })}
+            <div class="dialog-actions">
+                <button type="button" class="button primary" data-close="">
+                    "Done"
+                </button>
+            </div>
+        </div>
     }
+}
 
-    /// What was answered, if anything was.
-    fn answer(&self) -> Option<Element> {
-        first(&self.node, "[data-answer]")
-    }
-
-    fn forget(&self) {
-        if let Some(answer) = self.answer() {
-            answer.remove();
-        }
-    }
-
-    /// In the place of what asked.
-    fn show(&self, answer: &Answer) {
-        let Some(drawn) = answer.draw(&self.node) else { return };
-        each(&self.node, "[data-answer], form", |asked| asked.remove());
-        // It throws for nothing that can stand in a dialog.
-        let _ = self.node.append_child(&drawn);
-        // Browsers let a second Esc close any dialog: the answer must still be seen.
-        self.show_modal();
-        focus(&self.node, "[data-first]");
-    }
-
-    fn show_modal(&self) {
-        if !self.node.open() {
-            // It throws only for a dialog that is open already.
-            let _ = self.node.show_modal();
-        }
+/// Puts the focus on the first element in a dialog that matches, if there is one.
+fn focus(dialog: NodeRef<html::Dialog>, selector: &str) {
+    let found = dialog.get_untracked().and_then(|dialog| dialog.query_selector(selector).ok().flatten());
+    if let Some(found) = found.and_then(|found| found.dyn_into::<HtmlElement>().ok()) {
+        // It throws for nothing that is in the page.
+        let _ = found.focus();
     }
 }

@@ -2,7 +2,13 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::model::{KeyRow, KeyState, LastUse, When};
+use crate::{
+    console_plane::{
+        keys::row::{KeyRow, LastUse},
+        moment::When,
+    },
+    keys::model::KeyState,
+};
 
 /// A moment, relative; the exact one shows on hover and on focus.
 #[component]

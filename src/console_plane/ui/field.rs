@@ -3,10 +3,16 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::{
-    error::ConsoleError,
-    model::{Choice, FormState},
-};
+use super::note::{FieldNote, FormProblem};
+use crate::console_plane::form::FormState;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Choice {
+    pub value: String,
+    pub label: String,
+    /// A word of explanation; empty when the label says it all.
+    pub note: String,
+}
 
 /// A labelled input. Hint and error share one line, so that an error moves nothing below it.
 #[component]
@@ -37,7 +43,7 @@ pub fn TextField(
                 aria-describedby=format!("{name}-note")
                 aria-invalid=refill.field_error(name).map(|_| "true")
             />
-            <FieldNote name hint refill />
+            {field_note(name, name, hint, &refill)}
         </div>
     }
 }
@@ -67,7 +73,7 @@ pub fn LinesField(
             >
                 {refill.value(name).map(|text| as_markup(&text))}
             </textarea>
-            <FieldNote name hint refill />
+            {field_note(name, name, hint, &refill)}
         </div>
     }
 }
@@ -80,12 +86,15 @@ fn as_markup(text: &str) -> String {
 /// A labelled select; the first choice is its default.
 #[component]
 pub fn SelectField(
-    /// Its name in the form, and its id.
     name: &'static str,
+    /// Where another form of the page has a field of this name.
+    #[prop(optional)]
+    id: Option<&'static str>,
     label: &'static str,
     refill: FormState,
     choices: Vec<Choice>,
 ) -> impl IntoView {
+    let id = id.unwrap_or(name);
     let chosen = refill.value(name);
     let options = choices
         .into_iter()
@@ -102,58 +111,33 @@ pub fn SelectField(
         .collect::<Vec<_>>();
     view! {
         <div class="field">
-            <label for=name>{label}</label>
+            <label for=id>{label}</label>
             <select
-                id=name
+                id=id
                 name=name
                 class="input select"
-                aria-describedby=format!("{name}-note")
+                aria-describedby=format!("{id}-note")
                 aria-invalid=refill.field_error(name).map(|_| "true")
             >
                 {options}
             </select>
-            <FieldNote name hint="" refill />
+            {field_note(name, id, "", &refill)}
         </div>
     }
 }
 
-/// The line under a field: its hint, or what was wrong. The browser half writes here too.
-#[component]
-pub fn FieldNote(
+/// The line under a field, which is drawn as its form was refused or not.
+pub fn field_note(
     name: &'static str,
+    id: &'static str,
     hint: &'static str,
-    refill: FormState,
-    /// The field's, if it is not its name.
-    #[prop(optional)]
-    id: Option<&'static str>,
-) -> impl IntoView {
-    let error = refill.field_error(name);
-    let wrong = error.is_some();
-    view! {
-        <p id=format!("{}-note", id.unwrap_or(name)) class="field-note" class:wrong=wrong data-note=name data-hint=hint>
-            {error.unwrap_or_else(|| hint.to_owned())}
-        </p>
-    }
+    state: &FormState,
+) -> impl IntoView + use<> {
+    let (id, error) = (format!("{id}-note"), state.field_error(name));
+    view! { <FieldNote name=name.to_owned() id hint=hint.to_owned() error /> }.into_any()
 }
 
-/// What a form as a whole was refused for: what is about no field, or about a field that is not in `fields` and would
-/// be seen nowhere. The browser half writes here too.
-#[component]
-pub fn FormProblem(refill: FormState, #[prop(default = &[])] fields: &'static [&'static str]) -> impl IntoView {
-    let signed_out = refill.error == Some(ConsoleError::SignedOut);
-    let text = match refill.error {
-        Some(ConsoleError::Fields { fields: wrong }) => {
-            wrong.into_iter().find(|wrong| !fields.contains(&wrong.field.as_str())).map(|wrong| wrong.message)
-        }
-        Some(other) => other.message(),
-        None => None,
-    };
-    view! {
-        <div role="alert" class="form-problem" data-problem="">
-            <p>{text}</p>
-            <a class="link" href="/sign-in" target="_blank" hidden=!signed_out>
-                "Sign in"
-            </a>
-        </div>
-    }
+/// What a form as a whole was refused for; `fields` have notes of their own.
+pub fn form_problem(state: &FormState, fields: &[&str]) -> AnyView {
+    view! { <FormProblem error=state.error.clone() fields=fields.join(" ") /> }.into_any()
 }

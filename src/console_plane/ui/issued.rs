@@ -1,55 +1,60 @@
-//! A key just made, shown this once: drawn by the server for a form that the browser sent by itself, and as the template of
-//! a dialog, which fills in what `data-fill` names.
+//! A key just made, shown this once: in a dialog, or on the page that answers a form without JavaScript.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
-use super::{FieldNote, FormProblem, snippets::snippets};
-use crate::{
-    console_plane::model::{FormState, IssuedKey},
-    keys::lifecycle::ENDING,
+use super::{
+    copy::CopyButton,
+    note::{FieldNote, FormProblem, SubmitButton},
 };
+use crate::console_plane::keys::forms::{ConfirmKey, IssuedKey, Snippet};
 
-/// `title` is the id of its heading.
-pub fn issued(key: &IssuedKey, title: &str) -> AnyView {
-    let ending: String = key.hint.chars().rev().take(ENDING).collect::<Vec<_>>().into_iter().rev().collect();
-    let pattern = (!ending.is_empty()).then_some(ending);
+#[component]
+pub fn Issued(
+    key: IssuedKey,
+    /// The id of its heading.
+    title: &'static str,
+    /// Whether a wrong answer would cost the page that shows the key, as it does without JavaScript.
+    #[prop(optional)]
+    is_page: bool,
+) -> impl IntoView {
+    let last_four = key.hint.rsplit('…').next().filter(|_| is_page).map(str::to_owned);
     view! {
-        <h2 id=title.to_owned()>"“" <span data-fill="name">{key.name.clone()}</span> "” is ready"</h2>
+        <h2 id=title>{format!("“{}” is ready", key.name)}</h2>
         <p class="callout warn">
             "This key is shown only once. Copy it now: what is kept of it is a fingerprint, not the key."
         </p>
-        <p data-fill="old_key" hidden=key.old_key.is_none()>
-            {key.old_key.clone()}
-        </p>
-        {secret_field("issued-secret", "Your new key", "Copy key", "secret", key.secret.clone())}
-        {secret_field("issued-env", "For your .env file", "Copy .env line", "env_line", key.env_line.clone())}
-        {secret_field("issued-curl", "Try it", "Copy curl command", "curl", key.curl.clone())}
-        {snippets(&key.snippets)}
-        <form method="post" action="/console/fn/keys/confirm" class="confirm">
-            <FormProblem refill=FormState::default() fields=&["ending"] />
-            <input type="hidden" name="key_id" value=key.id.clone() data-fill="id" />
-            {ending_field("issued-ending", pattern, FormState::default())}
-            <button class="button" data-pending="Confirming…">
-                "I have stored it"
-            </button>
+        {key.old_key.map(|text| view! { <p>{text}</p> })}
+        <SecretField id="issued-secret" label="Your new key" copy="Copy key" value=key.secret />
+        <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=key.env_line />
+        <SecretField id="issued-curl" label="Try it" copy="Copy curl command" value=key.curl />
+        <Snippets snippets=key.snippets />
+        <form method="post" action=ConfirmKey::PATH class="confirm">
+            <FormProblem error=None fields="last_four".to_owned() />
+            <input type="hidden" name="key_id" value=key.id />
+            <LastFourField id="issued-last-four" pattern=last_four typed=None error=None />
+            <SubmitButton class="button".to_owned() label="I have stored it".to_owned() sending="Confirming…".to_owned() />
         </form>
     }
-    .into_any()
 }
 
 /// Where a key's last four characters are typed: whoever can type them has it before their eyes somewhere else. With a
 /// `pattern`, the browser holds back what does not match, so that a slip does not cost the page that shows the key.
-pub fn ending_field(id: &'static str, pattern: Option<String>, refill: FormState) -> AnyView {
-    // A whole key that was pasted here is not shown again.
-    let typed = refill.value("ending").filter(|typed| typed.chars().count() <= ENDING);
+#[component]
+pub fn LastFourField(
+    id: &'static str,
+    pattern: Option<String>,
+    typed: Option<String>,
+    error: Option<String>,
+) -> impl IntoView {
+    let note = format!("{id}-note");
     view! {
         <div class="field">
             <label for=id>"Its last four characters"</label>
             <input
                 id=id
-                name="ending"
+                name="last_four"
                 class="input mono"
-                maxlength=ENDING.to_string()
+                maxlength="4"
                 required
                 pattern=pattern
                 title="The last four characters of the key"
@@ -57,53 +62,69 @@ pub fn ending_field(id: &'static str, pattern: Option<String>, refill: FormState
                 autocomplete="off"
                 autocapitalize="off"
                 spellcheck="false"
-                aria-describedby=format!("{id}-note")
-                aria-invalid=refill.field_error("ending").map(|_| "true")
+                aria-describedby=note.clone()
+                aria-invalid=error.is_some().then_some("true")
             />
-            <FieldNote name="ending" hint="As you stored it. Then nobody has to wonder whether it got lost." refill id />
+            <FieldNote
+                name="last_four".to_owned()
+                id=note
+                hint="As you stored it. Then nobody has to wonder whether it got lost.".to_owned()
+                error
+            />
         </div>
     }
-    .into_any()
 }
 
-/// A value shown once, with a button that copies it. `fill` is what a dialog's answer calls it.
-pub fn secret_field(
-    id: &'static str,
-    label: &'static str,
-    copy: &'static str,
-    fill: &'static str,
-    value: String,
-) -> AnyView {
+/// A value shown once, with a button that copies it.
+#[component]
+pub fn SecretField(id: &'static str, label: &'static str, copy: &'static str, value: String) -> impl IntoView {
     view! {
         <div class="field">
             <label for=id>{label}</label>
             <div class="secret">
-                <input
-                    id=id
-                    class="input mono"
-                    readonly
-                    value=value
-                    spellcheck="false"
-                    autocomplete="off"
-                    data-fill=fill
-                    data-first=""
-                />
-                {copy_button(id.to_owned(), copy.to_owned())}
+                <input id=id class="input mono" readonly value=value spellcheck="false" autocomplete="off" />
+                <CopyButton field=id.to_owned() label=copy.to_owned() />
             </div>
         </div>
     }
-    .into_any()
 }
 
-/// Copies the field of that id: see `shell.js`.
-pub fn copy_button(field: String, label: String) -> AnyView {
+/// Examples in several languages, one of them seen at a time. The tabs are radio buttons, so they work before the browser
+/// half arrives, or without it, and with the arrow keys.
+#[component]
+fn Snippets(snippets: Vec<Snippet>) -> impl IntoView {
+    let tabs = snippets
+        .into_iter()
+        .enumerate()
+        .map(|(index, Snippet { language, code })| {
+            let tab = format!("snippet-{index}");
+            let field = format!("snippet-{index}-code");
+            let rows = code.lines().count().to_string();
+            view! {
+                <input type="radio" name="snippet" id=tab.clone() checked=index == 0 />
+                <label for=tab>{language.clone()}</label>
+                <div class="snippet">
+                    <textarea
+                        id=field.clone()
+                        class="input mono"
+                        readonly
+                        rows=rows
+                        wrap="off"
+                        spellcheck="false"
+                        autocomplete="off"
+                        aria-label=format!("{language} example")
+                    >
+                        {code}
+                    </textarea>
+                    <CopyButton field label=format!("Copy {language} example") />
+                </div>
+            }
+        })
+        .collect::<Vec<_>>();
     view! {
-        <span class="copy">
-            <button type="button" class="button" data-copy=field>
-                {label}
-            </button>
-            <span class="copy-said" role="status"></span>
-        </span>
+        <fieldset class="field">
+            <legend>"In your program"</legend>
+            <div class="snippets">{tabs}</div>
+        </fieldset>
     }
-    .into_any()
 }

@@ -22,7 +22,7 @@ pub fn MessagePage(
 /// The session ended before a form was sent: sign in elsewhere, then send it again from here.
 #[component]
 pub fn ResendPage(
-    action: String,
+    action: &'static str,
     /// What the form held, passwords left out.
     values: Vec<(String, String)>,
     /// Whether that was all of it.

@@ -2,7 +2,22 @@
 
 use leptos::prelude::*;
 
-use crate::console_plane::model::Notice;
+use super::live::Toast;
+use crate::console_plane::answers::Change;
+
+/// A calm line above a page's content, after something was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    pub text: String,
+    /// A second, smaller line, such as a receipt.
+    pub detail: Option<String>,
+}
+
+impl From<Change> for Notice {
+    fn from(change: Change) -> Self {
+        Self { text: change.text, detail: change.receipt }
+    }
+}
 
 /// A page's heading, what the page is for, and what can be done there.
 #[component]
@@ -22,24 +37,10 @@ pub fn PageHead(
     }
 }
 
-/// What was just done: over the page's edge where `shell.js` can take it away again, else above what follows.
+/// What was just done.
 #[component]
 pub fn NoticeLine(notice: Option<Notice>) -> impl IntoView {
-    notice.map(|notice| {
-        view! {
-            <div class="callout good toast">
-                <div role="status">
-                    <p>
-                        <strong>{notice.text}</strong>
-                    </p>
-                    {notice.detail.map(|detail| view! { <p>{detail}</p> })}
-                </div>
-                <button type="button" class="button quiet" aria-label="Dismiss" hidden>
-                    "×"
-                </button>
-            </div>
-        }
-    })
+    notice.map(|Notice { text, detail }| view! { <Toast text detail /> }.into_any())
 }
 
 /// A place where something will be, and how to get there.

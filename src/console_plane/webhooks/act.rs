@@ -3,21 +3,26 @@
 use uuid::Uuid;
 
 use crate::{
-    console_plane::{door, error::ConsoleError, model::IssuedWebhookSecret},
+    console_plane::{
+        context::RequestContext,
+        error::ConsoleError,
+        webhooks::forms::{IssuedWebhookSecret, WebhookSecretForm},
+    },
     orgs::permit::ManageWebhooks,
     webhooks::{self, Make},
 };
 
-pub async fn generate(idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    make(Make::First, idempotency_key, environment).await
+pub async fn generate(form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
+    make(Make::First, form).await
 }
 
-pub async fn regenerate(idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    make(Make::Replacement, idempotency_key, environment).await
+pub async fn regenerate(form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
+    make(Make::Replacement, form).await
 }
 
-async fn make(make: Make, idempotency_key: String, environment: String) -> Result<IssuedWebhookSecret, ConsoleError> {
-    let cx = door::cx()?;
+async fn make(make: Make, form: WebhookSecretForm) -> Result<IssuedWebhookSecret, ConsoleError> {
+    let WebhookSecretForm { idempotency_key, environment } = form;
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<ManageWebhooks>().await?;
     let console = &cx.console;
     let idempotency_key: Uuid = idempotency_key

@@ -2,9 +2,11 @@
 
 use crate::{
     console_plane::{
-        door::Authorized,
+        authorize::Authorized,
         error::ConsoleError,
-        model::{Choice, WebhookPanel, WebhooksPageModel, When},
+        moment::When,
+        ui::Choice,
+        webhooks::page::{WebhookPanel, WebhooksPageModel},
     },
     database::{self, RlsScope},
     orgs::{Action, permit::ViewWebhooks},

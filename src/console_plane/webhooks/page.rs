@@ -1,11 +1,35 @@
 //! The secret that signs what Keydesk sends, one per environment.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use crate::console_plane::{
-    model::{FormState, IssuedWebhookSecret, WebhookPanel, WebhooksPageModel},
-    ui::{Empty, FormProblem, Moment, PageHead, issued::secret_field},
+    form::FormState,
+    moment::When,
+    ui::{Choice, Empty, Moment, PageHead, form_problem, issued::SecretField},
+    webhooks::forms::{GenerateWebhookSecret, IssuedWebhookSecret, RegenerateWebhookSecret},
 };
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WebhookPanel {
+    Closed,
+    /// Regenerate was asked for: say what it does before it is done.
+    ConfirmRegenerate(FormState),
+    /// The secret, shown once.
+    Issued(IssuedWebhookSecret),
+    Refused(FormState),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebhooksPageModel {
+    pub environments: Vec<Choice>,
+    /// The chosen environment's value.
+    pub environment: String,
+    /// When and by whom the current secret was made; `None` if there is none.
+    pub current: Option<(When, String)>,
+    pub may_manage: bool,
+    pub idempotency_key: String,
+    pub panel: WebhookPanel,
+}
 
 /// One environment at a time.
 #[component]
@@ -50,7 +74,7 @@ pub fn WebhooksPage(model: WebhooksPageModel) -> impl IntoView {
                 {may_act
                     .then(|| {
                         view! {
-                            <form method="post" action="/console/fn/webhooks/generate">
+                            <form method="post" action=GenerateWebhookSecret::PATH>
                                 <input type="hidden" name="idempotency_key" value=model.idempotency_key.clone() />
                                 <input type="hidden" name="environment" value=model.environment.clone() />
                                 <button class="button primary">"Generate secret"</button>
@@ -97,11 +121,11 @@ fn confirm(refill: FormState, idempotency_key: &str, environment: &str, label: &
     view! {
         <section class="card panel" aria-labelledby="regenerate-title">
             <h2 id="regenerate-title">{format!("Regenerate the secret for {label}?")}</h2>
-            <FormProblem refill />
+            {form_problem(&refill, &[])}
             <p class="callout warn">
                 "The old secret stops working the moment the new one is made. Until your services have the new one, they will refuse what is sent to them."
             </p>
-            <form method="post" action="/console/fn/webhooks/regenerate" class="dialog-actions">
+            <form method="post" action=RegenerateWebhookSecret::PATH class="dialog-actions">
                 <input type="hidden" name="idempotency_key" value=idempotency_key.to_owned() />
                 <input type="hidden" name="environment" value=environment.to_owned() />
                 <a class="button" href=format!("/webhooks?environment={environment}")>
@@ -118,8 +142,8 @@ fn issued(secret: IssuedWebhookSecret, label: &str) -> impl IntoView {
         <section class="card panel" aria-labelledby="issued-title">
             <h2 id="issued-title">{format!("The secret for {label} is ready")}</h2>
             <p class="callout warn">"This secret is shown only once. Copy it now."</p>
-            {secret_field("issued-secret", "Your webhook secret", "Copy secret", "secret", secret.secret)}
-            {secret_field("issued-env", "For your .env file", "Copy .env line", "env_line", secret.env_line)}
+            <SecretField id="issued-secret" label="Your webhook secret" copy="Copy secret" value=secret.secret />
+            <SecretField id="issued-env" label="For your .env file" copy="Copy .env line" value=secret.env_line />
             <div class="dialog-actions">
                 <form method="get" action="/webhooks">
                     <input type="hidden" name="environment" value=secret.environment />
@@ -131,5 +155,5 @@ fn issued(secret: IssuedWebhookSecret, label: &str) -> impl IntoView {
 }
 
 fn refused(refill: FormState) -> impl IntoView {
-    view! { <FormProblem refill /> }
+    view! { {form_problem(&refill, &[])} }
 }

@@ -5,13 +5,16 @@ use http::StatusCode;
 use leptos::prelude::*;
 use serde::Deserialize;
 
-use super::{load, page::WebhooksPage};
+use super::{
+    forms::{GenerateWebhookSecret, IssuedWebhookSecret, RegenerateWebhookSecret},
+    load,
+    page::{WebhookPanel, WebhooksPage},
+};
 use crate::{
     console_plane::{
-        door::{Authorized, Done, RequestContext},
-        error::ConsoleError,
-        forms::Sent,
-        model::{FormState, WebhookPanel},
+        authorize::Authorized,
+        context::RequestContext,
+        form::{Form, FormState, Page},
         render::{self, Place},
         shell::Section,
     },
@@ -30,39 +33,39 @@ pub async fn show(cx: RequestContext, Query(query): Query<ShowQuery>) -> Respons
         Some(_) => WebhookPanel::ConfirmRegenerate(FormState::default()),
         None => WebhookPanel::Closed,
     };
-    match draw_page(&cx, StatusCode::OK, &query.environment, panel).await {
+    match draw_page(&cx, &query.environment, panel).await {
         Ok(response) => response,
         Err(error) => render::refusal(&cx, &error, "/webhooks").await,
     }
 }
 
-async fn draw_page(
-    cx: &RequestContext,
-    status: StatusCode,
-    environment: &str,
-    panel: WebhookPanel,
-) -> Result<Response, ConsoleError> {
+async fn draw_page(cx: &RequestContext, environment: &str, panel: WebhookPanel) -> Page {
     let entry: Authorized<ViewWebhooks> = cx.clone().enter().await?;
+    let status = match &panel {
+        WebhookPanel::Refused(state) => state.status(),
+        _ => StatusCode::OK,
+    };
     let model = load::page(&entry, environment, panel).await?;
     let place = Place::of(&entry.who, Section::Webhooks, "Webhooks");
-    Ok(render::page(cx, status, place, move || view! { <WebhooksPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, || view! { <WebhooksPage model /> }))
 }
 
-/// The page that answers a form of this feature.
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    match outcome {
-        Ok(Done::WebhookSecret(secret)) => {
-            let environment = secret.environment.clone();
-            draw_page(cx, StatusCode::OK, &environment, WebhookPanel::Issued(secret)).await
-        }
-        Ok(_) => Err(ConsoleError::Unavailable),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            draw_page(cx, status, &sent.value("environment"), WebhookPanel::Refused(sent.refill(error))).await
-        }
+impl Form for GenerateWebhookSecret {
+    async fn done(self, cx: &RequestContext, secret: IssuedWebhookSecret) -> Page {
+        draw_page(cx, &self.environment, WebhookPanel::Issued(secret)).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_page(cx, &self.environment, WebhookPanel::Refused(state)).await
+    }
+}
+
+impl Form for RegenerateWebhookSecret {
+    async fn done(self, cx: &RequestContext, secret: IssuedWebhookSecret) -> Page {
+        draw_page(cx, &self.environment, WebhookPanel::Issued(secret)).await
+    }
+
+    async fn refused(self, cx: &RequestContext, state: FormState) -> Page {
+        draw_page(cx, &self.environment, WebhookPanel::Refused(state)).await
     }
 }

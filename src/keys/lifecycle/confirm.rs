@@ -29,7 +29,7 @@ pub async fn confirm(
     if last_four.chars().count() != ENDING || !key.hint.ends_with(last_four) {
         let message =
             "The key does not end like that. Look at it where you stored it, and type its last four characters.";
-        return Err(KeyError::Fields(vec![("ending", message.to_owned())]));
+        return Err(KeyError::Fields(vec![("last_four", message.to_owned())]));
     }
     let (name, now) = (key.fields.name, m.now());
     if store::set_confirmed(m, permit.org(), id, now).await? {

@@ -151,7 +151,18 @@ fn an_operator_makes_people_and_keys_and_revokes_with_a_receipt() {
     folder.run(&set, "another long pass phrase\n").ok();
     folder.run(&["user", "disable", "--email", "sam@example.com"], "").ok();
     folder.run(&["user", "disable", "--email", "nobody@example.com"], "").fails("has no account");
-    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 14 rows in 2 chains.");
+    // Shut, an account is opened again, and not made a second time.
+    let set = ["user", "set-password", "--email", "sam@example.com", "--password-stdin"];
+    assert!(
+        folder.run(&set, PASSWORD).ok().ends_with("`keydesk user enable --email sam@example.com` lets them sign in.")
+    );
+    folder.run(&support, PASSWORD).fails("has an account that is disabled: `keydesk user enable");
+    assert_eq!(
+        folder.run(&["user", "enable", "--email", "sam@example.com"], "").ok(),
+        "sam@example.com can sign in again."
+    );
+    folder.run(&support, PASSWORD).fails("has an account already");
+    assert_eq!(folder.run(&["audit", "verify"], "").ok(), "The audit log is whole: 16 rows in 2 chains.");
 }
 
 #[test]

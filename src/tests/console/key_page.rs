@@ -11,15 +11,15 @@ use crate::world::{Answer, Browser, TestKey, World};
 /// Sends the edit form as the page has it, but for some fields.
 async fn edit(browser: &mut Browser, key: &TestKey, change: &[(&str, &str)]) -> Answer {
     let page = browser.get(&format!("/keys/{}?edit=1", key.id)).await;
-    let seen = page.is(200).field("seen");
-    send_edit(browser, key, &seen, change).await
+    let version = page.is(200).field("version");
+    send_edit(browser, key, &version, change).await
 }
 
-async fn send_edit(browser: &mut Browser, key: &TestKey, seen: &str, change: &[(&str, &str)]) -> Answer {
+async fn send_edit(browser: &mut Browser, key: &TestKey, version: &str, change: &[(&str, &str)]) -> Answer {
     let id = key.id.to_string();
     let mut form = vec![
         ("key_id", id.as_str()),
-        ("seen", seen),
+        ("version", version),
         ("name", "Test key"),
         ("asks_scopes", "true"),
         ("scopes[]", "read"),
@@ -112,15 +112,18 @@ async fn whoever_would_undo_what_somebody_else_did_meanwhile_is_told_and_may_sti
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;
     let (mut ada, mut dee) = (world.admin("acme").await, world.developer("acme").await);
-    let seen = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("seen");
+    let version = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("version");
     edit(&mut ada, &key, &[("addresses", "198.51.100.0/24")]).await.is(200);
-    let refused = send_edit(&mut dee, &key, &seen, &[("name", "Mine")]).await;
+    let refused = send_edit(&mut dee, &key, &version, &[("name", "Mine")]).await;
     refused.is(422).says("Admin has changed this key since you opened it. Changed key “Test key”");
     refused.says("Save mine over theirs");
-    assert_eq!((refused.field("name"), refused.field("seen")), ("Mine".to_owned(), seen.clone()));
+    assert_eq!((refused.field("name"), refused.field("version")), ("Mine".to_owned(), version.clone()));
     page(&mut ada, &key).await.says("198.51.100.0/24").says_not("Mine");
     // Nothing of theirs is lost by accident, and of one's own nothing has to be typed again.
-    send_edit(&mut dee, &key, &seen, &[("name", "Mine"), ("overwrite", "true")]).await.is(200).says("Changed “Mine”.");
+    send_edit(&mut dee, &key, &version, &[("name", "Mine"), ("overwrite", "true")])
+        .await
+        .is(200)
+        .says("Changed “Mine”.");
     page(&mut ada, &key).await.says("Mine").says("Any");
     assert_eq!(world.verdict(&key.secret).await, "VALID");
 }
@@ -130,10 +133,10 @@ async fn an_edit_whose_answer_got_lost_is_sent_again_and_is_no_quarrel_with_ones
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;
     let mut dee = world.developer("acme").await;
-    let seen = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("seen");
+    let version = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("version");
     let change = [("name", "Mine"), ("addresses", "198.51.100.0/24")];
-    send_edit(&mut dee, &key, &seen, &change).await.is(200).says("Changed “Mine”.");
-    let again = send_edit(&mut dee, &key, &seen, &change).await;
+    send_edit(&mut dee, &key, &version, &change).await.is(200).says("Changed “Mine”.");
+    let again = send_edit(&mut dee, &key, &version, &change).await;
     again.is(200).says("“Mine” is like this already: there was nothing to change.").says("Effective on 1 of 1 node");
     assert_eq!(world.log("acme").await.iter().filter(|line| line.starts_with("key.edit")).count(), 1);
 }
@@ -170,13 +173,13 @@ async fn what_has_ended_is_not_changed_and_the_page_says_why() {
     let world = World::new().await;
     let key = world.key("acme", &["read"], "never").await;
     let mut dee = world.developer("acme").await;
-    let seen = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("seen");
+    let version = dee.get(&format!("/keys/{}?edit=1", key.id)).await.field("version");
     let id = key.id.to_string();
     dee.post("/console/fn/keys/revoke", &[("key_id", &id), ("reason", "other")]).await.is(200);
     let page = page(&mut dee, &key).await;
     page.is(200).says_not("/console/fn/keys/edit").says_not("/console/fn/keys/disable");
     for answer in [
-        send_edit(&mut dee, &key, &seen, &[]).await,
+        send_edit(&mut dee, &key, &version, &[]).await,
         act(&mut dee, "disable", &key).await,
         act(&mut dee, "enable", &key).await,
     ] {
@@ -255,10 +258,10 @@ async fn a_key_whose_tier_is_gone_keeps_its_scopes_and_can_be_renamed() {
     let mut dee = world.developer("acme").await;
     let form = dee.get(&format!("/keys/{}?edit=1", key.id)).await;
     form.is(200).says_not("asks_scopes");
-    let (id, seen) = (key.id.to_string(), form.field("seen"));
+    let (id, version) = (key.id.to_string(), form.field("version"));
     let fields = [
         ("key_id", id.as_str()),
-        ("seen", &seen),
+        ("version", &version),
         ("name", "Renamed"),
         ("namespaces", ""),
         ("addresses", ""),

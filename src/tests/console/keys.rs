@@ -85,8 +85,12 @@ async fn mistakes_are_named_beside_their_fields_and_nothing_typed_is_lost() {
     let mut script = browser.script();
     let answer = issue(&mut script, &fresh(), "", &[("tier", "gold")]).await;
     answer.is(422);
-    let fields: Vec<_> =
-        answer.json()["fields"].as_array().unwrap().iter().map(|f| f["field"].as_str().unwrap().to_owned()).collect();
+    let fields: Vec<_> = answer.json()["fields"]["fields"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|f| f["field"].as_str().unwrap().to_owned())
+        .collect();
     assert_eq!(fields, ["name", "tier"]);
 }
 
@@ -133,7 +137,7 @@ async fn a_second_key_of_one_name_is_made_only_if_that_is_meant() {
     assert_eq!(asked.field("name"), " ci DEPLOYS ");
     assert_eq!(world.count("acme").await, (1, 1));
     assert_eq!(world.log("acme").await.iter().filter(|line| line.starts_with("key.issue")).count(), 1);
-    let meant = issue(&mut browser, &idempotency_key, "ci deploys", &[("same_name", "true")]).await;
+    let meant = issue(&mut browser, &idempotency_key, "ci deploys", &[("allow_duplicate_name", "true")]).await;
     meant.is(200).says("Your new key");
     let id = meant.field("key_id");
     // The form sent twice made its key, and is not told of its own name.
@@ -152,7 +156,7 @@ async fn a_key_is_confirmed_by_how_it_ends_and_flagged_until_then() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
     let (id, page) = (key.id.to_string(), format!("/keys/{}", key.id));
-    let ending = &key.secret[key.secret.len() - 4..];
+    let last_four = &key.secret[key.secret.len() - 4..];
     const FLAG: &str = "Not confirmed as stored";
     let mut dee = world.developer("acme").await;
     dee.get("/keys").await.says(FLAG).says("Three steps to the first call");
@@ -161,17 +165,18 @@ async fn a_key_is_confirmed_by_how_it_ends_and_flagged_until_then() {
     let mut viewer = world.viewer("acme").await;
     viewer.get(&page).await.says_not("Is this key stored somewhere?");
     viewer.get("/keys").await.says_not("Three steps");
-    for wrong in ["", "abcd", &ending[1..], &key.secret] {
-        let answer = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("ending", wrong)]).await;
+    for wrong in ["", "abcd", &last_four[1..], &key.secret] {
+        let answer = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("last_four", wrong)]).await;
         answer.is(422).says("The key does not end like that").says_not(&key.secret);
     }
     dee.get("/keys").await.says(FLAG);
     let theirs = world.key("other", &[], "never").await;
-    let foreign = [("key_id", theirs.id.to_string()), ("ending", theirs.secret[theirs.secret.len() - 4..].to_owned())];
+    let foreign =
+        [("key_id", theirs.id.to_string()), ("last_four", theirs.secret[theirs.secret.len() - 4..].to_owned())];
     let foreign = foreign.each_ref().map(|(name, value)| (*name, value.as_str()));
     dee.post("/console/fn/keys/confirm", &foreign).await.is(404);
     for _ in 0..2 {
-        let answer = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("ending", ending)]).await;
+        let answer = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("last_four", last_four)]).await;
         answer.is(200).says("Noted that “Test key” is stored.").says_not("Is this key stored somewhere?");
     }
     dee.get("/keys").await.says_not(FLAG).says("Done: ");
@@ -183,7 +188,7 @@ async fn a_key_is_confirmed_by_how_it_ends_and_flagged_until_then() {
     world.usage.flush(&world.keys_db).await.unwrap();
     dee.get("/keys").await.says_not(FLAG).says_not("Three steps");
     revoke(&mut dee, &id).await.is(200);
-    let late = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("ending", ending)]).await;
+    let late = dee.post("/console/fn/keys/confirm", &[("key_id", &id), ("last_four", last_four)]).await;
     late.is(409).says("is revoked");
 }
 

@@ -473,6 +473,11 @@ async fn everything_that_matches_is_previewed_the_busiest_first_and_revoked_toge
         .is(422)
         .says("Too many at once")
         .says("/keys?status=active");
+    // What is mistyped would match more.
+    for unclear in ["q=no.+19&stauts=active", "q=no.+19&status=Active", "q=no.+19&environment=liev"] {
+        let refused = browser.get(&format!("/keys/revoke?{unclear}&matching=1")).await;
+        refused.is(422).says("This filter is not clear").says("/keys?q=no.+19").says_not("key_ids");
+    }
     let ids: Vec<_> = (0..1001).map(|n| format!("0192f0c1-2345-7abc-8def-{n:012x}")).collect();
     let form = [ids.iter().map(|id| ("key_ids[]", id.as_str())).collect(), vec![("reason", "other")]].concat();
     browser.post("/console/fn/keys/revoke-some", &form).await.is(422);

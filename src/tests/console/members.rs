@@ -39,6 +39,25 @@ async fn an_owner_changes_a_role_and_removes_a_member_and_both_hold_at_once() {
 }
 
 #[tokio::test]
+async fn somebody_who_was_removed_can_be_added_again_with_their_address() {
+    let world = World::new().await;
+    let mut owner = world.owner_of("acme").await;
+    let grace = world.member("acme", Role::Admin).await;
+    let mut theirs = world.browser(&grace).await;
+    let email = grace.email.to_uppercase();
+    let taken = world.member_called("other", Role::Viewer, &email).await.unwrap_err();
+    assert!(taken.to_string().ends_with("has an account already"), "{taken}");
+    post(&mut owner, "remove", &grace, "").await.is(200);
+    let again = world.member_called("other", Role::Viewer, &email).await.unwrap();
+    assert_eq!(again.user, grace.user);
+    // What they were signed in with before is not what they are signed in with now.
+    theirs.get("/keys").await.is(303).says_not("acme");
+    let mut theirs = world.browser(&again).await;
+    theirs.get("/keys").await.is(200).says_not("/console/fn/keys/issue");
+    assert!(world.log("other").await.iter().any(|row| row.starts_with("member.add: Added")));
+}
+
+#[tokio::test]
 async fn who_may_not_is_offered_nothing_and_refused() {
     let world = World::new().await;
     let (owner, admin) = (world.member("acme", Role::Owner).await, world.member("acme", Role::Admin).await);

@@ -6,9 +6,9 @@ use uuid::Uuid;
 
 use crate::world::{Answer, Browser, TestKey, World};
 
-async fn rotate(browser: &mut Browser, idempotency_key: &str, key: &TestKey, window: &str, why: &str) -> Answer {
+async fn rotate(browser: &mut Browser, idempotency_key: &str, key: &TestKey, window: &str, reason: &str) -> Answer {
     let id = key.id.to_string();
-    let form = [("idempotency_key", idempotency_key), ("key_id", &id), ("window", window), ("why", why)];
+    let form = [("idempotency_key", idempotency_key), ("key_id", &id), ("window", window), ("reason", reason)];
     browser.post("/console/fn/keys/rotate", &form).await
 }
 
@@ -71,7 +71,7 @@ async fn a_developer_rotates_a_key_and_sees_the_successor_once() {
     // Neither of the two is rotated now, and either's page shows both.
     for key in [&old, &new] {
         let page = page(&mut dee, key).await;
-        page.is(200).says(&old.hint).says(&new.hint).says("This key").says_not("data-rotate-key").says_not(&new.secret);
+        page.is(200).says(&old.hint).says(&new.hint).says("This key").says_not("rotate-title").says_not(&new.secret);
     }
 }
 
@@ -170,7 +170,7 @@ async fn a_live_caller_is_cut_off_only_by_whoever_says_so() {
     let refused = act(&mut dee, "finish", &old, &[]).await;
     refused.is(422).says("1 caller is still on the old key: 10.0.4.7 curl, just now. Tick this box to cut them off.");
     assert_eq!(world.verdict(&old.secret).await, "VALID");
-    act(&mut dee, "finish", &old, &[("cutting", "true")]).await.is(200).says("Effective on 1 of 1 node");
+    act(&mut dee, "finish", &old, &[("force", "true")]).await.is(200).says("Effective on 1 of 1 node");
     assert_eq!(world.verdict(&old.secret).await, "ROTATED");
     call(&world, &old.secret, "10.0.4.7", "curl/8.5.0").await;
     page(&mut dee, &old).await.says("It has ended: they are refused.");
@@ -205,7 +205,7 @@ async fn viewers_see_how_a_rotation_goes_and_touch_nothing() {
     for (browser, status) in [(&mut vic, 403), (&mut world.support().await, 403), (&mut sam, 404)] {
         rotate(browser, &fresh(), &old, "now", "key_compromise").await.is(status).says_not(&old.hint);
         for what in ["extend", "finish"] {
-            act(browser, what, &old, &[("cutting", "true")]).await.is(status).says_not("10.0.4.7");
+            act(browser, what, &old, &[("force", "true")]).await.is(status).says_not("10.0.4.7");
         }
     }
     assert_eq!(world.verdict(&old.secret).await, "VALID");

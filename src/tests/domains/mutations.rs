@@ -110,7 +110,7 @@ async fn a_duplicate_name_is_refused_in_every_plane_before_anything_is_written()
     let refused = script.post("/api/v1/api-keys", &body).await;
     refused.is(409).says(&first.hint).says("allow_duplicate_name");
     assert_eq!((world.count("acme").await, world.log("acme").await.len()), ((1, 1), rows), "nothing is written");
-    form.push(("same_name", "true"));
+    form.push(("allow_duplicate_name", "true"));
     browser.post("/console/fn/keys/issue", &form).await.is(200);
     body["allow_duplicate_name"] = json!(true);
     script.post("/api/v1/api-keys", &body).await.is(201);

@@ -70,8 +70,8 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
         ],
         "keys/confirm" => {
             let secret = world.key("acme", &[], "never").await;
-            let ending = secret.secret.chars().skip(secret.secret.len() - 4).collect();
-            vec![("key_id", secret.id.to_string()), ("ending", ending)]
+            let last_four = secret.secret.chars().skip(secret.secret.len() - 4).collect();
+            vec![("key_id", secret.id.to_string()), ("last_four", last_four)]
         }
         "keys/revoke" => {
             let key = world.key("acme", &[], "never").await;
@@ -81,7 +81,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
             let key = world.key("acme", &["read"], "never").await;
             vec![
                 ("key_id", key.id.to_string()),
-                ("seen", String::new()),
+                ("version", String::new()),
                 ("overwrite", "true".into()),
                 ("name", "Renamed".into()),
                 ("namespaces", String::new()),
@@ -99,7 +99,7 @@ async fn form(world: &World, name: &str) -> Vec<(&'static str, String)> {
                 ("idempotency_key", fresh),
                 ("key_id", key.id.to_string()),
                 ("window", "24h".into()),
-                ("why", "superseded".into()),
+                ("reason", "superseded".into()),
             ]
         }
         "keys/extend" | "keys/finish" => {

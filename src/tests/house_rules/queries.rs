@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use sqlx::AssertSqlSafe;
+use uuid::Uuid;
 
 use crate::world::{Browser, World};
 
@@ -88,6 +89,17 @@ async fn of_visit(world: &World, browser: &mut Browser, path: &str) -> BTreeMap<
     browser.get(path).await.is(200);
     let before = made(world).await;
     browser.get(path).await.is(200);
+    since(world, before).await
+}
+
+/// The statements of one form, sent by the browser half.
+async fn of_form(world: &World, browser: &mut Browser, path: &str, form: &[(&str, &str)]) -> BTreeMap<String, i64> {
+    let before = made(world).await;
+    browser.post(path, form).await.is(200);
+    since(world, before).await
+}
+
+async fn since(world: &World, before: BTreeMap<String, i64>) -> BTreeMap<String, i64> {
     let mut after = made(world).await;
     after.retain(|statement, times| {
         *times -= before.get(statement).copied().unwrap_or_default();
@@ -168,6 +180,22 @@ async fn no_page_asks_more_for_more_keys_and_none_reads_a_large_table_from_end_t
     for path in ["/support", "/nodes"] {
         let of_visit = of_visit(&world, &mut staff, path).await;
         writeln!(told, "{path}: {}", of_visit.values().sum::<i64>()).unwrap();
+    }
+    // Beginning and committing are a round trip each, besides.
+    let idempotency_key = Uuid::new_v4().to_string();
+    let create = [
+        ("idempotency_key", idempotency_key.as_str()),
+        ("name", "CI deploys"),
+        ("environment", "live"),
+        ("tier", "standard"),
+        ("expires", "never"),
+    ];
+    let mut script = many.script();
+    let of_create = of_form(&world, &mut script, "/console/fn/keys/issue", &create).await;
+    writeln!(told, "create a key: {}", of_create.values().sum::<i64>()).unwrap();
+    for statement in of_create.keys() {
+        let head: String = statement.chars().take(100).collect();
+        writeln!(told, "  {head}").unwrap();
     }
     insta::assert_snapshot!(told);
     let plans = plans(&world).await;

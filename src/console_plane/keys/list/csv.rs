@@ -5,7 +5,11 @@ use serde_json::json;
 use super::view::ListView;
 use crate::{
     audit::Event,
-    console_plane::{door::Authorized, error::ConsoleError, keys::load::key_row, model::KeyRow},
+    console_plane::{
+        authorize::Authorized,
+        error::ConsoleError,
+        keys::{load::key_row, row::KeyRow},
+    },
     keys::{list, store},
     orgs::permit::ViewKeys,
 };

@@ -8,13 +8,15 @@ use time::{Duration, OffsetDateTime};
 use super::view::{self, ListView};
 use crate::{
     console_plane::{
-        door::Authorized,
+        authorize::Authorized,
         error::ConsoleError,
+        form::FormState,
         keys::{
-            load::{choice, key_row, options, target},
-            snippets,
+            forms::IssuedKey,
+            load::{CreateOptions, choice, key_row, options, target},
+            row::{KeyRow, RevokeTarget},
         },
-        model::{Choice, CreateOptions, FormState, KeyRow, KeysPanel, Notice, Snippet},
+        ui::{Choice, Notice},
     },
     database::{self, RlsScope},
     ids::{KeyId, OrgId},
@@ -28,6 +30,17 @@ use crate::{
     },
     usage,
 };
+
+/// Which panel the page opens with (from the URL, so that it works without JavaScript too).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeysPanel {
+    Closed,
+    Create(FormState),
+    Revoke(RevokeTarget, FormState),
+    RevokeAll(FormState),
+    /// The answer to a create that came without JavaScript.
+    Issued(IssuedKey),
+}
 
 pub const PER_PAGE: u32 = 50;
 /// No more keys are revoked at once, unless it is all of them.
@@ -66,8 +79,6 @@ pub struct KeysPageModel {
     pub idempotency_key: String,
     /// How far somebody who begins has come; `None` for whoever has, or may not.
     pub progress: Option<store::Progress>,
-    /// Examples that a new key is shown with.
-    pub snippets: Vec<Snippet>,
     /// Where programs reach the key plane.
     pub keys_url: String,
     /// The header that programs send a key in.
@@ -129,7 +140,6 @@ pub async fn list(
         options: options(&console.catalog),
         idempotency_key: uuid::Uuid::new_v4().to_string(),
         progress: progress.filter(|progress| !progress.used),
-        snippets: snippets::of(&console.catalog.snippets, &console.keys_url),
         keys_url: console.keys_url.clone(),
         key_header: console.catalog.snippets.header.clone(),
         panel,

@@ -1,6 +1,6 @@
 //! The list of keys: filters, table, pager.
 
-use leptos::{nonce::use_nonce, prelude::*};
+use leptos::prelude::*;
 
 use super::{
     load::KeysPageModel,
@@ -10,19 +10,20 @@ use crate::{
     catalog::grouped,
     console_plane::{
         keys::{
+            list::load::KeysPanel,
             load::choice,
             page::{CreateForm, RevokeAllForm, expiry, issued_panel, revoke_dialog},
+            row::KeyRow,
         },
-        model::{Choice, KeyRow, KeysPanel},
         ui::{
-            Empty, EndNote, FormDialog, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge,
+            Choice, Empty, EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge,
+            dialog::{FormDialog, OpenButton},
             hidden,
+            live::{Picks, SearchShortcut},
         },
     },
     keys::{list::Column, model::KeyState, store::Progress},
 };
-
-const SCRIPT: &str = include_str!("page.js");
 
 /// The keys of the organization that the page's address asks for.
 #[component]
@@ -45,29 +46,20 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
     let dialogs = (
         model.may_create.then(|| {
             view! {
-                <FormDialog
-                    opener="data-create-key"
-                    title="create-title"
-                    drawn_open=create.is_some()
-                    issues=model.snippets
-                    back="/keys".to_owned()
-                >
+                <FormDialog title="create-title".to_owned() drawn_open=create.is_some() back="/keys".to_owned()>
                     <CreateForm options=model.options idempotency_key=model.idempotency_key refill=create.unwrap_or_default() />
                 </FormDialog>
             }
+            .into_any()
         }),
-        model.may_revoke.then(|| revoke_dialog(revoke, here)),
+        model.may_revoke.then(|| revoke_dialog(revoke, here).into_any()),
         model.may_revoke_all.then(|| {
             view! {
-                <FormDialog
-                    opener="data-revoke-all"
-                    title="revoke-all-title"
-                    drawn_open=revoke_all.is_some()
-                    back="/keys".to_owned()
-                >
+                <FormDialog title="revoke-all-title".to_owned() drawn_open=revoke_all.is_some() back="/keys".to_owned()>
                     <RevokeAllForm org_name=model.org_name count=model.revocable refill=revoke_all.unwrap_or_default() />
                 </FormDialog>
             }
+            .into_any()
         }),
     );
     let none = model.total == 0;
@@ -77,22 +69,28 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
             view! {
                 <form method="get" action="/keys">
                     <input type="hidden" name="new" value="1" />
-                    <button class="button primary" data-create-key="">
-                        "Create key"
-                    </button>
+                    <OpenButton
+                        opens="create-title".to_owned()
+                        class="button primary".to_owned()
+                        label="Create key".to_owned()
+                    />
                 </form>
             }
+            .into_any()
         })
     };
     let revoke_all = (model.may_revoke_all && model.revocable > 0).then(|| {
         view! {
             <form method="get" action="/keys">
                 <input type="hidden" name="revoke-all" value="1" />
-                <button class="button quiet-danger" data-revoke-all="">
-                    "Revoke all keys"
-                </button>
+                <OpenButton
+                    opens="revoke-all-title".to_owned()
+                    class="button quiet-danger".to_owned()
+                    label="Revoke all keys".to_owned()
+                />
             </form>
         }
+        .into_any()
     });
     let content = if none {
         view! {
@@ -129,7 +127,7 @@ pub fn KeysPage(model: KeysPageModel) -> impl IntoView {
         {checklist}
         {filters}
         {content}
-        <script nonce=use_nonce() inner_html=SCRIPT></script>
+        <SearchShortcut />
     }
 }
 
@@ -330,7 +328,7 @@ fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, may_pick: bool, view: ListView
         }
     });
     view! {
-        <div class="card table-card">
+        <Picks>
             <table role="table" class="table cards keys">
                 <thead role="rowgroup">
                     <tr role="row">
@@ -347,7 +345,7 @@ fn KeysTable(rows: Vec<KeyRow>, may_revoke: bool, may_pick: bool, view: ListView
                 <tbody role="rowgroup">{rows}</tbody>
             </table>
             {bulk}
-        </div>
+        </Picks>
     }
 }
 

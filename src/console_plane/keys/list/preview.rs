@@ -1,14 +1,13 @@
 //! What would be hit, before some keys are revoked.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::load::PreviewModel;
 use crate::{
     catalog::grouped,
     console_plane::{
-        keys::load::choice,
-        model::KeyRow,
-        ui::{FormProblem, LastUsed, PageHead, SelectField, StatusBadge},
+        keys::{forms::RevokeSomeKeys, load::choice, row::KeyRow},
+        ui::{LastUsed, PageHead, SelectField, StatusBadge, form_problem},
     },
     keys::model::Reason,
 };
@@ -67,8 +66,8 @@ pub fn RevokeSomePage(model: PreviewModel) -> impl IntoView {
             </table>
             {more}
         </div>
-        <form method="post" action="/console/fn/keys/revoke-some" class="card aside" novalidate>
-            <FormProblem refill=model.refill.clone() fields=&["reason"] />
+        <form method="post" action=RevokeSomeKeys::PATH class="card aside" novalidate>
+            {form_problem(&model.refill, &["reason"])}
             {ids}
             <input type="hidden" name="back" value=back.clone() />
             <SelectField name="reason" label="Reason" choices=reasons refill=model.refill />

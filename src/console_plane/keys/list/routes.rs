@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use axum::{
-    extract::RawQuery,
+    extract::Query,
     response::{IntoResponse, Redirect, Response},
 };
 use http::{StatusCode, header};
@@ -19,33 +19,32 @@ use super::{
 use crate::{
     catalog::grouped,
     console_plane::{
-        door::{Authorized, RequestContext},
-        error::ConsoleError,
-        forms::Sent,
-        model::{FormState, Notice},
+        authorize::Authorized,
+        context::RequestContext,
+        form::{FormState, Page},
         render::{self, Place},
         shell::Section,
+        ui::Notice,
     },
     ids::KeyId,
     orgs::permit::{RevokeKey, ViewKeys},
 };
 
+/// An address's query, read once. A name may be there several times.
+type Pairs = Query<Vec<(String, String)>>;
+
 /// What an address says of `name`, as often as it says it.
-fn values(query: &str, name: &str) -> Vec<String> {
-    form_urlencoded::parse(query.as_bytes())
-        .filter(|(known, _)| known == name)
-        .map(|(_, value)| value.into_owned())
-        .collect()
+fn values<'a>(query: &'a [(String, String)], name: &str) -> impl DoubleEndedIterator<Item = &'a str> {
+    query.iter().filter(move |(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
-pub async fn list(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
+pub async fn list(cx: RequestContext, Query(query): Pairs) -> Response {
     if let Some(tidy) = view::tidied(&query) {
         let to = if tidy.is_empty() { "/keys".to_owned() } else { format!("/keys?{tidy}") };
         return Redirect::to(&to).into_response();
     }
     let view = ListView::parse(&query, &cx.console.catalog);
-    let asked = |name| values(&query, name).pop();
+    let asked = |name| values(&query, name).next_back().map(str::to_owned);
     let ask = match (asked("revoke"), asked("revoke-all"), asked("new")) {
         (Some(id), ..) => Ask::Revoke(id, FormState::default()),
         (_, Some(_), _) => Ask::RevokeAll(FormState::default()),
@@ -65,15 +64,15 @@ pub async fn draw_list(
     view: ListView,
     ask: Ask,
     notice: Option<Notice>,
-) -> Result<Response, ConsoleError> {
+) -> Page {
     let entry: Authorized<ViewKeys> = cx.clone().enter().await?;
     let model = load::list(&entry, view, ask, notice).await?;
     let place = Place::of(&entry.who, Section::Keys, "API keys");
-    Ok(render::page(cx, status, place, move || view! { <KeysPage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, || view! { <KeysPage model /> }))
 }
 
-pub async fn csv(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
-    let view = ListView::parse(&query.unwrap_or_default(), &cx.console.catalog);
+pub async fn csv(cx: RequestContext, Query(query): Pairs) -> Response {
+    let view = ListView::parse(&query, &cx.console.catalog);
     let file = async { csv::file(&cx.clone().enter().await?, &view).await };
     match file.await {
         Ok(Some(file)) => {
@@ -102,18 +101,25 @@ pub async fn csv(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
     }
 }
 
-pub async fn preview(cx: RequestContext, RawQuery(query): RawQuery) -> Response {
-    let query = query.unwrap_or_default();
+pub async fn preview(cx: RequestContext, Query(query): Pairs) -> Response {
     let view = ListView::parse(&query, &cx.console.catalog);
-    let these: BTreeSet<KeyId> = values(&query, "key").iter().filter_map(|id| id.parse().ok()).collect();
-    let says = |name| !values(&query, name).is_empty();
+    let these: BTreeSet<KeyId> = values(&query, "key").filter_map(|id| id.parse().ok()).collect();
+    let says = |name| values(&query, name).next().is_some();
     let chosen = match (these.is_empty(), says("all"), says("matching")) {
         (true, true, _) => Chosen::Page,
         (true, false, true) => Chosen::Matching,
         _ => Chosen::These(these),
     };
     let back = view.address("/keys");
-    let drawn = draw_preview(&cx, StatusCode::OK, view, chosen, FormState::default()).await;
+    if let (Chosen::Matching, Some(name)) = (&chosen, view.dropped(&query)) {
+        let text = format!(
+            "The filter “{name}” in this address is not known, or its value is not. Without it more keys would match than you \
+             asked for, so none are offered. Go back to the list and set the filter again."
+        );
+        let action = (back.as_str(), "Back to the list");
+        return render::message(&cx, StatusCode::UNPROCESSABLE_ENTITY, "This filter is not clear", text, action).await;
+    }
+    let drawn = draw_preview(&cx, view, chosen, FormState::default()).await;
     match drawn {
         Ok(response) => response,
         Err(error) => render::refusal(&cx, &error, &back).await,
@@ -121,25 +127,13 @@ pub async fn preview(cx: RequestContext, RawQuery(query): RawQuery) -> Response 
 }
 
 /// The same once more, with why it was not done.
-pub async fn preview_again(
-    cx: &RequestContext,
-    status: StatusCode,
-    view: ListView,
-    sent: &Sent,
-    error: ConsoleError,
-) -> Result<Response, ConsoleError> {
-    let chosen = sent.values.iter().filter(|(name, _)| name.starts_with("key_ids["));
-    let chosen = chosen.filter_map(|(_, id)| id.parse().ok()).collect();
-    draw_preview(cx, status, view, Chosen::These(chosen), sent.refill(error)).await
+pub async fn preview_again(cx: &RequestContext, view: ListView, key_ids: &[String], state: FormState) -> Page {
+    let chosen = key_ids.iter().filter_map(|id| id.parse().ok()).collect();
+    draw_preview(cx, view, Chosen::These(chosen), state).await
 }
 
-async fn draw_preview(
-    cx: &RequestContext,
-    status: StatusCode,
-    view: ListView,
-    chosen: Chosen,
-    refill: FormState,
-) -> Result<Response, ConsoleError> {
+async fn draw_preview(cx: &RequestContext, view: ListView, chosen: Chosen, refill: FormState) -> Page {
+    let status = refill.status();
     let entry: Authorized<RevokeKey> = cx.clone().enter().await?;
     let back = view.address("/keys");
     let Some(model) = load::preview(&entry, view, chosen, refill).await? else {
@@ -157,5 +151,5 @@ async fn draw_preview(
         return Ok(render::message(cx, status, "No key is selected", text, (&back, "Back to the list")).await);
     }
     let place = Place::of(&entry.who, Section::Keys, "Revoke keys");
-    Ok(render::page(cx, status, place, move || view! { <RevokeSomePage model=model.clone() /> }).await)
+    Ok(render::page(cx, status, place, || view! { <RevokeSomePage model /> }))
 }

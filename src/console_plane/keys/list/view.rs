@@ -40,12 +40,12 @@ pub const ORDERS: [(Order, &str, &str); 8] = [
 const TEXT_CHARS: usize = 80;
 
 impl ListView {
-    pub fn parse(query: &str, catalog: &Catalog) -> Self {
+    pub fn parse(pairs: &[(String, String)], catalog: &Catalog) -> Self {
         let mut view = Self::default();
-        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        for (name, value) in pairs {
             let value = value.trim();
             let known = |known: bool| known.then(|| value.to_owned());
-            match name.as_ref() {
+            match name.as_str() {
                 "q" => view.filter.text = text(value),
                 "environment" => view.filter.environment = known(catalog.environment(value).is_some()),
                 "tier" => view.filter.tier = known(catalog.tier(value).is_some()),
@@ -86,6 +86,17 @@ impl ListView {
     pub fn address(&self, path: &str) -> String {
         let query = self.query();
         if query.is_empty() { path.to_owned() } else { format!("{path}?{query}") }
+    }
+
+    /// The first filter that an address has and this view does not, such as a mistyped one: without it more would match than
+    /// was asked for. An order or a page is no filter.
+    pub fn dropped<'a>(&self, address: &'a [(String, String)]) -> Option<&'a str> {
+        let understood = self.pairs();
+        let filters = address
+            .iter()
+            .filter(|(name, value)| !value.trim().is_empty() && !["matching", "sort", "page"].contains(&name.as_str()));
+        let mut names = filters.map(|(name, _)| name.as_str());
+        names.find(|name| !understood.iter().any(|(known, _)| known == name))
     }
 
     pub fn is_filtered(&self) -> bool {
@@ -137,11 +148,10 @@ pub fn order_word(order: Order) -> &'static str {
 
 /// Where a form's address should rather lead. Without the fields that were left empty it can be read; and somebody who
 /// pastes a whole key into the search leaves its hint in their history, not the key.
-pub fn tidied(query: &str) -> Option<String> {
-    let pairs: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+pub fn tidied(pairs: &[(String, String)]) -> Option<String> {
     let mut tidy = Serializer::new(String::new());
     let mut untidy = false;
-    for (name, value) in &pairs {
+    for (name, value) in pairs {
         let hint = (name == "q").then(|| secret::hint_of(value.trim())).flatten();
         untidy |= value.is_empty() || hint.is_some();
         if !value.is_empty() {
@@ -155,8 +165,12 @@ pub fn tidied(query: &str) -> Option<String> {
 mod tests {
     use super::*;
 
+    fn pairs(query: &str) -> Vec<(String, String)> {
+        form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+    }
+
     fn parse(query: &str) -> ListView {
-        ListView::parse(query, &Catalog::load("default").unwrap())
+        ListView::parse(&pairs(query), &Catalog::load("default").unwrap())
     }
 
     #[test]
@@ -215,6 +229,7 @@ mod tests {
 
     #[test]
     fn a_forms_address_loses_what_was_left_empty_and_a_pasted_key() {
+        let tidied = |query: &str| tidied(&pairs(query));
         assert_eq!(tidied("q=a&status=&page=2").as_deref(), Some("q=a&page=2"));
         assert_eq!(tidied("q="), Some(String::new()));
         assert_eq!(tidied("q=a&page=2"), None);

@@ -3,7 +3,16 @@
 use sqlx::PgConnection;
 
 use crate::{
-    console_plane::{door, error::ConsoleError, keys::act::no_such_key, model::Change},
+    console_plane::{
+        answers::Change,
+        context::RequestContext,
+        domain_errors::receipt,
+        error::ConsoleError,
+        keys::{
+            act::no_such_key,
+            forms::{EditKeyForm, KeyForm},
+        },
+    },
     ids::{KeyId, OrgId},
     keys::{
         error::KeyError,
@@ -12,32 +21,17 @@ use crate::{
     orgs::permit::EditKey,
 };
 
-/// A key as somebody wants it, as its form has it.
-pub struct Typed {
-    pub key_id: String,
-    pub seen: String,
-    /// To be saved whatever somebody else did meanwhile.
-    pub overwrite: bool,
-    pub name: String,
-    /// `None`: the form did not ask.
-    pub scopes: Option<Vec<String>>,
-    pub namespaces: String,
-    pub addresses: String,
-    /// Empty: as it is.
-    pub expires: String,
-}
-
-pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
-    let cx = door::cx()?;
+pub async fn edit(form: EditKeyForm) -> Result<Change, ConsoleError> {
+    let cx = RequestContext::current().await?;
     let (mut m, permit) = cx.begin::<EditKey>().await?;
-    let id: KeyId = typed.key_id.parse().map_err(|_| no_such_key())?;
+    let id: KeyId = form.key_id.parse().map_err(|_| no_such_key())?;
     let edit = Edit {
-        name: Some(typed.name),
-        scopes: typed.scopes,
-        namespaces: Some(entries(&typed.namespaces)),
-        addresses: Some(entries(&typed.addresses)),
-        expires: (!typed.expires.is_empty()).then_some(typed.expires),
-        version: (!typed.overwrite).then_some(typed.seen),
+        name: Some(form.name),
+        scopes: form.asks_scopes.then_some(form.scopes),
+        namespaces: Some(entries(&form.namespaces)),
+        addresses: Some(entries(&form.addresses)),
+        expires: (!form.expires.is_empty()).then_some(form.expires),
+        version: (!form.overwrite).then_some(form.version),
     };
     let changed = match lifecycle::edit(&mut m, &permit, id, &edit, &cx.console.catalog).await {
         Err(KeyError::ChangedMeanwhile) => return Err(changed_meanwhile(&mut m, permit.org(), id).await?),
@@ -48,7 +42,7 @@ pub async fn edit(typed: Typed) -> Result<Change, ConsoleError> {
     } else {
         format!("“{}” is like this already: there was nothing to change.", changed.name)
     };
-    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
+    Ok(Change { text, receipt: receipt(m.commit().await)? })
 }
 
 /// What somebody typed into a list: one entry on each line, or with commas or spaces between them.
@@ -68,8 +62,16 @@ async fn changed_meanwhile(db: &mut PgConnection, org: OrgId, id: KeyId) -> Resu
     Ok(ConsoleError::field("overwrite", message))
 }
 
-pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
-    let (mut m, permit) = door::cx()?.begin::<EditKey>().await?;
+pub async fn enable(form: KeyForm) -> Result<Change, ConsoleError> {
+    switch(&form.key_id, true).await
+}
+
+pub async fn disable(form: KeyForm) -> Result<Change, ConsoleError> {
+    switch(&form.key_id, false).await
+}
+
+async fn switch(key_id: &str, on: bool) -> Result<Change, ConsoleError> {
+    let (mut m, permit) = RequestContext::current().await?.begin::<EditKey>().await?;
     let id: KeyId = key_id.parse().map_err(|_| no_such_key())?;
     let Changed { name, changed } = match on {
         true => lifecycle::enable(&mut m, &permit, id).await?,
@@ -81,7 +83,7 @@ pub async fn switch(key_id: String, on: bool) -> Result<Change, ConsoleError> {
         (false, true) => format!("Disabled “{name}”: it is refused until somebody enables it."),
         (false, false) => format!("“{name}” was disabled already."),
     };
-    Ok(Change { text, receipt: door::receipt(m.commit().await)? })
+    Ok(Change { text, receipt: receipt(m.commit().await)? })
 }
 
 #[cfg(test)]

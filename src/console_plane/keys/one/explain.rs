@@ -8,10 +8,7 @@ use uuid::Uuid;
 
 use super::view::{GateLine, Refused, RefusedModel};
 use crate::{
-    console_plane::{
-        error::ConsoleError,
-        model::{FormState, When},
-    },
+    console_plane::{error::ConsoleError, form::FormState, moment::When},
     keys::{
         store::KeyDetails,
         verdict::{Code, Gate},

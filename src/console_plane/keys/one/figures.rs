@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 
 use super::view::{Bar, ShareRow, Span, UsageModel};
 use crate::{
-    console_plane::{error::ConsoleError, model::When},
+    console_plane::{error::ConsoleError, moment::When},
     usage::store::{self, Shares},
 };
 

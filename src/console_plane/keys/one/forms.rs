@@ -1,11 +1,17 @@
 //! The forms on a key's own page.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::view::{EditModel, RotateModel};
 use crate::console_plane::{
-    keys::page::scope_box,
-    ui::{FieldNote, FormDialog, FormProblem, LinesField, SelectField, TextField},
+    keys::{
+        forms::{EditKey, RotateKey},
+        page::scope_box,
+    },
+    ui::{
+        LinesField, SelectField, TextField, dialog::FormDialog, field_note, form_problem, live::AddAddress,
+        note::SubmitButton,
+    },
 };
 
 const EDIT_FIELDS: &[&str] = &["name", "scopes", "namespaces", "addresses", "expires", "overwrite"];
@@ -30,18 +36,18 @@ pub fn EditDialog(
                 <legend>"Scopes"</legend>
                 <input type="hidden" name="asks_scopes" value="true" />
                 <div class="scopes">{scopes}</div>
-                <FieldNote name="scopes" hint="" refill=refill.clone() />
+                {field_note("scopes", "scopes", "", &refill)}
             </fieldset>
         }
     });
     view! {
-        <FormDialog opener="data-edit-key" title="edit-title" drawn_open=open back=back.clone()>
-            <form method="post" action="/console/fn/keys/edit" class="dialog-body" novalidate>
+        <FormDialog title="edit-title".to_owned() drawn_open=open back=back.clone()>
+            <form method="post" action=EditKey::PATH class="dialog-body" novalidate>
                 <h2 id="edit-title">"Edit key"</h2>
-                <FormProblem refill=refill.clone() fields=EDIT_FIELDS />
+                {form_problem(&refill, EDIT_FIELDS)}
                 <input type="hidden" name="key_id" value=key_id />
                 <input type="hidden" name="back" value=back.clone() />
-                <input type="hidden" name="seen" value=refill.value("seen") />
+                <input type="hidden" name="version" value=refill.value("version") />
                 <div class="field meanwhile">
                     <div class="check">
                         <input
@@ -53,7 +59,7 @@ pub fn EditDialog(
                         />
                         <label for="overwrite">"Save mine over theirs"</label>
                     </div>
-                    <FieldNote name="overwrite" hint="" refill=refill.clone() />
+                    {field_note("overwrite", "overwrite", "", &refill)}
                 </div>
                 <TextField name="name" label="Name" autofocus=true refill=refill.clone() />
                 {scopes}
@@ -67,9 +73,7 @@ pub fn EditDialog(
                         />
                         <p class="here">
                             "Your own address is " <code class="mono">{address.clone()}</code>
-                            <button type="button" class="button quiet" data-add-address=address hidden>
-                                "Add it"
-                            </button>
+                            <AddAddress address />
                         </p>
                     </div>
                     <LinesField
@@ -84,13 +88,16 @@ pub fn EditDialog(
                     <a class="button" href=back data-close="">
                         "Cancel"
                     </a>
-                    <button class="button primary" data-pending="Saving…">
-                        "Save changes"
-                    </button>
+                    <SubmitButton
+                        class="button primary".to_owned()
+                        label="Save changes".to_owned()
+                        sending="Saving…".to_owned()
+                    />
                 </div>
             </form>
         </FormDialog>
     }
+    .into_any()
 }
 
 /// How a key is to be replaced, in a dialog.
@@ -102,35 +109,38 @@ pub fn RotateDialog(
     /// The page without the dialog.
     back: String,
 ) -> impl IntoView {
-    let RotateModel { snippets, idempotency_key, windows, reasons, refill, open } = model;
+    let RotateModel { idempotency_key, windows, reasons, refill, open } = model;
     view! {
-        <FormDialog opener="data-rotate-key" title="rotate-title" drawn_open=open issues=snippets back=back.clone()>
-            <form method="post" action="/console/fn/keys/rotate" class="dialog-body" novalidate>
+        <FormDialog title="rotate-title".to_owned() drawn_open=open back=back.clone()>
+            <form method="post" action=RotateKey::PATH class="dialog-body" novalidate>
                 <h2 id="rotate-title">{format!("Rotate “{name}”?")}</h2>
                 <p>
                     "A new key takes its place, with the same name, scopes and limits. You see it once. Until the old one ends, \
                     both work, and this page shows who has changed over."
                 </p>
-                <FormProblem refill=refill.clone() fields=&["window", "why"] />
+                {form_problem(&refill, &["window", "reason"])}
                 <input type="hidden" name="idempotency_key" value=idempotency_key />
                 <input type="hidden" name="key_id" value=key_id />
                 <input type="hidden" name="back" value=back.clone() />
                 <div class="field-pair">
                     <SelectField name="window" label="The old key goes on for" choices=windows refill=refill.clone() />
-                    <SelectField name="why" label="Why" choices=reasons refill />
+                    <SelectField name="reason" id="rotate-reason" label="Why" choices=reasons refill />
                 </div>
                 <p class="muted">"If it has leaked, the old key ends at once, whatever is chosen for it."</p>
                 <div class="dialog-actions">
                     <a class="button" href=back data-close="">
                         "Cancel"
                     </a>
-                    <button class="button primary" data-pending="Rotating…">
-                        "Rotate key"
-                    </button>
+                    <SubmitButton
+                        class="button primary".to_owned()
+                        label="Rotate key".to_owned()
+                        sending="Rotating…".to_owned()
+                    />
                 </div>
             </form>
         </FormDialog>
     }
+    .into_any()
 }
 
 /// A button that is a form of its own.

@@ -1,8 +1,7 @@
 //! What a key's own page shows, read from the domain.
 
-use time::{Duration, OffsetDateTime};
-
 use sqlx::PgConnection;
+use time::{Duration, OffsetDateTime};
 
 use super::{
     explain, figures,
@@ -13,13 +12,12 @@ use crate::{
     catalog::Catalog,
     console_plane::{
         audit_log::load::audit_row,
-        door::Authorized,
+        authorize::Authorized,
         error::ConsoleError,
-        keys::{
-            load::{choice, key_row},
-            snippets,
-        },
-        model::{Choice, FormState, Notice, Snippet, When},
+        form::FormState,
+        keys::load::{choice, key_row},
+        moment::When,
+        ui::{Choice, Notice},
     },
     database::{self, RlsScope},
     ids::KeyId,
@@ -84,7 +82,7 @@ pub async fn page(
             _ => FormState::default(),
         }),
         edit,
-        rotate: rotatable.then(|| rotate_form(&panel, snippets::of(&console.catalog.snippets, &console.keys_url))),
+        rotate: rotatable.then(|| rotate_form(&panel)),
         ends: listed.overlap_ends_at.filter(|_| pair_lives && listed.successor.is_some()).map(|at| When::at(at, now)),
         rotation,
         usage,
@@ -143,7 +141,7 @@ fn edit_form(key: &KeyDetails, catalog: &Catalog, panel: &Panel, address: String
 fn as_it_is(key: &KeyDetails) -> FormState {
     let lines = |texts: &mut dyn Iterator<Item = String>| texts.collect::<Vec<_>>().join("\n");
     let mut values = vec![
-        ("seen".to_owned(), key.fields().version()),
+        ("version".to_owned(), key.fields().version()),
         ("name".to_owned(), key.name.clone()),
         ("namespaces".to_owned(), lines(&mut key.namespaces.iter().cloned())),
         ("addresses".to_owned(), lines(&mut key.addresses.iter().map(|net| bare(&net.to_string())))),
@@ -157,7 +155,7 @@ fn bare(net: &str) -> String {
     net.strip_suffix("/32").or(net.strip_suffix("/128")).unwrap_or(net).to_owned()
 }
 
-fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
+fn rotate_form(panel: &Panel) -> RotateModel {
     let windows = OverlapWindow::ALL.map(|window| match window {
         OverlapWindow::Now => choice(window.as_str(), "no time: it ends at once", ""),
         _ => choice(window.as_str(), window.label(), ""),
@@ -178,7 +176,6 @@ fn rotate_form(panel: &Panel, snippets: Vec<Snippet>) -> RotateModel {
         typed
     };
     RotateModel {
-        snippets,
         // The form's own, if it was sent: it makes one key, however often it is sent.
         idempotency_key: refill.value("idempotency_key").unwrap_or_else(|| uuid::Uuid::new_v4().to_string()),
         windows: windows.to_vec(),

@@ -1,6 +1,6 @@
 //! How a key's own page is drawn.
 
-use leptos::{nonce::use_nonce, prelude::*};
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::{
     forms::{EditDialog, PostButton, RotateDialog},
@@ -11,17 +11,20 @@ use super::{
 };
 use crate::{
     console_plane::{
-        keys::page::{expiry, issued_panel, revoke_dialog},
-        model::{AuditRow, FormState, KeyRow},
+        audit_log::page::AuditRow,
+        form::FormState,
+        keys::{
+            forms::{ConfirmKey, DisableKey, EnableKey},
+            page::{expiry, issued_panel, revoke_dialog},
+            row::KeyRow,
+        },
         ui::{
-            EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, fact,
-            issued::ending_field, target_of,
+            EndNote, LastUsed, Moment, NoticeLine, PageHead, RevokeButton, ScopeTags, StatusBadge, dialog::OpenButton,
+            fact, issued::LastFourField, target_of,
         },
     },
     keys::model::KeyState,
 };
-
-const SCRIPT: &str = include_str!("page.js");
 
 /// One key: what is known of it, and what happened to it.
 #[component]
@@ -66,7 +69,6 @@ pub fn KeyPage(model: KeyPageModel) -> impl IntoView {
         {usage}
         {refused}
         {model.history.map(history)}
-        <script nonce=use_nonce() inner_html=SCRIPT></script>
     }
 }
 
@@ -118,23 +120,19 @@ fn actions(
         view! {
             <form method="get" action=here.to_owned()>
                 <input type="hidden" name="rotate" value="1" />
-                <button class="button" data-rotate-key="">
-                    "Rotate"
-                </button>
+                <OpenButton opens="rotate-title".to_owned() class="button".to_owned() label="Rotate".to_owned() />
             </form>
         }
     });
     let edit = may_edit.then(|| {
         let switch = match key.status {
-            KeyState::Disabled => ("/console/fn/keys/enable", "Enable"),
-            _ => ("/console/fn/keys/disable", "Disable"),
+            KeyState::Disabled => (EnableKey::PATH, "Enable"),
+            _ => (DisableKey::PATH, "Disable"),
         };
         view! {
             <form method="get" action=here.to_owned()>
                 <input type="hidden" name="edit" value="1" />
-                <button class="button" data-edit-key="">
-                    "Edit"
-                </button>
+                <OpenButton opens="edit-title".to_owned() class="button".to_owned() label="Edit".to_owned() />
             </form>
             {rotate}
             <PostButton action=switch.0 key_id=id label=switch.1 back />
@@ -158,16 +156,19 @@ fn unused(days: i64) -> impl IntoView {
 
 /// A key that may have got lost before anybody stored it.
 fn unconfirmed(key_id: String, back: String, refill: FormState) -> impl IntoView {
+    // A whole key that was pasted here is not shown again.
+    let typed = refill.value("last_four").filter(|typed| typed.chars().count() <= 4);
+    let error = refill.field_error("last_four");
     view! {
         <section class="card confirm-card" aria-labelledby="confirm-title">
             <h2 id="confirm-title">"Is this key stored somewhere?"</h2>
             <p class="muted">
                 "Nobody has said so, and nothing has called with it yet. If it got lost, revoke it and create another."
             </p>
-            <form method="post" action="/console/fn/keys/confirm" class="confirm" novalidate>
+            <form method="post" action=ConfirmKey::PATH class="confirm" novalidate>
                 <input type="hidden" name="key_id" value=key_id />
                 <input type="hidden" name="back" value=back />
-                {ending_field("ending", None, refill)}
+                <LastFourField id="last_four" pattern=None typed error />
                 <button class="button">"I have stored it"</button>
             </form>
         </section>

@@ -1,6 +1,6 @@
 //! How far a rotation has come: the old key and the new one side by side, and who calls with which.
 
-use leptos::prelude::*;
+use leptos::{prelude::*, server_fn::ServerFn};
 
 use super::{
     forms::PostButton,
@@ -8,8 +8,18 @@ use super::{
 };
 use crate::{
     console_plane::{
-        model::{FormState, KeyRow, When},
-        ui::{FieldNote, FormDialog, FormProblem, LastUsed, Moment, StatusBadge},
+        form::FormState,
+        keys::{
+            forms::{ExtendRotation, FinishRotation},
+            row::KeyRow,
+        },
+        moment::When,
+        ui::{
+            LastUsed, Moment, StatusBadge,
+            dialog::{FormDialog, OpenButton},
+            field_note, form_problem,
+            note::SubmitButton,
+        },
     },
     keys::callers::CallerProgress,
 };
@@ -81,7 +91,7 @@ pub fn RotationSection(
     let old_id = model.old.id.clone();
     let actions = model.may_act.then(|| {
         let extend = model.may_extend.then(|| {
-            let (action, key_id, back) = ("/console/fn/keys/extend", old_id.clone(), back.clone());
+            let (action, key_id, back) = (ExtendRotation::PATH, old_id.clone(), back.clone());
             view! { <PostButton action key_id label="Give it more time" back /> }
         });
         view! {
@@ -91,9 +101,11 @@ pub fn RotationSection(
                     {extend}
                     <form method="get" action=back.clone()>
                         <input type="hidden" name="finish" value="1" />
-                        <button class="button quiet-danger" data-finish-rotation="">
-                            "End the old key"
-                        </button>
+                        <OpenButton
+                            opens="finish-title".to_owned()
+                            class="button quiet-danger".to_owned()
+                            label="End the old key".to_owned()
+                        />
                     </form>
                 </div>
             </div>
@@ -182,30 +194,33 @@ fn caller_row(caller: CallerRow) -> impl IntoView {
 fn finish_dialog(key_id: String, asked: Option<String>, refill: FormState, open: bool, back: String) -> impl IntoView {
     let shown = asked.is_some();
     view! {
-        <FormDialog opener="data-finish-rotation" title="finish-title" drawn_open=open back=back.clone()>
-            <form method="post" action="/console/fn/keys/finish" class="dialog-body" novalidate>
+        <FormDialog title="finish-title".to_owned() drawn_open=open back=back.clone()>
+            <form method="post" action=FinishRotation::PATH class="dialog-body" novalidate>
                 <h2 id="finish-title">"End the old key now?"</h2>
                 <p>"Every call with it will be refused. This cannot be undone; the new key goes on."</p>
-                <FormProblem refill=refill.clone() fields=&["cutting"] />
+                {form_problem(&refill, &["force"])}
                 <input type="hidden" name="key_id" value=key_id />
                 <input type="hidden" name="back" value=back.clone() />
                 <div class="field meanwhile" class:shown=shown>
                     {asked.map(|words| view! { <p>{words}</p> })}
                     <div class="check">
-                        <input type="checkbox" id="cutting" name="cutting" value="true" aria-describedby="cutting-note" />
-                        <label for="cutting">"Cut them off"</label>
+                        <input type="checkbox" id="force" name="force" value="true" aria-describedby="force-note" />
+                        <label for="force">"Cut them off"</label>
                     </div>
-                    <FieldNote name="cutting" hint="" refill />
+                    {field_note("force", "force", "", &refill)}
                 </div>
                 <div class="dialog-actions">
                     <a class="button" href=back data-close="">
                         "Cancel"
                     </a>
-                    <button class="button danger" data-pending="Ending…">
-                        "End key"
-                    </button>
+                    <SubmitButton
+                        class="button danger".to_owned()
+                        label="End key".to_owned()
+                        sending="Ending…".to_owned()
+                    />
                 </div>
             </form>
         </FormDialog>
     }
+    .into_any()
 }

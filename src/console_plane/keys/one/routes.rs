@@ -15,20 +15,16 @@ use super::{
 };
 use crate::{
     console_plane::{
-        door::{Authorized, Done, RequestContext},
-        error::ConsoleError,
-        forms::Sent,
-        model::{FormState, Notice},
+        authorize::Authorized,
+        context::RequestContext,
+        form::{FormState, Page},
         render::{self, Place},
         shell::Section,
+        ui::Notice,
     },
     ids::KeyId,
     orgs::permit::ViewKeys,
 };
-
-/// The forms that are answered with the page they were sent from.
-pub const ANSWERED: [&str; 7] =
-    ["keys/confirm", "keys/edit", "keys/disable", "keys/enable", "keys/rotate", "keys/extend", "keys/finish"];
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -51,61 +47,28 @@ pub async fn show(cx: RequestContext, Path(id): Path<String>, Query(query): Quer
         (.., Some(_)) => Panel::Finish(FormState::default()),
         _ => Panel::Closed,
     };
-    match draw(&cx, StatusCode::OK, &id, panel, &looks, None).await {
+    match draw_page(&cx, &id, panel, &looks, None).await {
         Ok(response) => response,
         Err(error) => render::refusal(&cx, &error, &format!("/keys/{id}")).await,
     }
 }
 
-/// The page that a form was sent from: its key, and how far back it looked.
-pub fn sent_from(sent: &Sent) -> (String, Looks) {
-    let back = sent.value("back");
+/// The page of a key, for the answer to a form: `back` is the address that the form was on.
+pub async fn draw(cx: &RequestContext, back: &str, key_id: &str, panel: Panel, notice: Option<Notice>) -> Page {
     // A rotation is ended from the page of either key.
-    let Some(page) = back.strip_prefix("/keys/") else { return (sent.value("key_id"), Looks::default()) };
+    let page = back.strip_prefix("/keys/").unwrap_or(key_id);
     let (id, span) = page.split_once("?usage=").unwrap_or((page, ""));
-    (id.to_owned(), Looks { span: Span::parse(span), request: None })
+    draw_page(cx, id, panel, &Looks { span: Span::parse(span), request: None }, notice).await
 }
 
-pub async fn draw(
-    cx: &RequestContext,
-    status: StatusCode,
-    id: &str,
-    panel: Panel,
-    looks: &Looks,
-    notice: Option<Notice>,
-) -> Result<Response, ConsoleError> {
+async fn draw_page(cx: &RequestContext, id: &str, panel: Panel, looks: &Looks, notice: Option<Notice>) -> Page {
     let entry: Authorized<ViewKeys> = cx.clone().enter().await?;
+    let status = panel.state().map_or(StatusCode::OK, FormState::status);
     let model = match id.parse::<KeyId>() {
         Ok(id) => load::page(&entry, id, panel, looks, notice).await?,
         Err(_) => None,
     };
     let Some(model) = model else { return Ok(render::not_found(cx).await) };
     let place = Place::of(&entry.who, Section::Keys, &model.key.name);
-    Ok(render::page(cx, status, place, move || view! { <KeyPage model=model.clone() /> }).await)
-}
-
-pub async fn answer(
-    cx: &RequestContext,
-    sent: &Sent,
-    outcome: Result<Done, ConsoleError>,
-) -> Result<Response, ConsoleError> {
-    let (id, looks) = sent_from(sent);
-    match outcome {
-        Ok(Done::Changed(change)) => draw(cx, StatusCode::OK, &id, Panel::Closed, &looks, Some(change.into())).await,
-        Ok(Done::Key(key)) => draw(cx, StatusCode::OK, &id, Panel::Issued(key), &looks, None).await,
-        Ok(_) => Err(ConsoleError::Unavailable),
-        Err(error @ (ConsoleError::NotFound { .. } | ConsoleError::Unavailable)) => Err(error),
-        Err(error) => {
-            let status = StatusCode::from_u16(error.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            let refill = sent.refill(error);
-            let panel = match sent.name.as_str() {
-                "keys/edit" => Panel::Edit(refill),
-                "keys/rotate" => Panel::Rotate(refill),
-                "keys/finish" => Panel::Finish(refill),
-                "keys/confirm" => Panel::Confirm(refill),
-                _ => Panel::Refused(refill),
-            };
-            draw(cx, status, &id, panel, &looks, None).await
-        }
-    }
+    Ok(render::page(cx, status, place, || view! { <KeyPage model /> }))
 }

@@ -1,7 +1,13 @@
 //! What a key's own page shows, as plain data.
 
 use crate::{
-    console_plane::model::{AuditRow, Choice, FormState, IssuedKey, KeyRow, Notice, Snippet, When},
+    console_plane::{
+        audit_log::page::AuditRow,
+        form::FormState,
+        keys::{forms::IssuedKey, row::KeyRow},
+        moment::When,
+        ui::{Choice, Notice},
+    },
     keys::callers::CallerProgress,
 };
 
@@ -19,6 +25,20 @@ pub enum Panel {
     Issued(IssuedKey),
     /// What was asked could not be done, and no form is open that could say why.
     Refused(FormState),
+}
+
+impl Panel {
+    /// What a form in it was refused with.
+    pub fn state(&self) -> Option<&FormState> {
+        match self {
+            Self::Edit(state)
+            | Self::Rotate(state)
+            | Self::Finish(state)
+            | Self::Confirm(state)
+            | Self::Refused(state) => Some(state),
+            Self::Closed | Self::Revoke | Self::Issued(_) => None,
+        }
+    }
 }
 
 /// The edit form.
@@ -39,8 +59,6 @@ pub struct EditModel {
 /// The rotate form.
 #[derive(Clone)]
 pub struct RotateModel {
-    /// Examples that the successor is shown with.
-    pub snippets: Vec<Snippet>,
     pub idempotency_key: String,
     pub windows: Vec<Choice>,
     pub reasons: Vec<Choice>,

@@ -64,7 +64,8 @@ async fn a_key_goes_no_further_than_who_made_it() {
     let mut owner = heffl.owner("acme").await;
     heffl.add(&["--email", "dev@acme.example", "--name", "Dev", "--org", "acme", "--role", "developer"]);
     let mut developer = heffl.sign_in("dev@acme.example").await;
-    let fields = [("name", "Data Sync"), ("same_name", "true"), ("environment", "production"), ("tier", "standard")];
+    let fields =
+        [("name", "Data Sync"), ("allow_duplicate_name", "true"), ("environment", "production"), ("tier", "standard")];
     let (theirs, owners) = (developer.create(&fields).await, owner.create(&fields).await);
     for key in [&theirs, &owners] {
         heffl.forward("GET", "/v1/leads", &[("x-api-key", key)]).await.is(200);

@@ -105,7 +105,7 @@ async fn tiers_have_their_prefixes_and_scopes() {
         // "Via Dashboard: select your desired tier and scopes"
         let form = [
             ("name", "Key"),
-            ("same_name", "true"),
+            ("allow_duplicate_name", "true"),
             ("environment", "production"),
             ("tier", tier),
             ("scopes[]", "contracts"),
@@ -124,7 +124,7 @@ async fn tiers_have_their_prefixes_and_scopes() {
             answer.is(422).says(&format!("The tier {tier} does not allow"));
             let form = [
                 ("name", "Key"),
-                ("same_name", "true"),
+                ("allow_duplicate_name", "true"),
                 ("environment", "production"),
                 ("tier", tier),
                 ("scopes[]", scope),

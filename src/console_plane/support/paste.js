@@ -2,7 +2,7 @@
 (() => {
   const form = document.querySelector('.find');
   const { query, pasted } = form.elements;
-  const note = form.querySelector('[data-note=query]');
+  const note = form.querySelector('.field-note');
   const refuse = text => {
     note.textContent = text;
     note.classList.add('wrong');
