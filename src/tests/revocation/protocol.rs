@@ -336,6 +336,37 @@ async fn revoked_already_waits_for_the_first_revoke_too() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_narrowed_already_waits_for_the_first_edit_too() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read", "write"], "never").await;
+    let script = world.script_of("acme", keydesk::actor::Role::Owner).await;
+    let mut node = Stepped::join(&world).await;
+    let (path, narrowed) = (format!("/api/v1/api-keys/{}", key.id), serde_json::json!({ "scopes": ["read"] }));
+    let ask = async || script.send("PATCH", &path, &narrowed).await;
+    let mut first = Box::pin(ask());
+    let changed = async {
+        let changed = "select exists (select from api_keys where scopes = '{read}')";
+        while !sqlx::query_scalar::<_, bool>(changed).fetch_one(&world.owner).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut first => panic!("a node has not followed yet"),
+        () = changed => {}
+    }
+    let mut second = Box::pin(ask());
+    tokio::select! {
+        _ = &mut first => panic!("a node has not followed yet"),
+        _ = &mut second => panic!("answered before the receipt of the first"),
+        () = tokio::time::sleep(Duration::from_millis(300)) => {}
+    }
+    node.round().await.unwrap();
+    for answer in [first.await, second.await] {
+        assert_eq!(answer.is(200).json()["receipt"]["nodes"], 2);
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_was_waited_for_in_vain_is_struck_and_finds_out() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
