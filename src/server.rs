@@ -24,7 +24,7 @@ use crate::{
     },
     catalog::Catalog,
     client::TrustedProxies,
-    clock::Clock,
+    clock::{Clock, ClockWatch},
     config::{Config, Origin},
     console_plane::{
         self,
@@ -188,7 +188,10 @@ pub async fn serve(
     let stop = stop_signal().map_err(ServeError::Signals)?;
     let site = Site::find()?;
     let database = Database::open(config).await?;
-    let result = serve_with(config, served, catalog, server_keys, site, &database, stop).await;
+    let result = tokio::select! {
+        served = serve_with(config, served, catalog, server_keys, site, &database, stop) => served,
+        never = database.supervise() => match never {},
+    };
     let closed = database.close().await;
     result?;
     Ok(closed?)
@@ -356,10 +359,15 @@ async fn setup_link(database: &Database, now: OffsetDateTime, origin: &Origin) -
 
 /// Again and again deletes what is past its retention, frees idle limiter state, and warns of a wrong set-up.
 async fn maintain(console: PgPool, keys: KeyPlane) {
+    let mut watch = ClockWatch::default();
     loop {
-        let now = keys.clock.now();
-        let (idle_since, begun_since) = session::bounds(now);
         let pruned = async {
+            // By the database's clock, and only while ours says the same: a clock that is wrong must not delete anything.
+            let now = database::store::clock(&console).await?;
+            if !watch.is_steady(keys.clock.now(), now, keys.clock.since_boot()) {
+                return Ok(());
+            }
+            let (idle_since, begun_since) = session::bounds(now);
             let mut db = console.acquire().await?;
             accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;
             drop(db);
@@ -367,12 +375,12 @@ async fn maintain(console: PgPool, keys: KeyPlane) {
             management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
             tx.commit().await?;
             usage::store::prune(&keys.db, now - usage::RETENTION).await?;
-            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await
+            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await.map(drop)
         };
         if let Err(error) = pruned.await {
             tracing::warn!(%error, "expired rows could not be deleted; trying again later");
         }
-        keys.limiter.prune(now);
+        keys.limiter.prune(keys.clock.steady());
         tokio::time::sleep(NODE_DISCOVERY_DELAY).await;
         if let Some(warning) = keys.unshared_limiters_warning().await {
             tracing::warn!("{warning}");

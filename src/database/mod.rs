@@ -5,7 +5,7 @@ pub mod embedded;
 pub mod roles;
 pub mod store;
 
-use std::{path::Path, str::FromStr, time::Duration};
+use std::{convert::Infallible, path::Path, str::FromStr, time::Duration};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
@@ -115,6 +115,14 @@ impl Database {
             operator: parse_if_set("KEYDESK_OPERATOR_DATABASE_URL", config.operator_database_url.as_ref())?,
         };
         prepare(owner, &config.data_dir, overrides).await
+    }
+
+    /// Keeps the embedded Postgres running, if there is one.
+    pub async fn supervise(&self) -> Infallible {
+        match &self.embedded {
+            Some(embedded) => embedded.supervise().await,
+            None => std::future::pending().await,
+        }
     }
 
     /// Closes the pools, and stops the embedded Postgres if no other process uses it.
@@ -252,6 +260,11 @@ impl RlsScope {
 /// Begins a transaction that reads. Postgres refuses to write in it, so it is dropped when it has read enough.
 pub async fn read(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
     store::begin(pool, "begin read only", scope).await
+}
+
+/// [`read`] that sees one moment in all of its statements.
+pub async fn read_snapshot(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
+    store::begin(pool, "begin isolation level repeatable read, read only", scope).await
 }
 
 /// Begins a transaction that writes: for [`Mutation`](crate::mutation::Mutation), which alone commits it.

@@ -10,6 +10,7 @@ use uuid::Uuid;
 use crate::{
     error_kind::{DomainError, ErrorKind},
     machine_http,
+    mutation::MAY_BE_RECORDED,
 };
 
 /// What is wrong with one field.
@@ -105,6 +106,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
     }
 
+    /// Nobody knows whether a change was made.
+    pub fn unknown_outcome() -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown-outcome", MAY_BE_RECORDED)
+    }
+
     /// What was asked cannot be taken, field by field.
     pub fn fields(fields: &[(&str, String)]) -> Self {
         let errors = fields.iter().map(|(field, message)| {
@@ -162,6 +168,10 @@ impl<E: DomainError> From<E> for Problem {
             ErrorKind::Unavailable => {
                 tracing::error!(%error, "a request of the management API failed");
                 Self::unavailable()
+            }
+            ErrorKind::Unknown => {
+                tracing::error!(%error, "a change may have been made, or not");
+                Self::unknown_outcome()
             }
             ErrorKind::Unconfirmed => {
                 tracing::error!(%error, "a change could not be seen to hold everywhere");

@@ -105,9 +105,11 @@ async fn finish_response(State(management): State<Arc<Management>>, mut request:
     // The path only: a query is never read as a credential, and might hold what somebody wrongly put there.
     let path = request.uri().path().to_owned();
     let begun = Instant::now();
-    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request))
-        .await
-        .unwrap_or_else(|_| Problem::unavailable().into_response());
+    let mut response = tokio::time::timeout(REQUEST_TIMEOUT, next.run(request)).await.unwrap_or_else(|_| {
+        // Whoever only looks has changed nothing.
+        let problem = if method.is_safe() { Problem::unavailable() } else { Problem::unknown_outcome() };
+        problem.into_response()
+    });
     if let Some(problem) = response.extensions_mut().remove::<Problem>() {
         let allow = response.headers_mut().remove(header::ALLOW);
         response = problem.answer(id);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     keys::{error::KeyError, store::ActiveKey},
     machine_http::Problem,
-    mutation::CommitError,
+    mutation::{CommitError, MAY_BE_RECORDED},
     orgs::{Denied, lifecycle::OrgError},
 };
 
@@ -71,6 +71,10 @@ impl OperatorError {
                 tracing::error!(%error, "a change could not be confirmed");
                 let detail = "It is recorded, but whether every node knows could not be seen. Ask for it again.";
                 Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", detail, id)
+            }
+            Self::Commit(CommitError::Unknown(error)) => {
+                tracing::error!(%error, "a change may have been made, or not");
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unknown-outcome", MAY_BE_RECORDED, id)
             }
             Self::Commit(CommitError::NotDone(error))
             | Self::Database(error)

@@ -3,4 +3,4 @@
 mod freshness;
 mod leases;
 mod protocol;
-mod prove;
+pub mod prove;

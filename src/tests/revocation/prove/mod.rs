@@ -7,7 +7,7 @@ mod changers;
 mod faults;
 mod fleet;
 mod history;
-mod line;
+pub mod line;
 mod run;
 
 use std::{
