@@ -23,6 +23,11 @@ pub fn create(path: &Path) -> std::io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o711).create(path)
 }
 
+/// The secret in a file of the data folder; `None` if there is no such file.
+pub fn find_secret(data_dir: &Path, name: &str) -> io::Result<Option<SecretString>> {
+    if data_dir.join(name).exists() { secret(data_dir, name).map(Some) } else { Ok(None) }
+}
+
 /// The secret in a file of the data folder; a fresh one of 256 bits if there is no such file. Of two processes that
 /// generate at once, one wins and both answer its secret.
 pub fn secret(data_dir: &Path, name: &str) -> io::Result<SecretString> {

@@ -31,7 +31,7 @@ use crate::{
         assets::{Site, SiteError},
         state::Console,
     },
-    database::{self, Database, DatabaseError, RlsScope},
+    database::{self, Database, DatabaseError, Opening, RlsScope},
     key_plane::{
         self, KeyPlane,
         limiter::{Limiter, LimiterError},
@@ -41,7 +41,7 @@ use crate::{
     operator_api::{self, Operator},
     revocation::{memory::Memory, node::Node},
     secrets::{self, Digest, NoRandomness},
-    server_keys::ServerKeys,
+    server_keys::{ServerKeys, ServerKeysError},
     usage::{self, UsageRecorder, refusals::RefusalRecorder},
 };
 
@@ -67,6 +67,8 @@ const NODE_DISCOVERY_DELAY: Duration = Duration::from_secs(4);
 pub enum ServeError {
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    #[error(transparent)]
+    ServerKeys(#[from] ServerKeysError),
     #[error(transparent)]
     Site(#[from] SiteError),
     #[error("{name}: cannot listen on {address}: {error}")]
@@ -178,18 +180,13 @@ impl ServedPlanes {
 }
 
 /// Serves until SIGTERM or SIGINT, then closes the database.
-pub async fn serve(
-    config: &Config,
-    served: ServedPlanes,
-    catalog: Catalog,
-    server_keys: ServerKeys,
-) -> Result<(), ServeError> {
+pub async fn serve(config: &Config, served: ServedPlanes, catalog: Catalog) -> Result<(), ServeError> {
     // This comes before anything slow, so that no signal sent during the start is lost.
     let stop = stop_signal().map_err(ServeError::Signals)?;
     let site = Site::find()?;
-    let database = Database::open(config).await?;
+    let database = Database::open(config, Opening::Prepare).await?;
     let result = tokio::select! {
-        served = serve_with(config, served, catalog, server_keys, site, &database, stop) => served,
+        served = serve_with(config, served, catalog, site, &database, stop) => served,
         never = database.supervise() => match never {},
     };
     let closed = database.close().await;
@@ -201,11 +198,11 @@ async fn serve_with(
     config: &Config,
     served: ServedPlanes,
     catalog: Catalog,
-    server_keys: ServerKeys,
     site: Site,
     database: &Database,
     stop: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
+    let server_keys = ServerKeys::open(&config.data_dir, &database.console).await?;
     let clock = Clock::System;
     let console_listener = bind_if(served.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr)).await?;
     let keys_listener = bind_if(served.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr)).await?;

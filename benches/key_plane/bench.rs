@@ -87,7 +87,10 @@ impl Running {
 impl Bench {
     pub async fn new(embedded: &Embedded, data: &Path, stop: watch::Receiver<bool>) -> Self {
         let owner = embedded.options("keydesk");
-        let planes = database::prepare(owner.clone(), data, database::PlaneOverrides::default()).await.unwrap();
+        let planes =
+            database::prepare(owner.clone(), data, database::PlaneOverrides::default(), database::Opening::Prepare)
+                .await
+                .unwrap();
         Self {
             owner: database::pool(owner, 4),
             console: database::pool(planes.console, 10),

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{CommandContext, CommandError, load_keys, say, say_json};
+use super::{CommandContext, CommandError, say, say_json};
 use crate::{
     audit::{
         self, Row,
@@ -20,6 +20,7 @@ use crate::{
     },
     config::Config,
     database::{self, RlsScope},
+    server_keys::ServerKeys,
 };
 
 #[derive(Subcommand)]
@@ -50,7 +51,7 @@ fn say_whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
 }
 
 /// Checks the database's log.
-pub async fn verify_live(cx: &CommandContext, json: bool) -> Result<(), CommandError> {
+pub async fn verify_live(cx: &CommandContext<'_>, json: bool) -> Result<(), CommandError> {
     // Otherwise a row that is written meanwhile is taken for a forged one.
     let mut tx = database::read_snapshot(&cx.database.console, RlsScope::Operator).await?;
     let checked = audit::store::check_all(&mut tx, &cx.server_keys.audit).await.map_err(|error| match error {
@@ -62,7 +63,7 @@ pub async fn verify_live(cx: &CommandContext, json: bool) -> Result<(), CommandE
 
 /// Checks an export. It does not hold the heads of the chains, so rows that are missing at its end go unnoticed.
 pub fn verify_file(config: &Config, path: &Path, json: bool) -> Result<(), CommandError> {
-    let keys = load_keys(config)?;
+    let audit_key = ServerKeys::audit_key(&config.data_dir)?;
     let file_error = |error: std::io::Error| CommandError::said(format!("{}: {error}", path.display()));
     let mut checkers: HashMap<Uuid, Checker<'_>> = HashMap::new();
     for (index, line) in BufReader::new(File::open(path).map_err(file_error)?).lines().enumerate() {
@@ -72,7 +73,7 @@ pub fn verify_file(config: &Config, path: &Path, json: bool) -> Result<(), Comma
         }
         let row: Row = serde_json::from_str(&line)
             .map_err(|error| CommandError::said(format!("{}, line {}: {error}", path.display(), index + 1)))?;
-        let checker = checkers.entry(row.chain).or_insert_with(|| Checker::new(&keys.audit, row.chain));
+        let checker = checkers.entry(row.chain).or_insert_with(|| Checker::new(&audit_key, row.chain));
         checker.row(&row).map_err(|broken| broken_error(&broken))?;
     }
     let rows = checkers.values().map(Checker::rows).sum();

@@ -121,14 +121,14 @@ pub struct List {
     json: bool,
 }
 
-pub async fn run_service_key(cx: &CommandContext, command: ServiceKeyCommand) -> Result<(), CommandError> {
+pub async fn run_service_key(cx: &CommandContext<'_>, command: ServiceKeyCommand) -> Result<(), CommandError> {
     match command {
         ServiceKeyCommand::Create(command) => create_service_key(cx, command).await,
         ServiceKeyCommand::Revoke(command) => revoke_service_key(cx, command).await,
     }
 }
 
-async fn create_service_key(cx: &CommandContext, create: CreateServiceKey) -> Result<(), CommandError> {
+async fn create_service_key(cx: &CommandContext<'_>, create: CreateServiceKey) -> Result<(), CommandError> {
     let name = KeyName::parse(&create.name).map_err(CommandError::said)?;
     let wanted = |known: &&&str| create.capabilities.iter().any(|asked| asked == **known);
     let capabilities: Vec<String> = CAPABILITIES.iter().filter(wanted).map(|known| (*known).to_owned()).collect();
@@ -142,7 +142,7 @@ async fn create_service_key(cx: &CommandContext, create: CreateServiceKey) -> Re
     say(&[secret.reveal()])
 }
 
-async fn revoke_service_key(cx: &CommandContext, revoke: RevokeServiceKey) -> Result<(), CommandError> {
+async fn revoke_service_key(cx: &CommandContext<'_>, revoke: RevokeServiceKey) -> Result<(), CommandError> {
     let name = KeyName::parse(&revoke.name).map_err(CommandError::said)?;
     let mut m = cx.begin(RlsScope::Nothing).await?;
     let permit = m.permit()?;
@@ -153,7 +153,7 @@ async fn revoke_service_key(cx: &CommandContext, revoke: RevokeServiceKey) -> Re
     say(&[&format!("Service key “{}” is revoked. {effect}", name.as_str())])
 }
 
-pub async fn run(cx: &CommandContext, command: KeyCommand) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext<'_>, command: KeyCommand) -> Result<(), CommandError> {
     match command {
         KeyCommand::Create(command) => create(cx, command).await,
         KeyCommand::List(command) => list(cx, command).await,
@@ -163,7 +163,7 @@ pub async fn run(cx: &CommandContext, command: KeyCommand) -> Result<(), Command
     }
 }
 
-async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError> {
+async fn create(cx: &CommandContext<'_>, create: Create) -> Result<(), CommandError> {
     let catalog = &cx.catalog;
     let (environment, tier) = catalog.defaults();
     let input = CreateKeyInput {
@@ -188,7 +188,7 @@ async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError>
     say(&[issued.secret.reveal()])
 }
 
-async fn revoke(cx: &CommandContext, revoke: Revoke) -> Result<(), CommandError> {
+async fn revoke(cx: &CommandContext<'_>, revoke: Revoke) -> Result<(), CommandError> {
     let reason = Reason::parse(&revoke.reason).map_err(|_| {
         let known: Vec<&str> = Reason::ALL.into_iter().map(Reason::as_str).collect();
         CommandError::said(format!("--reason: choose one of {}", known.join(", ")))
@@ -207,7 +207,7 @@ async fn revoke(cx: &CommandContext, revoke: Revoke) -> Result<(), CommandError>
     say(&[&format!("“{}” of {} {done}. {effect}", revoked.name, key.org_slug)])
 }
 
-async fn switch(cx: &CommandContext, switch: Switch, on: bool) -> Result<(), CommandError> {
+async fn switch(cx: &CommandContext<'_>, switch: Switch, on: bool) -> Result<(), CommandError> {
     let (mut m, key) = find(cx, &switch.which).await?;
     let permit = m.permit()?;
     let done = match on {
@@ -227,7 +227,7 @@ async fn switch(cx: &CommandContext, switch: Switch, on: bool) -> Result<(), Com
     say(&[&format!("“{}” of {} {verb} {state}{already}. {effect}", done.name, key.org_slug)])
 }
 
-async fn list(cx: &CommandContext, list: List) -> Result<(), CommandError> {
+async fn list(cx: &CommandContext<'_>, list: List) -> Result<(), CommandError> {
     let org = cx.org(&list.org).await?.ok_or_else(|| no_org(&list.org))?;
     let mut tx = cx.read(RlsScope::Org(org.id)).await?;
     let keys = store::list(&mut tx, org.id).await?;
@@ -255,7 +255,7 @@ async fn list(cx: &CommandContext, list: List) -> Result<(), CommandError> {
 }
 
 /// The key that is meant, and a change of its organization.
-async fn find(cx: &CommandContext, which: &Which) -> Result<(Mutation, Candidate), CommandError> {
+async fn find(cx: &CommandContext<'_>, which: &Which) -> Result<(Mutation, Candidate), CommandError> {
     let digest =
         match &which.digest {
             Some(text) => Some(Digest::from_hex(text).ok_or_else(|| {

@@ -21,8 +21,7 @@ use crate::{
     catalog::{Catalog, CatalogError},
     clock::Clock,
     config::{Config, ConfigError},
-    data_dir,
-    database::{self, Database, DatabaseError, RlsScope},
+    database::{self, Database, DatabaseError, Opening, RlsScope},
     keys::error::KeyError,
     mutation::{CommitError, Mutation},
     orgs::{
@@ -54,7 +53,11 @@ enum Command {
         plane: Plane,
     },
     /// Apply pending migrations and make the planes' roles
-    Migrate,
+    Migrate {
+        /// Give the planes' roles the passwords of this data folder; whatever else uses the roles is locked out
+        #[arg(long)]
+        reset_passwords: bool,
+    },
     /// Add people
     #[command(subcommand)]
     User(people::UserCommand),
@@ -186,41 +189,54 @@ async fn run(command: Command) -> Result<(), CommandError> {
         return audit::verify_file(&config, file, *json);
     }
     if let Command::Serve { plane } = command {
-        let server_keys = load_keys(&config)?;
-        return Ok(server::serve(&config, plane.into(), catalog, server_keys).await?);
+        return Ok(server::serve(&config, plane.into(), catalog).await?);
     }
-    let server_keys = load_keys(&config)?;
-    let database = Database::open(&config).await?;
-    let cx = CommandContext { database, catalog, server_keys, now: Clock::System.now() };
-    let done = match command {
-        Command::Serve { .. } | Command::Migrate => say(&["The database is up to date."]),
-        Command::User(command) => people::run(&cx, command).await,
-        Command::ServiceKey(command) => keys::run_service_key(&cx, command).await,
-        Command::Org(command) => orgs::run(&cx, command).await,
-        Command::Key(command) => keys::run(&cx, command).await,
-        Command::Nodes(command) => nodes::run(&cx, &command).await,
-        Command::SeedDemo(command) => demo::run(&cx, command).await,
-        Command::Catalog(command) => catalog::run(&command),
-        Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(&cx, command.json).await,
+    let database = Database::open(&config, command.opening()).await?;
+    let done = match ServerKeys::open(&config.data_dir, &database.console).await {
+        Ok(server_keys) => {
+            let cx = CommandContext { database: &database, catalog, server_keys, now: Clock::System.now() };
+            run_with(&cx, command).await
+        }
+        Err(error) => Err(error.into()),
     };
-    cx.database.close().await?;
+    database.close().await?;
     done
 }
 
-fn load_keys(config: &Config) -> Result<ServerKeys, CommandError> {
-    data_dir::create(&config.data_dir)?;
-    Ok(ServerKeys::load(&config.data_dir)?)
+async fn run_with(cx: &CommandContext<'_>, command: Command) -> Result<(), CommandError> {
+    match command {
+        Command::Serve { .. } | Command::Migrate { .. } => say(&["The database is up to date."]),
+        Command::User(command) => people::run(cx, command).await,
+        Command::ServiceKey(command) => keys::run_service_key(cx, command).await,
+        Command::Org(command) => orgs::run(cx, command).await,
+        Command::Key(command) => keys::run(cx, command).await,
+        Command::Nodes(command) => nodes::run(cx, &command).await,
+        Command::SeedDemo(command) => demo::run(cx, command).await,
+        Command::Catalog(command) => catalog::run(&command),
+        Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(cx, command.json).await,
+    }
+}
+
+impl Command {
+    /// A command that only looks changes nothing, from whichever folder it is called.
+    fn opening(&self) -> Opening {
+        match self {
+            Self::Nodes(_) | Self::Audit(_) | Self::Catalog(_) | Self::Key(keys::KeyCommand::List(_)) => Opening::Look,
+            Self::Migrate { reset_passwords: true } => Opening::ResetPasswords,
+            _ => Opening::Prepare,
+        }
+    }
 }
 
 /// What a command works with.
-struct CommandContext {
-    database: Database,
+struct CommandContext<'a> {
+    database: &'a Database,
     catalog: Catalog,
     server_keys: ServerKeys,
     now: OffsetDateTime,
 }
 
-impl CommandContext {
+impl CommandContext<'_> {
     /// Begins a change by the operator.
     async fn begin(&self, rls: RlsScope) -> sqlx::Result<Mutation> {
         let (pool, audit_key) = (&self.database.console, &self.server_keys.audit);

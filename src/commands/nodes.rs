@@ -23,7 +23,7 @@ pub struct Nodes {
     json: bool,
 }
 
-pub async fn run(cx: &CommandContext, command: &Nodes) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext<'_>, command: &Nodes) -> Result<(), CommandError> {
     let _: Permit<ViewNodes> = Permit::grant(&Actor::operator(), Deployment)?;
     let mut tx = cx.read(RlsScope::Operator).await?;
     let (nodes, newest) = revocation::store::nodes(&mut tx).await?;

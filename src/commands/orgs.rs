@@ -23,7 +23,7 @@ pub struct Which {
     json: bool,
 }
 
-pub async fn run(cx: &CommandContext, command: OrgCommand) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext<'_>, command: OrgCommand) -> Result<(), CommandError> {
     let (which, suspended) = match &command {
         OrgCommand::Suspend(which) => (which, true),
         OrgCommand::Resume(which) => (which, false),

@@ -92,7 +92,7 @@ impl From<MemberRole> for Role {
     }
 }
 
-pub async fn run(cx: &CommandContext, command: UserCommand) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext<'_>, command: UserCommand) -> Result<(), CommandError> {
     match command {
         UserCommand::Create(command) => create(cx, command).await,
         UserCommand::SetPassword(command) => set_password(cx, command).await,
@@ -101,7 +101,7 @@ pub async fn run(cx: &CommandContext, command: UserCommand) -> Result<(), Comman
     }
 }
 
-async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError> {
+async fn create(cx: &CommandContext<'_>, create: Create) -> Result<(), CommandError> {
     let email = Email::parse(&create.email).map_err(CommandError::said)?;
     let name = PersonName::parse(&create.name).map_err(CommandError::said)?;
     let existing = match &create.org {
@@ -139,7 +139,7 @@ async fn create(cx: &CommandContext, create: Create) -> Result<(), CommandError>
     }
 }
 
-async fn set_password(cx: &CommandContext, command: SetPassword) -> Result<(), CommandError> {
+async fn set_password(cx: &CommandContext<'_>, command: SetPassword) -> Result<(), CommandError> {
     let typed = password_from_stdin()?;
     let (mut m, account) = account(cx, &command.email).await?;
     let about = [account.name.as_str(), command.email.as_str()];
@@ -156,7 +156,7 @@ async fn set_password(cx: &CommandContext, command: SetPassword) -> Result<(), C
     say(&[&format!("The password of {email} is set, and their sessions have ended.")])
 }
 
-async fn enable(cx: &CommandContext, command: Of) -> Result<(), CommandError> {
+async fn enable(cx: &CommandContext<'_>, command: Of) -> Result<(), CommandError> {
     let (mut m, account) = account(cx, &command.email).await?;
     let permit = m.permit()?;
     orgs::lifecycle::enable(&mut m, &permit, &account).await?;
@@ -164,7 +164,7 @@ async fn enable(cx: &CommandContext, command: Of) -> Result<(), CommandError> {
     say(&[&format!("{} can sign in again.", command.email)])
 }
 
-async fn disable(cx: &CommandContext, command: Of) -> Result<(), CommandError> {
+async fn disable(cx: &CommandContext<'_>, command: Of) -> Result<(), CommandError> {
     let (mut m, account) = account(cx, &command.email).await?;
     let permit = m.permit()?;
     orgs::lifecycle::disable(&mut m, &permit, &account).await?;
@@ -173,7 +173,7 @@ async fn disable(cx: &CommandContext, command: Of) -> Result<(), CommandError> {
 }
 
 /// Somebody's account, locked, in a change of their organization (of the deployment, for staff).
-async fn account(cx: &CommandContext, email: &str) -> Result<(Mutation, Account), CommandError> {
+async fn account(cx: &CommandContext<'_>, email: &str) -> Result<(Mutation, Account), CommandError> {
     let mut m = cx.begin(RlsScope::Nothing).await?;
     let account = accounts::store::lock_by_email(&mut m, email.trim()).await?;
     let account = account.ok_or_else(|| CommandError::said(format!("{email} has no account")))?;

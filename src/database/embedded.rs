@@ -31,7 +31,7 @@ use crate::{data_dir, secrets::Digest};
 
 /// The role that owns the cluster and everything in it.
 const OWNER: &str = "keydesk_owner";
-const PASSWORD_FILE: &str = "keydesk_owner.password";
+pub const PASSWORD_FILE: &str = "keydesk_owner.password";
 /// The cluster's folder in its home.
 const CLUSTER: &str = "postgres";
 /// The beginning of the names of unfinished clusters.

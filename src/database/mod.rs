@@ -5,7 +5,12 @@ pub mod embedded;
 pub mod roles;
 pub mod store;
 
-use std::{convert::Infallible, path::Path, str::FromStr, time::Duration};
+use std::{
+    convert::Infallible,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::{
@@ -49,6 +54,17 @@ pub enum DatabaseError {
     TooOld(u32),
     #[error("the data folder could not be used: {0}")]
     DataDir(#[from] std::io::Error),
+    #[error("there is no data folder {}: run this in the folder that the server runs in, or set KEYDESK_DATA_DIR to its data folder", .0.display())]
+    NoDataDir(PathBuf),
+    #[error(
+        "this Postgres has a role {role} already, whose password is not in {}: copy the files of the data folder that made \
+         it, or give the planes URLs of their own. `keydesk migrate --reset-passwords` takes the role over, and locks out \
+         whatever else uses it",
+        .file.display()
+    )]
+    RolePassword { role: &'static str, file: PathBuf },
+    #[error("the database was last migrated by an older version of Keydesk: run `keydesk migrate`")]
+    NotMigrated,
 }
 
 /// What became of an insert that names the constraint which a row before it may hold (`on conflict on constraint … do
@@ -65,6 +81,17 @@ impl From<PgQueryResult> for Inserted {
     }
 }
 
+/// What opening a database may change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// What is missing is made: the data folder, the embedded Postgres, roles, tables.
+    Prepare,
+    /// The same, and the planes' roles get the passwords of this data folder, whoever else uses them.
+    ResetPasswords,
+    /// Nothing.
+    Look,
+}
+
 /// A migrated database, with a pool for each plane.
 pub struct Database {
     embedded: Option<Embedded>,
@@ -79,13 +106,17 @@ pub struct Database {
 impl Database {
     /// Opens the database: starts the embedded Postgres if need be, checks that an acknowledged commit is durable,
     /// makes the roles, applies pending migrations, and makes the pools.
-    pub async fn open(config: &Config) -> Result<Self, DatabaseError> {
+    pub async fn open(config: &Config, opening: Opening) -> Result<Self, DatabaseError> {
+        let used = config.data_dir.join(if config.database_url.is_none() { embedded::PASSWORD_FILE } else { "" });
+        if opening == Opening::Look && !used.exists() {
+            return Err(DatabaseError::NoDataDir(config.data_dir.clone()));
+        }
         data_dir::create(&config.data_dir)?;
         let embedded = match config.database_url {
             None => Some(Embedded::join(&config.data_dir).await?),
             Some(_) => None,
         };
-        match Self::connect(config, embedded.as_ref()).await {
+        match Self::connect(config, embedded.as_ref(), opening).await {
             Ok(planes) => Ok(Self {
                 embedded,
                 console: pool(planes.console, CONSOLE_CONNECTIONS),
@@ -103,7 +134,11 @@ impl Database {
         }
     }
 
-    async fn connect(config: &Config, embedded: Option<&Embedded>) -> Result<PlaneOptions, DatabaseError> {
+    async fn connect(
+        config: &Config,
+        embedded: Option<&Embedded>,
+        opening: Opening,
+    ) -> Result<PlaneOptions, DatabaseError> {
         let owner = match (embedded, &config.database_url) {
             (Some(embedded), _) => embedded.options(DATABASE),
             (None, Some(url)) => parse("DATABASE_URL", url)?,
@@ -114,7 +149,7 @@ impl Database {
             keys: parse_if_set("KEYDESK_KEYS_DATABASE_URL", config.keys_database_url.as_ref())?,
             operator: parse_if_set("KEYDESK_OPERATOR_DATABASE_URL", config.operator_database_url.as_ref())?,
         };
-        prepare(owner, &config.data_dir, overrides).await
+        prepare(owner, &config.data_dir, overrides, opening).await
     }
 
     /// Keeps the embedded Postgres running, if there is one.
@@ -157,6 +192,7 @@ pub async fn prepare(
     owner: PgConnectOptions,
     data_dir: &Path,
     overrides: PlaneOverrides,
+    opening: Opening,
 ) -> Result<PlaneOptions, DatabaseError> {
     let owner = owner.application_name("keydesk owner").log_statements(tracing::log::LevelFilter::Trace);
     let mut db = owner.connect().await?;
@@ -165,21 +201,29 @@ pub async fn prepare(
     let planes = PlaneOptions {
         console: match overrides.console {
             Some(options) => options,
-            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_console").await?,
+            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_console", opening).await?,
         }
         .application_name("keydesk console"),
         keys: match overrides.keys {
             Some(options) => options,
-            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_keys").await?,
+            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_keys", opening).await?,
         }
         .application_name("keydesk keys"),
         operator: match overrides.operator {
             Some(options) => options,
-            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_operator").await?,
+            None => roles::ensure(&mut db, &owner, data_dir, "keydesk_operator", opening).await?,
         }
         .application_name("keydesk operator"),
     };
-    MIGRATIONS.run(&mut db).await?;
+    match opening {
+        Opening::Prepare | Opening::ResetPasswords => MIGRATIONS.run(&mut db).await?,
+        Opening::Look => {
+            let known = i64::try_from(MIGRATIONS.iter().count()).unwrap_or(i64::MAX);
+            if store::count_migrations(&mut db).await? < known {
+                return Err(DatabaseError::NotMigrated);
+            }
+        }
+    }
     db.close().await?;
     Ok(planes)
 }

@@ -1,8 +1,11 @@
 //! SQL about the database itself.
 
+use std::collections::BTreeMap;
+
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 
 use super::{DatabaseError, RlsScope};
+use crate::secrets::Digest;
 
 /// The settings that hold a transaction to a scope, with their values: those of an organization, a person, and a reach
 /// across organizations. None of the values needs quoting.
@@ -86,16 +89,15 @@ pub async fn create_database_if_missing(db: &mut PgConnection, name: &'static st
     Ok(())
 }
 
-/// Makes a role that may sign in, if it is missing; answers whether it was. One session at a time, whichever database it
-/// is in: roles belong to the whole cluster.
-pub async fn create_role_if_missing(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<bool> {
-    let exists = sqlx::query_scalar!(r#"select exists (select from pg_roles where rolname = $1) as "exists!""#, role)
-        .fetch_one(&mut *db)
-        .await?;
-    if !exists {
-        set_role_password(db, "create role", "login nosuperuser nobypassrls", role, password).await?;
-    }
-    Ok(!exists)
+pub async fn role_exists(db: &mut PgConnection, role: &str) -> sqlx::Result<bool> {
+    sqlx::query_scalar!(r#"select exists (select from pg_roles where rolname = $1) as "exists!""#, role)
+        .fetch_one(db)
+        .await
+}
+
+/// Makes a role that may sign in. One session at a time, whichever database it is in: roles belong to the whole cluster.
+pub async fn create_role(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<()> {
+    set_role_password(db, "create role", "login nosuperuser nobypassrls", role, password).await
 }
 
 pub async fn reset_role_password(db: &mut PgConnection, role: &'static str, password: &str) -> sqlx::Result<()> {
@@ -122,6 +124,39 @@ async fn set_role_password(
 pub async fn lock_cluster(db: &mut PgConnection) -> sqlx::Result<()> {
     sqlx::query!("select pg_advisory_lock(7310579226)").fetch_one(db).await?;
     Ok(())
+}
+
+/// The fingerprints of the server's keys that this database was written with, by the names of their files.
+pub async fn server_key_fingerprints(db: &mut PgConnection) -> sqlx::Result<BTreeMap<String, Digest>> {
+    let rows = sqlx::query!(r#"select name, fingerprint as "fingerprint: Digest" from server_key_fingerprints"#)
+        .fetch_all(db)
+        .await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.fingerprint)).collect())
+}
+
+/// Remembers a fingerprint, unless there is one of that name; answers the one that is remembered.
+pub async fn put_server_key_fingerprint(
+    db: &mut PgConnection,
+    name: &str,
+    fingerprint: Digest,
+) -> sqlx::Result<Digest> {
+    let insert = "insert into server_key_fingerprints (name, fingerprint) values ($1, $2) on conflict do nothing";
+    sqlx::query(insert).bind(name).bind(fingerprint).execute(&mut *db).await?;
+    sqlx::query_scalar!(
+        r#"select fingerprint as "fingerprint: Digest" from server_key_fingerprints where name = $1"#,
+        name
+    )
+    .fetch_one(db)
+    .await
+}
+
+/// How many migrations this database has seen.
+pub async fn count_migrations(db: &mut PgConnection) -> sqlx::Result<i64> {
+    let count = "select count(*) from _sqlx_migrations where success";
+    match sqlx::query_scalar(count).fetch_one(db).await {
+        Err(sqlx::Error::Database(error)) if error.code().as_deref() == Some("42P01") => Ok(0),
+        count => count,
+    }
 }
 
 /// What the database's clock says.

@@ -86,7 +86,14 @@ async fn cluster() -> &'static Cluster {
             });
             join_all(droppers).await;
             sqlx::raw_sql(AssertSqlSafe(format!("create database {TEMPLATE}"))).execute(&mut db).await.unwrap();
-            database::prepare(embedded.options(TEMPLATE), &folder, database::PlaneOverrides::default()).await.unwrap();
+            database::prepare(
+                embedded.options(TEMPLATE),
+                &folder,
+                database::PlaneOverrides::default(),
+                database::Opening::Prepare,
+            )
+            .await
+            .unwrap();
             let hasher = accounts::password::Hasher::new().unwrap();
             let password = accounts::password::NewPassword::parse(&PASSWORD.into(), &[]).unwrap();
             let password_hash = hasher.hash(password).await.unwrap();
@@ -176,8 +183,14 @@ impl World {
             .await
             .unwrap();
         let owner = cluster.embedded.options(&name);
-        let planes =
-            database::prepare(owner.clone(), &cluster.folder, database::PlaneOverrides::default()).await.unwrap();
+        let planes = database::prepare(
+            owner.clone(),
+            &cluster.folder,
+            database::PlaneOverrides::default(),
+            database::Opening::Prepare,
+        )
+        .await
+        .unwrap();
         Self::build(owner, planes, origin, catalog, proxies, &cluster.folder)
     }
 

@@ -136,7 +136,7 @@ enum DemoEvent {
     RevokeExtraKey(u32),
 }
 
-pub async fn run(cx: &CommandContext, command: SeedDemo) -> Result<(), CommandError> {
+pub async fn run(cx: &CommandContext<'_>, command: SeedDemo) -> Result<(), CommandError> {
     let founded = cx.now - Duration::days(AGE_DAYS);
     let org = OrgId(clock::id(founded));
     let password = secrets::random_token().map_err(|error| CommandError::said(error.to_string()))?;
@@ -257,7 +257,7 @@ fn noise(seed: u64, n: i64) -> f64 {
 }
 
 struct Demo<'a> {
-    cx: &'a CommandContext,
+    cx: &'a CommandContext<'a>,
     org: OrgId,
     /// The password of all people.
     password: &'a SecretString,
@@ -515,7 +515,7 @@ fn inconsistent() -> CommandError {
 }
 
 async fn new_person(
-    cx: &CommandContext,
+    cx: &CommandContext<'_>,
     email: &str,
     name: &str,
     password: &SecretString,

@@ -300,6 +300,66 @@ async fn a_given_postgres_is_used_by_an_owner_who_is_no_superuser() {
     assert_eq!(run(&["audit", "verify"], "").ok(), "The audit log is whole: 4 rows in 1 chain.");
 }
 
+#[tokio::test]
+async fn a_command_that_looks_makes_nothing_and_nothing_is_taken_over_unasked() {
+    let (database, data) = crate::world::plain_owners_database().await;
+    let own = Folder::new();
+    let absent = own.0.join("absent");
+    for looking in [&["nodes"][..], &["audit", "verify"], &["key", "list", "--org", "acme"], &["audit", "verify", "x"]]
+    {
+        let ran_in = |folder: &std::path::Path| ran(own.command(looking).env("KEYDESK_DATA_DIR", folder), "");
+        ran_in(&absent).fails("");
+        ran_in(&own.0).fails("");
+        ran(own.command(looking).env("KEYDESK_DATA_DIR", &absent).env("DATABASE_URL", &database.url), "").fails("");
+    }
+    assert!(!absent.exists());
+    let run = |folder: &std::path::Path, arguments: &[&str]| {
+        ran(own.command(arguments).env("KEYDESK_DATA_DIR", folder).env("DATABASE_URL", &database.url), "")
+    };
+    run(&absent, &["nodes"]).fails("there is no data folder");
+    run(&data, &["nodes"]).fails("run `keydesk migrate`");
+    run(&data, &["migrate"]).ok();
+    run(&data, &["nodes"]).ok();
+    // The roles belong to the whole server, and whoever made them has their passwords.
+    for arguments in [&["nodes"][..], &["migrate"], &["serve"]] {
+        run(&own.0, arguments).fails("has a role keydesk_console already, whose password is not in");
+    }
+    assert_eq!(std::fs::read_dir(&own.0).unwrap().count(), 0);
+    run(&data, &["nodes"]).ok();
+}
+
+#[test]
+fn roles_are_taken_over_only_if_that_is_said() {
+    let folder = Folder::new();
+    add_owner(&folder);
+    let password = folder.0.join("keydesk_keys.password");
+    std::fs::remove_file(&password).unwrap();
+    folder.run(&["migrate"], "").fails("has a role keydesk_keys already, whose password is not in");
+    assert!(!password.exists());
+    assert_eq!(folder.run(&["migrate", "--reset-passwords"], "").ok(), "The database is up to date.");
+    assert_eq!(folder.run(&["migrate"], "").ok(), "The database is up to date.");
+}
+
+#[test]
+fn a_server_key_that_is_missing_or_another_one_is_named_and_not_replaced() {
+    let folder = Folder::new();
+    add_owner(&folder);
+    for name in ["audit.key", "webhook-seal.key"] {
+        let (path, away) = (folder.0.join(name), folder.0.join("away"));
+        std::fs::rename(&path, &away).unwrap();
+        for command in [&["migrate"][..], &["nodes"], &["serve"]] {
+            folder.run(command, "").fails(&format!("{} is missing", path.display()));
+        }
+        assert!(!path.exists());
+        std::fs::copy(folder.0.join("access-token.key"), &path).unwrap();
+        for command in [&["migrate"][..], &["nodes"], &["serve"]] {
+            folder.run(command, "").fails(&format!("{} is not the one", path.display()));
+        }
+        std::fs::rename(&away, &path).unwrap();
+        folder.run(&["migrate"], "").ok();
+    }
+}
+
 /// What a plane answers to a GET: status line, headers and body.
 fn get(address: &str, path: &str, header: &str) -> String {
     use std::io::Read;

@@ -71,7 +71,14 @@ impl Fleet {
         let folder = Folder::new();
         let embedded = Embedded::join(&folder.0).await.unwrap();
         let owner = embedded.options("keydesk");
-        let planes = database::prepare(owner.clone(), &folder.0, database::PlaneOverrides::default()).await.unwrap();
+        let planes = database::prepare(
+            owner.clone(),
+            &folder.0,
+            database::PlaneOverrides::default(),
+            database::Opening::Prepare,
+        )
+        .await
+        .unwrap();
         let mut consoles = vec![database::pool(planes.console, 8)];
         let socket = owner.get_socket().unwrap().join(".s.PGSQL.5432");
         let mut lines = Vec::new();
