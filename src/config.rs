@@ -1,11 +1,11 @@
 //! The environment variables, parsed once at start. A variable that this version does not know is refused rather than
 //! ignored, so that a misspelt setting is noticed.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 
-use crate::client::TrustedProxies;
+use crate::{client::TrustedProxies, revocation::LeaseLength};
 
 /// Everything a command needs to know before it starts.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Config {
     /// The URL of the Redis in which all nodes count calls. `None`: each process counts in its own memory.
     pub limiter: Option<SecretString>,
     pub trusted_proxies: TrustedProxies,
+    /// How long this node may answer without the database.
+    pub lease: LeaseLength,
     /// The listener for readiness and metrics. `None`: they are not served.
     pub admin_addr: Option<SocketAddr>,
 }
@@ -67,6 +69,7 @@ impl Config {
             limiter: limiter(env.remove("KEYDESK_LIMITER"))?,
             trusted_proxies: TrustedProxies::parse(&env.remove("KEYDESK_TRUSTED_PROXIES").unwrap_or_default())
                 .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_TRUSTED_PROXIES", problem })?,
+            lease: lease(env.remove("KEYDESK_LEASE"))?,
             admin_addr: if env.contains_key("KEYDESK_ADMIN_ADDR") {
                 Some(address(&mut env, "KEYDESK_ADMIN_ADDR", "127.0.0.1:3002")?)
             } else {
@@ -114,6 +117,20 @@ fn limiter(text: Option<String>) -> Result<Option<SecretString>, ConfigError> {
             problem: "must be memory, or redis://host:port or valkey://host:port".to_owned(),
         }),
     }
+}
+
+/// `45s`, `2m`.
+fn lease(text: Option<String>) -> Result<LeaseLength, ConfigError> {
+    let Some(text) = text else { return Ok(LeaseLength::default()) };
+    let seconds = match (text.strip_suffix('s'), text.strip_suffix('m')) {
+        (Some(seconds), _) => seconds.parse().ok(),
+        (_, Some(minutes)) => minutes.parse().ok().and_then(|minutes: u64| minutes.checked_mul(60)),
+        _ => None,
+    };
+    seconds.and_then(|seconds| LeaseLength::new(Duration::from_secs(seconds))).ok_or_else(|| ConfigError::Invalid {
+        name: "KEYDESK_LEASE",
+        problem: format!("{text:?} is not a time from 2s to 5m, as in 45s"),
+    })
 }
 
 fn address(env: &mut BTreeMap<String, String>, name: &'static str, default: &str) -> Result<SocketAddr, ConfigError> {
@@ -229,6 +246,12 @@ mod tests {
         assert!(from(&[("KEYDESK_LIMITER", "redis://x")]).unwrap().limiter.is_some());
         assert!(matches!(from(&[("KEYDESK_LIMITER", "memcached")]), Err(ConfigError::Invalid { .. })));
         assert!(matches!(from(&[("KEYDESK_TRUSTED_PROXIES", "proxy")]), Err(ConfigError::Invalid { .. })));
+        for (text, seconds) in [("", 10), ("2s", 2), ("45s", 45), ("5m", 300)] {
+            assert_eq!(from(&[("KEYDESK_LEASE", text)]).unwrap().lease.get(), Duration::from_secs(seconds));
+        }
+        for text in ["1s", "301s", "6m", "10", "-3s", "ms", "99999999999999999999s", "4611686018427387904m"] {
+            assert!(matches!(from(&[("KEYDESK_LEASE", text)]), Err(ConfigError::Invalid { .. })), "{text}");
+        }
         assert!(matches!(from(&[("KEYDESK_CONSOLE_ADR", "x")]), Err(ConfigError::Unknown { .. })));
         for plane in ["KEYDESK_CONSOLE_DATABASE_URL", "KEYDESK_KEYS_DATABASE_URL", "KEYDESK_OPERATOR_DATABASE_URL"] {
             assert!(matches!(from(&[(plane, "postgres://x")]), Err(ConfigError::Invalid { name: "DATABASE_URL", .. })));

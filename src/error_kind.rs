@@ -15,6 +15,8 @@ pub enum ErrorKind<'a> {
     Forbidden,
     /// A fault of ours, such as a database that does not answer.
     Unavailable,
+    /// The change may have been made, or not.
+    Unknown,
     /// The change is made, but whether it holds everywhere could not be seen.
     Unconfirmed,
 }

@@ -6,7 +6,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -23,8 +23,14 @@ use crate::{
         permit::Act,
         standing::{Standing, standing},
     },
-    revocation::{self, Receipt},
+    revocation::{self, Pending, Receipt},
 };
+
+/// How long a request waits until a change holds everywhere. Then it is answered with a receipt that says for whom is waited.
+const RECEIPT_PATIENCE: Duration = Duration::from_secs(10);
+/// What is said where nobody knows whether a change was made.
+pub const MAY_BE_RECORDED: &str = "It may have been recorded: the answer of the database was lost. Do it once more to be \
+                                   sure; what is done already is not done twice.";
 
 /// A change that has begun. Dropped, it has never been.
 pub struct Mutation {
@@ -42,18 +48,35 @@ pub struct Mutation {
 /// Why a change could not be committed, or not be seen to hold.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
-    /// Nothing has changed. (If only the reply to COMMIT was lost, a repeat finds out.)
+    /// Nothing has changed.
     #[error("the change was not made: {0}")]
     NotDone(#[source] sqlx::Error),
+    /// COMMIT was sent, and its reply did not come. A repeat finds out, and waits where that is needed.
+    #[error("it may have been recorded, since the answer to its commit was lost; do it once more to be sure: {0}")]
+    Unknown(#[source] sqlx::Error),
     /// The change is made. Whether every node knows of it could not be seen, so a repeat waits for it again.
     #[error("it is recorded, but whether every node knows could not be seen: {0}")]
     Unconfirmed(#[source] sqlx::Error),
+}
+
+impl CommitError {
+    /// What an error of COMMIT itself says. Only if Postgres refused it has nothing changed: a server that is shut down in
+    /// the middle may have written it already.
+    fn of_commit(error: sqlx::Error) -> Self {
+        match &error {
+            sqlx::Error::Database(refusal) if refusal.code().is_some_and(|code| !code.starts_with("57P")) => {
+                Self::NotDone(error)
+            }
+            _ => Self::Unknown(error),
+        }
+    }
 }
 
 impl DomainError for CommitError {
     fn kind(&self) -> ErrorKind<'_> {
         match self {
             Self::NotDone(_) => ErrorKind::Unavailable,
+            Self::Unknown(_) => ErrorKind::Unknown,
             Self::Unconfirmed(_) => ErrorKind::Unconfirmed,
         }
     }
@@ -61,6 +84,7 @@ impl DomainError for CommitError {
     fn sentence(&self) -> String {
         match self {
             Self::NotDone(_) => "The change was not made. Try again in a moment.",
+            Self::Unknown(_) => MAY_BE_RECORDED,
             Self::Unconfirmed(_) => {
                 "It is recorded, but Keydesk could not see whether every node knows yet. Repeat it to be sure."
             }
@@ -171,22 +195,32 @@ impl Mutation {
         self.restricts_access = true;
     }
 
-    /// Commits. A change that restricts access is waited for until it holds everywhere, which its receipt proves. One that
-    /// gives access is not: nobody is let in wrongly meanwhile, and every node follows within a second.
+    /// Commits. A change that restricts access is waited for until it holds everywhere, which its receipt proves, or says
+    /// for whom is waited still. One that gives access is not: nobody is let in wrongly meanwhile, and every node follows
+    /// within a second.
     pub async fn commit(self) -> Result<Option<Receipt>, CommitError> {
-        if self.restricts_access {
-            return self.commit_everywhere().await.map(Some);
+        match self.commit_pending().await? {
+            Some(mut pending) => pending.wait(RECEIPT_PATIENCE).await.map(Some).map_err(CommitError::Unconfirmed),
+            None => Ok(None),
         }
-        self.tx.commit().await.map_err(CommitError::NotDone)?;
-        Ok(None)
     }
 
     /// Commits, and waits until the change holds everywhere whatever it does: for programs that rely on it in their next
     /// request.
     pub async fn commit_everywhere(mut self) -> Result<Receipt, CommitError> {
+        self.restricts_access();
+        self.commit().await?.ok_or(CommitError::Unconfirmed(sqlx::Error::RowNotFound))
+    }
+
+    /// Commits, and hands the waiting over: for whoever has more patience than a request. `None`: nothing is waited for.
+    pub async fn commit_pending(mut self) -> Result<Option<Pending>, CommitError> {
+        if !self.restricts_access {
+            self.tx.commit().await.map_err(CommitError::of_commit)?;
+            return Ok(None);
+        }
         let revision = revocation::store::log_changes(&mut self.tx).await.map_err(CommitError::NotDone)?;
-        self.tx.commit().await.map_err(CommitError::NotDone)?;
-        revocation::wait(&self.pool, revision, self.begun).await.map_err(CommitError::Unconfirmed)
+        self.tx.commit().await.map_err(CommitError::of_commit)?;
+        Ok(Some(Pending::new(self.pool, revision, self.begun)))
     }
 }
 

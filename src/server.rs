@@ -24,7 +24,7 @@ use crate::{
     },
     catalog::Catalog,
     client::TrustedProxies,
-    clock::Clock,
+    clock::{Clock, ClockWatch},
     config::{Config, Origin},
     console_plane::{
         self,
@@ -185,7 +185,10 @@ pub async fn serve(config: &Config, served: ServedPlanes, catalog: Catalog) -> R
     let stop = stop_signal().map_err(ServeError::Signals)?;
     let site = Site::find()?;
     let database = Database::open(config, Opening::Prepare).await?;
-    let result = serve_with(config, served, catalog, site, &database, stop).await;
+    let result = tokio::select! {
+        served = serve_with(config, served, catalog, site, &database, stop) => served,
+        never = database.supervise() => match never {},
+    };
     let closed = database.close().await;
     result?;
     Ok(closed?)
@@ -222,7 +225,7 @@ async fn serve_with(
         console_db: database.console.clone(),
         keys_db: database.keys.clone(),
         operator_db: database.operator.clone(),
-        memory: Arc::new(Memory::new(clock.clone())),
+        memory: Arc::new(Memory::new(clock.clone(), config.lease)),
         clock: clock.clone(),
         catalog: Arc::new(catalog),
         server_keys: Arc::new(server_keys),
@@ -246,7 +249,7 @@ async fn serve_with(
     let admin = ready::admin_router(planes.keys.clone(), handle);
     tokio::join!(
         serve_if_bound(console_listener, planes.console.clone(), stop.clone()),
-        serve_key_plane(keys_listener, &planes, stop.clone()),
+        serve_key_plane(keys_listener, &planes, config, stop.clone()),
         serve_if_bound(admin_listener, admin, stop.clone()),
         usage.run(&refusals, &database.keys, stop.clone()),
     );
@@ -260,12 +263,13 @@ async fn serve_with(
 
 /// Serves the key plane as a node that follows every change. The node leaves only after it has stopped answering, so
 /// that no change counts as confirmed while an old verdict can still be given.
-async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, stop: watch::Receiver<bool>) {
+async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, config: &Config, stop: watch::Receiver<bool>) {
     let Some(listener) = listener else { return };
     let keys = &planes.keys;
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let name = node_name(listener.local_addr().ok());
-    let node = Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
+    let node =
+        Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db).in_folder(&config.data_dir);
     tokio::select! {
         () = serve_connections(listener, planes.key_plane_router(), stop) => {}
         () = node.run() => {}
@@ -352,10 +356,15 @@ async fn setup_link(database: &Database, now: OffsetDateTime, origin: &Origin) -
 
 /// Again and again deletes what is past its retention, frees idle limiter state, and warns of a wrong set-up.
 async fn maintain(console: PgPool, keys: KeyPlane) {
+    let mut watch = ClockWatch::default();
     loop {
-        let now = keys.clock.now();
-        let (idle_since, begun_since) = session::bounds(now);
         let pruned = async {
+            // By the database's clock, and only while ours says the same: a clock that is wrong must not delete anything.
+            let now = database::store::clock(&console).await?;
+            if !watch.is_steady(keys.clock.now(), now, keys.clock.since_boot()) {
+                return Ok(());
+            }
+            let (idle_since, begun_since) = session::bounds(now);
             let mut db = console.acquire().await?;
             accounts::store::forget_ended_sessions(&mut db, idle_since, begun_since).await?;
             drop(db);
@@ -363,12 +372,12 @@ async fn maintain(console: PgPool, keys: KeyPlane) {
             management_api::store::forget(&mut tx, now - management_api::repeat::REMEMBERED).await?;
             tx.commit().await?;
             usage::store::prune(&keys.db, now - usage::RETENTION).await?;
-            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await
+            usage::store::prune_refusals(&keys.db, now - usage::refusals::RETENTION).await.map(drop)
         };
         if let Err(error) = pruned.await {
             tracing::warn!(%error, "expired rows could not be deleted; trying again later");
         }
-        keys.limiter.prune(now);
+        keys.limiter.prune(keys.clock.steady());
         tokio::time::sleep(NODE_DISCOVERY_DELAY).await;
         if let Some(warning) = keys.unshared_limiters_warning().await {
             tracing::warn!("{warning}");

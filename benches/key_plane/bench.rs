@@ -14,7 +14,7 @@ use keydesk::{
     keys::secret::NewSecret,
     mutation::Mutation,
     orgs::{self, OrgName, Slug},
-    revocation::{memory::Memory, node::Node},
+    revocation::{LeaseLength, memory::Memory, node::Node},
     secrets::Digest,
     server,
     server_keys::ServerKeys,
@@ -154,7 +154,7 @@ impl Bench {
         let clock = Clock::System;
         let plane = KeyPlane {
             db: self.keys.clone(),
-            memory: Arc::new(Memory::new(clock.clone())),
+            memory: Arc::new(Memory::new(clock.clone(), LeaseLength::default())),
             clock: clock.clone(),
             catalog: Arc::clone(&self.catalog),
             limiter: Arc::new(Limiter::memory()),

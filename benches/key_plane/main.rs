@@ -39,7 +39,7 @@ use keydesk::{
         model::Reason,
         verdict::{self, KeyRecord},
     },
-    revocation,
+    revocation::{self, Revision, look_up::LookUp},
     secrets::Digest,
 };
 use load::{ROUND, Round, load, median, ms, quantile};
@@ -131,11 +131,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let fill = keys.chunks(keys.len().div_ceil(8)).map(async |part| {
         for key in part {
             let digest = key.digest();
-            node.plane
-                .memory
-                .get::<KeyRecord, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
-                .await
-                .unwrap();
+            node.plane.memory.find::<KeyRecord>(&bench.keys, digest).await.unwrap();
         }
     });
     futures::future::join_all(fill).await;
@@ -168,7 +164,7 @@ async fn beside_bare(bench: &Bench, keys: &[Key]) {
     let full = resident();
     for n in 0..1_000_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        node.plane.memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap();
+        node.plane.memory.get::<KeyRecord, _>(nobody, |_| async { Ok(LookUp::Current(None)) }).await.unwrap();
     }
     println!(
         "After 1,000,000 different keys that are nobody's: {} remembered as such, {} known ones, {:+.1} MB.",
@@ -204,14 +200,12 @@ async fn cold(bench: &Bench, keys: &[Key]) {
         let digest = key.digest();
         let begun = Instant::now();
         if n % 2 == 0 {
-            verdict::store::find_by_digest(&bench.keys, digest).await.unwrap();
+            let mut db = bench.keys.acquire().await.unwrap();
+            verdict::store::find_by_digest(&mut db, digest, Revision(0)).await.unwrap();
+            drop(db);
             selects.push(begun.elapsed());
         } else {
-            node.plane
-                .memory
-                .get::<KeyRecord, _>(digest, || verdict::store::find_by_digest(&bench.keys, digest))
-                .await
-                .unwrap();
+            node.plane.memory.find::<KeyRecord>(&bench.keys, digest).await.unwrap();
             calls.push(begun.elapsed());
         }
     }

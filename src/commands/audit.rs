@@ -19,7 +19,7 @@ use crate::{
         store::CheckError,
     },
     config::Config,
-    database::RlsScope,
+    database::{self, RlsScope},
     server_keys::ServerKeys,
 };
 
@@ -52,7 +52,8 @@ fn say_whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
 
 /// Checks the database's log.
 pub async fn verify_live(cx: &CommandContext<'_>, json: bool) -> Result<(), CommandError> {
-    let mut tx = cx.read(RlsScope::Operator).await?;
+    // Otherwise a row that is written meanwhile is taken for a forged one.
+    let mut tx = database::read_snapshot(&cx.database.console, RlsScope::Operator).await?;
     let checked = audit::store::check_all(&mut tx, &cx.server_keys.audit).await.map_err(|error| match error {
         CheckError::Broken(found) => broken_error(&found),
         CheckError::Database(error) => error.into(),

@@ -5,7 +5,7 @@ use serde_json::json;
 use strum::VariantArray;
 use time::OffsetDateTime;
 
-use super::{CommandContext, CommandError, Effect, no_org, say, say_json, slug};
+use super::{CommandContext, CommandError, commit, no_org, say, say_json, slug};
 use crate::{
     database::RlsScope,
     keys::{
@@ -150,7 +150,7 @@ async fn revoke_service_key(cx: &CommandContext<'_>, revoke: RevokeServiceKey) -
     if !lifecycle::revoke_service_key(&mut m, &permit, &name).await? {
         return Err(CommandError::said(format!("there is no live service key named {:?}", name.as_str())));
     }
-    let effect = Effect(m.commit().await?);
+    let effect = commit(m).await?;
     say(&[&format!("Service key “{}” is revoked. {effect}", name.as_str())])
 }
 
@@ -197,7 +197,7 @@ async fn revoke(cx: &CommandContext<'_>, revoke: Revoke) -> Result<(), CommandEr
     let (mut m, key) = find(cx, &revoke.which).await?;
     let permit = m.permit()?;
     let revoked = lifecycle::revoke_any(&mut m, &permit, key.id, reason, None).await?;
-    let effect = Effect(m.commit().await?);
+    let effect = commit(m).await?;
     if revoke.json {
         return say_json(&json!({
             "key_id": key.id, "org": key.org_slug, "name": revoked.name, "already_revoked": revoked.already,
@@ -215,7 +215,7 @@ async fn switch(cx: &CommandContext<'_>, switch: Switch, on: bool) -> Result<(),
         true => lifecycle::enable(&mut m, &permit, key.id).await?,
         false => lifecycle::disable(&mut m, &permit, key.id).await?,
     };
-    let effect = Effect(m.commit().await?);
+    let effect = commit(m).await?;
     if switch.json {
         return say_json(&json!({
             "key_id": key.id, "org": key.org_slug, "name": done.name, "disabled": !on, "changed": done.changed,

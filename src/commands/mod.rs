@@ -8,7 +8,7 @@ mod nodes;
 mod orgs;
 mod people;
 
-use std::{collections::BTreeMap, io::Write, process::ExitCode};
+use std::{collections::BTreeMap, io::Write, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -34,6 +34,9 @@ use crate::{
     server_keys::{ServerKeys, ServerKeysError},
     telemetry,
 };
+
+/// How long a command waits for a change without a word.
+const SAY_AFTER: Duration = Duration::from_secs(2);
 
 #[derive(Parser)]
 #[command(name = "keydesk", version, about = "A self-hosted API key console", disable_help_subcommand = false)]
@@ -272,6 +275,22 @@ impl std::fmt::Display for Effect {
         match &self.0 {
             Some(receipt) => receipt.fmt(f),
             None => f.write_str("Every node follows within a second."),
+        }
+    }
+}
+
+/// Commits, and waits until the change holds everywhere, however long that takes. Meanwhile it says for whom.
+async fn commit(m: Mutation) -> Result<Effect, CommandError> {
+    let Some(mut pending) = m.commit_pending().await? else { return Ok(Effect(None)) };
+    let mut said = Vec::new();
+    loop {
+        let receipt = pending.wait(SAY_AFTER).await.map_err(CommitError::Unconfirmed)?;
+        if receipt.is_complete() {
+            return Ok(Effect(Some(receipt)));
+        }
+        if receipt.waiting_for != said {
+            eprintln!("{receipt}");
+            said = receipt.waiting_for;
         }
     }
 }

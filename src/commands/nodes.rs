@@ -74,7 +74,7 @@ fn node_json(node: &NodeRow, newest: Revision) -> serde_json::Value {
     json!({
         "id": node.id, "name": node.name, "state": node.health().as_str(), "limiter": node.limiter,
         "applied_revision": node.applied.0, "behind": node.behind(newest),
-        "lease_age_seconds": node.quiet.as_secs_f64(), "started_at": to_the_second(node.started_at),
+        "lease_age_seconds": node.quiet.as_secs_f64(), "lease_seconds": node.lease.as_secs(), "started_at": to_the_second(node.started_at),
     })
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::{CommandContext, CommandError, Effect, say, say_json, slug};
+use super::{CommandContext, CommandError, commit, say, say_json, slug};
 use crate::orgs::{Slug, lifecycle};
 
 #[derive(Subcommand)]
@@ -35,7 +35,7 @@ pub async fn run(cx: &CommandContext<'_>, command: OrgCommand) -> Result<(), Com
         true => lifecycle::suspend(&mut m, &permit).await?,
         false => lifecycle::resume(&mut m, &permit).await?,
     };
-    let effect = Effect(m.commit().await?);
+    let effect = commit(m).await?;
     if which.json {
         return say_json(&json!({
             "org": slug, "suspended": suspended, "changed": changed,

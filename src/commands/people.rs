@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{CommandContext, CommandError, Effect, say, say_json, slug};
+use super::{CommandContext, CommandError, commit, say, say_json, slug};
 use crate::{
     accounts::{self, Email, PersonName, password::NewPassword, store::Account},
     actor::Role,
@@ -168,7 +168,7 @@ async fn disable(cx: &CommandContext<'_>, command: Of) -> Result<(), CommandErro
     let (mut m, account) = account(cx, &command.email).await?;
     let permit = m.permit()?;
     orgs::lifecycle::disable(&mut m, &permit, &account).await?;
-    let effect = Effect(m.commit().await?);
+    let effect = commit(m).await?;
     say(&[&format!("{} is disabled, and their sessions have ended. {effect}", command.email)])
 }
 

@@ -22,6 +22,10 @@ impl<E: DomainError> From<E> for ConsoleError {
                     .map(|(field, message)| FieldError { field: (*field).to_owned(), message: message.clone() })
                     .collect(),
             },
+            ErrorKind::Unknown => {
+                tracing::error!(%error, "a change may have been made, or not");
+                Self::UnknownOutcome { message }
+            }
             ErrorKind::Unavailable | ErrorKind::Unconfirmed => {
                 tracing::error!(%error, "a request of the console failed");
                 Self::Unavailable
@@ -40,7 +44,7 @@ pub fn receipt(committed: Result<Option<Receipt>, CommitError>) -> Result<Option
             let text = "It is recorded, but the server could not see whether every node knows yet. Do it once more to be sure.";
             Ok(Some(text.to_owned()))
         }
-        Err(CommitError::NotDone(error)) => Err(error.into()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -52,7 +56,7 @@ impl ConsoleError {
             Self::Forbidden { .. } => StatusCode::FORBIDDEN,
             Self::NotFound { .. } => StatusCode::NOT_FOUND,
             Self::Conflict { .. } => StatusCode::CONFLICT,
-            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unavailable | Self::UnknownOutcome { .. } => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 }

@@ -32,6 +32,8 @@ pub enum ConsoleError {
     Conflict { message: String },
     /// 503: Keydesk could not find out; nothing was changed.
     Unavailable,
+    /// 503: it may have been changed, or not.
+    UnknownOutcome { message: String },
 }
 
 impl ConsoleError {
@@ -57,7 +59,8 @@ impl ConsoleError {
             Self::Refused { message }
             | Self::Forbidden { message }
             | Self::NotFound { message }
-            | Self::Conflict { message } => Some(message.clone()),
+            | Self::Conflict { message }
+            | Self::UnknownOutcome { message } => Some(message.clone()),
             Self::Unavailable => Some(
                 "The server could not reach its database, or the answer got lost. Try again: what was done already is not \
                  done twice."

@@ -126,6 +126,9 @@ pub async fn refusal(cx: &RequestContext, error: &ConsoleError, path: &str) -> R
             let text = "The console cannot reach its database right now. Nothing was changed. Try again in a moment.";
             message(cx, status, "The console is not available", text, (path, "Try again")).await
         }
+        ConsoleError::UnknownOutcome { .. } => {
+            message(cx, status, "Nobody knows whether this was done", text, (path, "Look")).await
+        }
         ConsoleError::Fields { .. } | ConsoleError::Refused { .. } => {
             message(cx, status, "This could not be done", text, ("/", "Back to the console")).await
         }

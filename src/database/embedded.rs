@@ -6,6 +6,7 @@
 //! killed.
 
 use std::{
+    convert::Infallible,
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, SeekFrom, Write},
     os::unix::{
@@ -55,6 +56,8 @@ const ORPHANS_TIMEOUT: Duration = Duration::from_secs(15);
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// The pause between two looks at a Postgres that is starting or stopping.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
+/// The pause between two looks at whether Postgres lives.
+const SUPERVISE_INTERVAL: Duration = Duration::from_secs(1);
 /// The pause between two attempts to start while orphaned sessions remain.
 const START_RETRY_INTERVAL: Duration = Duration::from_millis(250);
 
@@ -183,6 +186,29 @@ impl Embedded {
     /// The options with which the owner connects to one of the cluster's databases.
     pub fn options(&self, database: &str) -> PgConnectOptions {
         self.server.options(&self.socket, database)
+    }
+
+    /// Starts Postgres again whenever it is found dead.
+    pub async fn supervise(&self) -> Infallible {
+        loop {
+            tokio::time::sleep(SUPERVISE_INTERVAL).await;
+            if self.server.pid_file().is_ok_and(|file| file.is_some_and(|file| is_postgres(file.pid))) {
+                continue;
+            }
+            tracing::error!("the embedded Postgres is gone; starting it again");
+            if let Err(error) = self.start_again().await {
+                tracing::error!(%error, "the embedded Postgres could not be started");
+            }
+        }
+    }
+
+    async fn start_again(&self) -> Result<(), EmbeddedError> {
+        let _turn = lock(self.server.data_dir.join(TURN_LOCK), File::lock).await?;
+        // Another process may have come first.
+        if self.server.running_socket().await?.is_none() {
+            self.server.start().await?;
+        }
+        Ok(())
     }
 
     /// Ends the use. The last process stops Postgres and waits until it is down.

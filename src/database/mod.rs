@@ -6,6 +6,7 @@ pub mod roles;
 pub mod store;
 
 use std::{
+    convert::Infallible,
     path::{Path, PathBuf},
     str::FromStr,
     time::Duration,
@@ -151,6 +152,14 @@ impl Database {
         prepare(owner, &config.data_dir, overrides, opening).await
     }
 
+    /// Keeps the embedded Postgres running, if there is one.
+    pub async fn supervise(&self) -> Infallible {
+        match &self.embedded {
+            Some(embedded) => embedded.supervise().await,
+            None => std::future::pending().await,
+        }
+    }
+
     /// Closes the pools, and stops the embedded Postgres if no other process uses it.
     pub async fn close(self) -> Result<(), DatabaseError> {
         self.console.close().await;
@@ -233,12 +242,14 @@ pub fn pool(options: PgConnectOptions, connections: u32) -> PgPool {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(Duration::from_secs(5))
+        // The address may lead to a stand-by for a moment: such a connection must not outlast it.
+        .after_connect(|db, _| Box::pin(store::assert_writable(db)))
         // One that was in use a moment ago is not asked whether it still works: that would be a round trip for each use.
         .test_before_acquire(false)
         .before_acquire(|db, meta| {
             Box::pin(async move {
                 if meta.idle_for > TRUSTED_IDLE {
-                    db.ping().await?;
+                    store::assert_writable(db).await?;
                 }
                 Ok(true)
             })
@@ -293,6 +304,11 @@ impl RlsScope {
 /// Begins a transaction that reads. Postgres refuses to write in it, so it is dropped when it has read enough.
 pub async fn read(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
     store::begin(pool, "begin read only", scope).await
+}
+
+/// [`read`] that sees one moment in all of its statements.
+pub async fn read_snapshot(pool: &PgPool, scope: RlsScope) -> sqlx::Result<Transaction<'static, Postgres>> {
+    store::begin(pool, "begin isolation level repeatable read, read only", scope).await
 }
 
 /// Begins a transaction that writes: for [`Mutation`](crate::mutation::Mutation), which alone commits it.

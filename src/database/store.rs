@@ -59,9 +59,22 @@ pub async fn assert_durable(db: &mut PgConnection) -> Result<(), DatabaseError> 
     }
 }
 
-/// One round trip that reads the schema: the plane can answer.
+/// One round trip that reads the schema: the plane can answer, and write.
 pub async fn is_answering(pool: &PgPool) -> bool {
-    sqlx::query_scalar!(r#"select exists (select from api_keys limit 1) as "any!""#).fetch_one(pool).await.is_ok()
+    sqlx::query_scalar!(
+        r#"select current_setting('transaction_read_only') = 'off' or exists (select from api_keys limit 0) as "writes!""#
+    )
+    .fetch_one(pool)
+    .await
+    .unwrap_or(false)
+}
+
+/// Refuses a connection whose transactions could not write: to a stand-by, or to a server that is set to read only.
+pub async fn assert_writable(db: &mut PgConnection) -> sqlx::Result<()> {
+    let writes = sqlx::query_scalar!(r#"select current_setting('transaction_read_only') = 'off' as "writes!""#)
+        .fetch_one(db)
+        .await?;
+    if writes { Ok(()) } else { Err(sqlx::Error::Configuration("this server only reads".into())) }
 }
 
 /// `name` is one of ours: `create database` takes no parameters.

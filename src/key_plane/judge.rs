@@ -11,7 +11,7 @@ use crate::{
     catalog::Limit,
     keys::{
         secret,
-        verdict::{self, Evaluation, KeyRecord, LimitState, Requirements, Verdict},
+        verdict::{Evaluation, KeyRecord, LimitState, Requirements, Verdict},
     },
     machine_http::{self, credential::PresentedCredential},
     revocation::memory::Unavailable,
@@ -73,7 +73,7 @@ impl KeyPlane {
         let key = key.filter(|_| verdict != Verdict::WrongOrg);
         if !question.dry_run {
             if matches!(verdict, Verdict::NotFound | Verdict::Malformed(_))
-                && let Some(retry_after) = self.slow_down(&question.requirements, now).await
+                && let Some(retry_after) = self.slow_down(&question.requirements).await
             {
                 verdict = Verdict::RateLimited { retry_after };
             }
@@ -91,7 +91,7 @@ impl KeyPlane {
             PresentedCredential::Missing(where_keys_belong) => return Err(Verdict::Missing(where_keys_belong)),
         };
         let digest = secret::digest_of_key(key).map_err(Verdict::Malformed)?;
-        match self.memory.get(digest, || verdict::store::find_by_digest(&self.db, digest)).await {
+        match self.memory.find(&self.db, digest).await {
             Ok(Some(record)) => Ok(record),
             Ok(None) => Err(Verdict::NotFound),
             Err(Unavailable) => Err(Verdict::Unavailable),
@@ -105,8 +105,8 @@ impl KeyPlane {
         let subject = Subject::Key(key.id);
         let counted = match tier.limit {
             None => Ok(None),
-            Some(limit) if dry_run => self.limiter.peek(subject, limit, now).await.map(Some),
-            Some(limit) => self.limiter.take(subject, limit, now).await.map(Some),
+            Some(limit) if dry_run => self.limiter.peek(subject, limit, self.clock.steady()).await.map(Some),
+            Some(limit) => self.limiter.take(subject, limit, self.clock.steady()).await.map(Some),
         };
         let count = match counted {
             Ok(count) => count,
@@ -150,10 +150,10 @@ impl KeyPlane {
 
     /// How many seconds an address has to wait that presents one wrong key after the other. Good keys from it are not held
     /// up.
-    async fn slow_down(&self, requirements: &Requirements<'_>, now: OffsetDateTime) -> Option<u64> {
+    async fn slow_down(&self, requirements: &Requirements<'_>) -> Option<u64> {
         let subject = Subject::Address(requirements.address?);
         // What was refused anyway stays so without the limiter.
-        let count = self.limiter.take(subject, INVALID_KEYS_LIMIT, now).await.ok()?;
+        let count = self.limiter.take(subject, INVALID_KEYS_LIMIT, self.clock.steady()).await.ok()?;
         (!count.taken).then(|| count.reset_seconds())
     }
 

@@ -25,7 +25,7 @@ static ANSWERS: LazyLock<Vec<(&str, Histogram)>> = LazyLock::new(|| {
 /// Starts counting, once for the process. `None`: it counts already, as in tests.
 pub fn start() -> Option<PrometheusHandle> {
     const ANSWER_SECONDS: [f64; 12] = [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
-    const RECEIPT_SECONDS: [f64; 9] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5];
+    const RECEIPT_SECONDS: [f64; 12] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 11.0, 60.0, 330.0];
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Full("keydesk_answer_seconds".to_owned()), &ANSWER_SECONDS)
         .ok()?

@@ -40,7 +40,7 @@ impl KeyPlane {
         }
         // The limiter is asked about an address that no client has, and counts nothing.
         let nobody = Subject::Address(Ipv4Addr::UNSPECIFIED.into());
-        if self.limiter.peek(nobody, Limit::per_minute(1), self.clock.now()).await.is_err() {
+        if self.limiter.peek(nobody, Limit::per_minute(1), self.clock.steady()).await.is_err() {
             missing.push("the limiter does not answer".to_owned());
         }
         if let Some(warning) = self.unshared_limiters_warning().await {

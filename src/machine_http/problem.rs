@@ -298,6 +298,10 @@ impl<E: DomainError> From<E> for Problem {
                 let detail = "Keydesk could not reach its database. Look before you try again.";
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail)
             }
+            ErrorKind::Unknown => {
+                tracing::error!(%error, "a change may have been made, or not");
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "unknown-outcome", detail)
+            }
             ErrorKind::Unconfirmed => {
                 tracing::error!(%error, "a change could not be seen to hold everywhere");
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "unconfirmed", detail)

@@ -10,11 +10,7 @@ use super::{
 };
 use crate::{
     catalog::Catalog,
-    keys::{
-        secret,
-        service_keys::store::{self, ServiceKey},
-        verdict::Verdict,
-    },
+    keys::{secret, service_keys::store::ServiceKey, verdict::Verdict},
     revocation::memory::Memory,
 };
 
@@ -32,10 +28,8 @@ pub async fn enter(
         return Err(Problem::refusal(&Verdict::Missing(WHERE_SERVICE_KEYS_BELONG), catalog));
     };
     let digest = secret::digest_of_key(key).map_err(|why| Problem::refusal(&Verdict::Malformed(why), catalog))?;
-    let found = memory
-        .get(digest, || store::find(db, digest))
-        .await
-        .map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog))?;
+    let found =
+        memory.find::<ServiceKey>(db, digest).await.map_err(|_| Problem::refusal(&Verdict::Unavailable, catalog))?;
     let service = found
         .ok_or_else(|| refuse(&Verdict::NotFound, "There is no such service key. An API key does not count as one."))?;
     if service.capabilities.iter().any(|known| known == capability) {

@@ -158,6 +158,17 @@ impl FromRequestParts<Arc<Management>> for MemberPath {
     }
 }
 
+/// The change that a path is about.
+pub struct RevisionPath(pub i64);
+
+impl FromRequestParts<Arc<Management>> for RevisionPath {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, management: &Arc<Management>) -> Result<Self, Problem> {
+        id(parts, management).await.map(Self).ok_or_else(|| Problem::not_found("There is no such change."))
+    }
+}
+
 async fn id<T: FromStr>(parts: &mut Parts, management: &Arc<Management>) -> Option<T> {
     let Path(id) = Path::<String>::from_request_parts(parts, management).await.ok()?;
     id.parse().ok()

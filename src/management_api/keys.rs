@@ -17,6 +17,7 @@ use super::{
     Management,
     body::{KeyPath, Listed, Nothing, Page},
     door::{Authorized, Change},
+    receipts::{Confirmed, confirmed},
     refusals::Refusals,
     repeat,
 };
@@ -136,7 +137,7 @@ pub struct NewApiKey {
 pub struct ChangedApiKey {
     #[serde(flatten)]
     key: ApiKey,
-    /// Where the change holds, and how soon it did. Null for changes that take nothing away: they may take a moment.
+    /// Where the change holds, how soon it did, and for whom is waited. Null for changes that take nothing away: they may take a moment.
     receipt: Option<Receipt>,
 }
 
@@ -319,12 +320,16 @@ pub async fn one(
 #[utoipa::path(
     patch, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "editKey",
     params(("id" = Uuid, Path, description = "The key's id.")), request_body = EditKeyRequest,
-    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+    responses(
+        (status = 200, description = "The key as it is now.", body = ChangedApiKey),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = ChangedApiKey),
+        Refusals
+    )
 )]
 pub async fn patch(
     state: State<Arc<Management>>,
     change: Change<EditKey, EditKeyRequest, KeyPath>,
-) -> Result<Json<ChangedApiKey>, Problem> {
+) -> Result<Confirmed<ChangedApiKey>, Problem> {
     edit(state, change).await
 }
 
@@ -332,19 +337,23 @@ pub async fn patch(
 #[utoipa::path(
     put, path = "/api/v1/api-keys/{id}", tag = "API keys", operation_id = "putKey",
     params(("id" = Uuid, Path, description = "The key's id.")), request_body = EditKeyRequest,
-    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+    responses(
+        (status = 200, description = "The key as it is now.", body = ChangedApiKey),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = ChangedApiKey),
+        Refusals
+    )
 )]
 pub async fn put(
     state: State<Arc<Management>>,
     change: Change<EditKey, EditKeyRequest, KeyPath>,
-) -> Result<Json<ChangedApiKey>, Problem> {
+) -> Result<Confirmed<ChangedApiKey>, Problem> {
     edit(state, change).await
 }
 
 async fn edit(
     State(management): State<Arc<Management>>,
     Change { mut m, permit, path: KeyPath(id), body, .. }: Change<EditKey, EditKeyRequest, KeyPath>,
-) -> Result<Json<ChangedApiKey>, Problem> {
+) -> Result<Confirmed<ChangedApiKey>, Problem> {
     let EditKeyRequest { name, scopes, namespaces, ip_allowlist, expires } = body.value;
     let edit = Edit { name, scopes, namespaces, ip_allowlist, expires, version: None };
     lifecycle::edit(&mut m, &permit, id, &edit, &management.catalog).await?;
@@ -356,11 +365,15 @@ async fn edit(
     post, path = "/api/v1/api-keys/{id}/disable", tag = "API keys", operation_id = "disableKey",
     params(("id" = Uuid, Path, description = "The key's id.")),
     request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
-    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+    responses(
+        (status = 200, description = "The key as it is now.", body = ChangedApiKey),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = ChangedApiKey),
+        Refusals
+    )
 )]
 pub async fn disable(
     Change { mut m, permit, path: KeyPath(id), .. }: Change<EditKey, Option<Nothing>, KeyPath>,
-) -> Result<Json<ChangedApiKey>, Problem> {
+) -> Result<Confirmed<ChangedApiKey>, Problem> {
     lifecycle::disable(&mut m, &permit, id).await?;
     commit(m, permit.org(), id).await
 }
@@ -370,11 +383,15 @@ pub async fn disable(
     post, path = "/api/v1/api-keys/{id}/enable", tag = "API keys", operation_id = "enableKey",
     params(("id" = Uuid, Path, description = "The key's id.")),
     request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
-    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+    responses(
+        (status = 200, description = "The key as it is now.", body = ChangedApiKey),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = ChangedApiKey),
+        Refusals
+    )
 )]
 pub async fn enable(
     Change { mut m, permit, path: KeyPath(id), .. }: Change<EditKey, Option<Nothing>, KeyPath>,
-) -> Result<Json<ChangedApiKey>, Problem> {
+) -> Result<Confirmed<ChangedApiKey>, Problem> {
     lifecycle::enable(&mut m, &permit, id).await?;
     commit(m, permit.org(), id).await
 }
@@ -433,11 +450,15 @@ pub async fn rotate(
 #[utoipa::path(
     post, path = "/api/v1/api-keys/{id}/revoke", tag = "API keys", operation_id = "revokeKey",
     params(("id" = Uuid, Path, description = "The key's id.")), request_body = Option<RevokeKeyRequest>,
-    responses((status = 200, description = "The key as it is now.", body = ChangedApiKey), Refusals)
+    responses(
+        (status = 200, description = "The key as it is now.", body = ChangedApiKey),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = ChangedApiKey),
+        Refusals
+    )
 )]
 pub async fn revoke(
     Change { mut m, permit, path: KeyPath(id), body, .. }: Change<RevokeKey, Option<RevokeKeyRequest>, KeyPath>,
-) -> Result<Json<ChangedApiKey>, Problem> {
+) -> Result<Confirmed<ChangedApiKey>, Problem> {
     let reason = body.value.map(|request| request.reason).unwrap_or_default();
     lifecycle::revoke(&mut m, &permit, id, reason).await?;
     commit(m, permit.org(), id).await
@@ -447,13 +468,17 @@ pub async fn revoke(
 #[utoipa::path(
     post, path = "/api/v1/api-keys/revoke-all", tag = "API keys", operation_id = "revokeAllKeys",
     request_body(content = Option<Nothing>, description = "Nothing, or an empty object."),
-    responses((status = 200, description = "None is left.", body = RevokedAll), Refusals)
+    responses(
+        (status = 200, description = "None is left.", body = RevokedAll),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = RevokedAll),
+        Refusals
+    )
 )]
 pub async fn revoke_all(
     Change { mut m, permit, .. }: Change<RevokeAllKeys, Option<Nothing>>,
-) -> Result<Json<RevokedAll>, Problem> {
+) -> Result<Confirmed<RevokedAll>, Problem> {
     let revoked = lifecycle::revoke_all(&mut m, &permit).await?;
-    Ok(Json(RevokedAll { revoked, receipt: m.commit().await? }))
+    Ok(confirmed(m.commit().await?, |receipt| RevokedAll { revoked, receipt }))
 }
 
 async fn read(m: &mut Mutation, org: OrgId, id: KeyId) -> Result<ApiKey, Problem> {
@@ -462,7 +487,7 @@ async fn read(m: &mut Mutation, org: OrgId, id: KeyId) -> Result<ApiKey, Problem
 }
 
 /// Commits a change of a key and answers the key as it is now.
-async fn commit(mut m: Mutation, org: OrgId, id: KeyId) -> Result<Json<ChangedApiKey>, Problem> {
+async fn commit(mut m: Mutation, org: OrgId, id: KeyId) -> Result<Confirmed<ChangedApiKey>, Problem> {
     let key = read(&mut m, org, id).await?;
-    Ok(Json(ChangedApiKey { key, receipt: m.commit().await? }))
+    Ok(confirmed(m.commit().await?, |receipt| ChangedApiKey { key, receipt }))
 }

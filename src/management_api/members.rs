@@ -12,6 +12,7 @@ use super::{
     Management,
     body::{Listed, MemberPath},
     door::{Authorized, Bearer, Change},
+    receipts::{Confirmed, confirmed},
     refusals::Refusals,
 };
 use crate::{
@@ -95,16 +96,23 @@ pub async fn list(Authorized { mut tx, permit }: Authorized<ViewMembers>) -> Res
 #[utoipa::path(
     patch, path = "/api/v1/members/{id}", tag = "Members", operation_id = "setRole",
     params(("id" = Uuid, Path, description = "The member's id.")), request_body = SetRoleRequest,
-    responses((status = 200, description = "The member as they are now.", body = ChangedRole), Refusals)
+    responses(
+        (status = 200, description = "The member as they are now.", body = ChangedRole),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = ChangedRole),
+        Refusals
+    )
 )]
-pub async fn set_role(change: Change<ManageMembers, SetRoleRequest, MemberPath>) -> Result<Json<ChangedRole>, Problem> {
+pub async fn set_role(
+    change: Change<ManageMembers, SetRoleRequest, MemberPath>,
+) -> Result<Confirmed<ChangedRole>, Problem> {
     let Change { mut m, permit, path: MemberPath(user), body, .. } = change;
     let role = Role::member(&body.value.role)
         .ok_or_else(|| Problem::fields(&[("role", "Choose one of: owner, admin, developer, viewer.".to_owned())]))?;
     lifecycle::set_role(&mut m, &permit, user, role).await?;
     let members = orgs::store::list_members(&mut m, permit.org()).await?;
     let member = members.into_iter().find(|member| member.user == user).ok_or(OrgError::NoMember)?;
-    Ok(Json(ChangedRole { member: member.into(), receipt: m.commit().await? }))
+    let member = member.into();
+    Ok(confirmed(m.commit().await?, |receipt| ChangedRole { member, receipt }))
 }
 
 /// Remove a member
@@ -114,15 +122,19 @@ pub async fn set_role(change: Change<ManageMembers, SetRoleRequest, MemberPath>)
 #[utoipa::path(
     delete, path = "/api/v1/members/{id}", tag = "Members", operation_id = "removeMember",
     params(("id" = Uuid, Path, description = "The member's id.")),
-    responses((status = 200, description = "They are no longer a member.", body = RemovedMember), Refusals)
+    responses(
+        (status = 200, description = "They are no longer a member.", body = RemovedMember),
+        (status = 202, description = "Done, but not everywhere yet: the receipt says for whom is waited.", body = RemovedMember),
+        Refusals
+    )
 )]
 pub async fn remove(
     State(management): State<Arc<Management>>,
     bearer: Bearer,
     member: Result<MemberPath, Problem>,
-) -> Result<Json<RemovedMember>, Problem> {
+) -> Result<Confirmed<RemovedMember>, Problem> {
     let (mut m, _, permit) = bearer.begin(&management).await?;
     let MemberPath(user) = member?;
     let ChangedMember { name, .. } = lifecycle::remove_member(&mut m, &permit, user).await?;
-    Ok(Json(RemovedMember { name, receipt: m.commit().await? }))
+    Ok(confirmed(m.commit().await?, |receipt| RemovedMember { name, receipt }))
 }

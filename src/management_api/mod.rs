@@ -7,6 +7,7 @@ mod door;
 mod keys;
 mod members;
 pub mod openapi;
+mod receipts;
 mod refusals;
 pub mod repeat;
 pub mod router;

@@ -15,7 +15,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Management, audit_log, keys, members,
     openapi::{self, Document},
-    tokens, webhooks,
+    receipts, tokens, webhooks,
 };
 use crate::{
     catalog::Catalog,
@@ -46,6 +46,7 @@ fn described() -> OpenApiRouter<Arc<Management>> {
         .routes(routes!(keys::enable))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(receipts::one))
         .routes(routes!(members::list))
         .routes(routes!(members::set_role, members::remove))
         .routes(routes!(webhooks::list, webhooks::create))

@@ -131,26 +131,26 @@ pub struct SuspendedTenant {
 /// Every key of it is refused, everywhere, when this is answered.
 #[utoipa::path(
     post, path = "/gate/admin/tenants/{tenant_id}/suspend", tag = "Tenants", operation_id = "suspendTenant", params(("tenant_id" = String, Path, description = "The organization's slug.")),
-    responses((status = 200, description = "The tenant is suspended.", body = SuspendedTenant), Refusals)
+    responses((status = 200, description = "The tenant is suspended.", body = SuspendedTenant), (status = 202, description = "It is, but not everywhere yet: repeat the request to wait on.", body = SuspendedTenant), Refusals)
 )]
 pub async fn suspend(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Json<SuspendedTenant>, Problem> {
+) -> Result<(StatusCode, Json<SuspendedTenant>), Problem> {
     set_suspended(&operator, caller, tenant_id, true).await
 }
 
 /// Serve a tenant again
 #[utoipa::path(
     post, path = "/gate/admin/tenants/{tenant_id}/resume", tag = "Tenants", operation_id = "resumeTenant", params(("tenant_id" = String, Path, description = "The organization's slug.")),
-    responses((status = 200, description = "Its keys are good again.", body = SuspendedTenant), Refusals)
+    responses((status = 200, description = "Its keys are good again.", body = SuspendedTenant), (status = 202, description = "They are, but not everywhere yet: repeat the request to wait on.", body = SuspendedTenant), Refusals)
 )]
 pub async fn resume(
     State(operator): State<Operator>,
     Extension(caller): Extension<Caller>,
     tenant_id: Result<Path<String>, PathRejection>,
-) -> Result<Json<SuspendedTenant>, Problem> {
+) -> Result<(StatusCode, Json<SuspendedTenant>), Problem> {
     set_suspended(&operator, caller, tenant_id, false).await
 }
 
@@ -159,7 +159,7 @@ async fn set_suspended(
     caller: Caller,
     tenant_id: Result<Path<String>, PathRejection>,
     suspended: bool,
-) -> Result<Json<SuspendedTenant>, Problem> {
+) -> Result<(StatusCode, Json<SuspendedTenant>), Problem> {
     let tenant_id = tenant_id.map(|Path(text)| text).unwrap_or_default();
     let (mut m, org) = operator.begin_in(caller, &tenant_id).await?;
     let permit = m.permit()?;
@@ -168,5 +168,7 @@ async fn set_suspended(
         false => lifecycle::resume(&mut m, &permit).await?,
     };
     let receipt = m.commit_everywhere().await?;
-    Ok(Json(SuspendedTenant { tenant_id: org.slug, suspended, changed, receipt }))
+    // Whoever repeats the request waits on.
+    let status = if receipt.is_complete() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(SuspendedTenant { tenant_id: org.slug, suspended, changed, receipt })))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LEASE, Revision, store::NodeRow};
+use super::{Revision, store::NodeRow};
 
 /// A node makes a round four times a second. One that has made none for longer than this is late.
 const LATE_AFTER: Duration = Duration::from_secs(1);
@@ -32,8 +32,8 @@ impl Health {
         }
     }
 
-    fn of(quiet: Duration) -> Self {
-        if quiet > LEASE {
+    fn of(quiet: Duration, lease: Duration) -> Self {
+        if quiet > lease {
             Self::CutOff
         } else if quiet > LATE_AFTER {
             Self::Late
@@ -45,7 +45,7 @@ impl Health {
 
 impl NodeRow {
     pub fn health(&self) -> Health {
-        Health::of(self.quiet)
+        Health::of(self.quiet, self.lease)
     }
 
     /// How many revisions the node has not applied. It may have come further since the newest one was read.
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_row_that_does_not_move_is_late_and_then_cut_off() {
-        let health = |millis| Health::of(Duration::from_millis(millis));
+        let health = |millis| Health::of(Duration::from_millis(millis), Duration::from_secs(2));
         assert_eq!((health(0), health(1_000)), (Health::Following, Health::Following));
         assert_eq!((health(1_001), health(2_000)), (Health::Late, Health::Late));
         assert_eq!(health(2_001), Health::CutOff);

@@ -5,8 +5,38 @@ use std::{
     time::Duration,
 };
 
-use super::LEASE;
 use crate::clock::Clock;
+
+/// How long a node may answer from memory, counted from when a round began. A longer lease rides over a longer outage of the
+/// database. The price is how long a change waits for a node that says nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LeaseLength(Duration);
+
+impl LeaseLength {
+    pub const SHORTEST: Self = Self(Duration::from_secs(2));
+    pub const LONGEST: Self = Self(Duration::from_secs(300));
+
+    /// `None`: shorter or longer than a lease can be.
+    pub fn new(length: Duration) -> Option<Self> {
+        let length = Self(length);
+        (Self::SHORTEST..=Self::LONGEST).contains(&length).then_some(length)
+    }
+
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+
+    /// As the node's row has it.
+    pub fn millis(self) -> i32 {
+        i32::try_from(self.0.as_millis()).unwrap_or(i32::MAX)
+    }
+}
+
+impl Default for LeaseLength {
+    fn default() -> Self {
+        Self(Duration::from_secs(10))
+    }
+}
 
 /// Which registration something belongs to. It is over when the next one begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,14 +45,15 @@ pub struct Incarnation(u64);
 #[derive(Debug)]
 pub struct Lease {
     clock: Clock,
+    pub length: LeaseLength,
     /// On the clock that counts suspended time, in nanoseconds. Zero: none.
     until: AtomicU64,
     incarnation: AtomicU64,
 }
 
 impl Lease {
-    pub fn new(clock: Clock) -> Self {
-        Self { clock, until: AtomicU64::new(0), incarnation: AtomicU64::new(0) }
+    pub fn new(clock: Clock, length: LeaseLength) -> Self {
+        Self { clock, length, until: AtomicU64::new(0), incarnation: AtomicU64::new(0) }
     }
 
     pub fn incarnation(&self) -> Incarnation {
@@ -50,7 +81,7 @@ impl Lease {
     /// A round that began at `begun` has been written down.
     pub fn extend(&self, incarnation: Incarnation, begun: Duration) {
         if self.incarnation() == incarnation {
-            self.until.store(nanos(begun.saturating_add(LEASE)), Ordering::Release);
+            self.until.store(nanos(begun.saturating_add(self.length.get())), Ordering::Release);
         }
     }
 
@@ -74,7 +105,7 @@ mod tests {
     #[test]
     fn a_lease_lasts_from_the_beginning_of_its_round_and_not_beyond_its_incarnation() {
         let clock = Clock::manual(datetime!(2026-11-25 12:00 UTC));
-        let lease = Lease::new(clock.clone());
+        let lease = Lease::new(clock.clone(), LeaseLength::SHORTEST);
         let first = lease.end();
         assert!(!lease.holds(first), "a registration alone is no lease");
         let begun = lease.now();

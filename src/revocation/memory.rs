@@ -13,16 +13,21 @@ use std::{
 };
 
 use quick_cache::sync::Cache;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, OnceCell};
 use uuid::Uuid;
 
 use super::{
-    Change, LEASE, Mark, Revision,
-    lease::{Incarnation, Lease},
+    Change, Mark, Revision,
+    lease::{Incarnation, Lease, LeaseLength},
+    look_up::{LookUp, Snapshot, look_up},
 };
 use crate::{
     clock::Clock,
-    keys::{service_keys::store::ServiceKey, verdict::KeyRecord},
+    keys::{
+        service_keys::{self, store::ServiceKey},
+        verdict::{self, KeyRecord},
+    },
     secrets::Digest,
 };
 
@@ -36,8 +41,12 @@ const UNKNOWN_TTL: Duration = Duration::from_secs(2);
 const MAX_RECENT_CHANGES: usize = 4_096;
 /// How long a call waits for a lease where there is none, for example when the node has just started.
 const LEASE_WAIT: Duration = Duration::from_millis(500);
+/// How long a call waits for what is read of a key.
+const READ_TIMEOUT: Duration = Duration::from_secs(2);
 /// How often a key is read again that changes while it is read.
 const MAX_READ_ATTEMPTS: u32 = 16;
+/// How many connections are tried that lead to a server that lags.
+const MAX_OUTDATED_READS: u32 = 3;
 
 /// Keydesk cannot know: there is no lease, or no database.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +138,12 @@ pub trait Remembered: Sized + Send + Sync + 'static {
     fn invalidation_groups(&self) -> [Option<Uuid>; 2];
     fn change(digest: Digest) -> Change;
     fn segment(memory: &Memory) -> &CacheSegment<Self>;
+    /// Reads it, and the token at `applied`, in one statement.
+    fn find(
+        db: &mut PgConnection,
+        digest: Digest,
+        applied: Revision,
+    ) -> impl Future<Output = sqlx::Result<Snapshot<Self>>> + Send;
 }
 
 impl Remembered for KeyRecord {
@@ -140,6 +155,9 @@ impl Remembered for KeyRecord {
     }
     fn segment(memory: &Memory) -> &CacheSegment<Self> {
         &memory.keys
+    }
+    async fn find(db: &mut PgConnection, digest: Digest, applied: Revision) -> sqlx::Result<Snapshot<Self>> {
+        verdict::store::find_by_digest(db, digest, applied).await
     }
 }
 
@@ -153,13 +171,17 @@ impl Remembered for ServiceKey {
     fn segment(memory: &Memory) -> &CacheSegment<Self> {
         &memory.services
     }
+    async fn find(db: &mut PgConnection, digest: Digest, applied: Revision) -> sqlx::Result<Snapshot<Self>> {
+        service_keys::store::find(db, digest, applied).await
+    }
 }
 
 /// Taken before a read of the database, so that what was read is remembered only if nothing changed it meanwhile.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadToken {
     incarnation: Incarnation,
-    applied: Revision,
+    /// How far the node is. The read has to prove that it saw as much.
+    pub applied: Mark,
 }
 
 /// What was read may have changed since.
@@ -186,9 +208,9 @@ pub struct ChangeBatch {
 }
 
 impl Memory {
-    pub fn new(clock: Clock) -> Self {
+    pub fn new(clock: Clock, lease: LeaseLength) -> Self {
         Self {
-            lease: Lease::new(clock),
+            lease: Lease::new(clock, lease),
             leased: Notify::new(),
             state: Mutex::new(State {
                 applied: None,
@@ -230,7 +252,7 @@ impl Memory {
         locked(&self.state).applied
     }
 
-    /// Forgets what has changed. An error means that the registration is over.
+    /// Forgets what has changed. An error means that the registration is over; then everything has to be forgotten.
     pub fn apply(&self, batch: &ChangeBatch) -> Result<Mark, Lost> {
         let mut state = locked(&self.state);
         let Some(applied) = state.applied else { return Err(Lost("it was ended")) };
@@ -257,7 +279,7 @@ impl Memory {
         Ok(batch.head)
     }
 
-    /// The round has been written down: answers may come from memory until [`LEASE`] after it began.
+    /// The round has been written down: answers may come from memory until a lease after it began.
     pub fn extend(&self, incarnation: Incarnation, begun: Duration) {
         self.lease.extend(incarnation, begun);
         self.leased.notify_waiters();
@@ -266,7 +288,7 @@ impl Memory {
     /// Take one before reading the database. `None`: there is no registration.
     pub fn read_token(&self) -> Option<ReadToken> {
         let state = locked(&self.state);
-        Some(ReadToken { incarnation: self.lease.incarnation(), applied: state.applied?.revision })
+        Some(ReadToken { incarnation: self.lease.incarnation(), applied: state.applied? })
     }
 
     /// Remembers what was read, or that nothing was found.
@@ -281,7 +303,9 @@ impl Memory {
     ) -> Result<Option<Arc<V>>, Outdated> {
         let mut state = locked(&self.state);
         let groups = read.as_ref().map_or([None, None], V::invalidation_groups);
-        if self.lease.incarnation() != token.incarnation || state.touched(token.applied, V::change(digest), groups) {
+        if self.lease.incarnation() != token.incarnation
+            || state.touched(token.applied.revision, V::change(digest), groups)
+        {
             return Err(Outdated);
         }
         let segment = V::segment(self);
@@ -298,11 +322,17 @@ impl Memory {
         Ok(value)
     }
 
-    /// What a digest belongs to, from memory or from one read of the database that all calls at once share.
-    pub async fn get<V, R>(&self, digest: Digest, read: impl Fn() -> R) -> Result<Option<Arc<V>>, Unavailable>
+    /// What a digest belongs to, from memory or from the database.
+    pub async fn find<V: Remembered>(&self, db: &PgPool, digest: Digest) -> Result<Option<Arc<V>>, Unavailable> {
+        self.get(digest, |applied| look_up(db, digest, applied)).await
+    }
+
+    /// What a digest belongs to, from memory or from one read that all calls at once share. The read is told how far the
+    /// node is.
+    pub async fn get<V, R>(&self, digest: Digest, read: impl Fn(Mark) -> R) -> Result<Option<Arc<V>>, Unavailable>
     where
         V: Remembered,
-        R: Future<Output = sqlx::Result<Option<V>>>,
+        R: Future<Output = sqlx::Result<LookUp<V>>>,
     {
         for _ in 0..MAX_READ_ATTEMPTS {
             let incarnation = self.leased().await?;
@@ -343,29 +373,35 @@ impl Memory {
         Box::pin(tokio::time::timeout(LEASE_WAIT, wait)).await.map_err(|_| Unavailable)
     }
 
-    async fn read<V, R>(&self, digest: Digest, read: &impl Fn() -> R) -> Result<Option<Arc<V>>, Unavailable>
+    async fn read<V, R>(&self, digest: Digest, read: &impl Fn(Mark) -> R) -> Result<Option<Arc<V>>, Unavailable>
     where
         V: Remembered,
-        R: Future<Output = sqlx::Result<Option<V>>>,
+        R: Future<Output = sqlx::Result<LookUp<V>>>,
     {
         let segment = V::segment(self);
         let reading = Arc::clone(locked(&segment.reading).entry(digest).or_default());
         let in_flight = InFlightRead { segment, digest, reading };
         let read_until_unchanged = async {
+            let mut outdated = 0;
             for _ in 0..MAX_READ_ATTEMPTS {
                 let token = self.read_token().ok_or(Unavailable)?;
-                let found = read().await.map_err(|error| {
+                let read = read(token.applied).await.map_err(|error| {
                     tracing::error!(%error, "a key could not be looked up");
                     Unavailable
                 })?;
-                if let Ok(value) = self.remember(token, digest, found) {
-                    return Ok(value);
+                match read {
+                    LookUp::Current(found) => {
+                        if let Ok(value) = self.remember(token, digest, found) {
+                            return Ok(value);
+                        }
+                    }
+                    LookUp::Outdated if outdated < MAX_OUTDATED_READS => outdated += 1,
+                    LookUp::Outdated => break,
                 }
             }
             Err(Unavailable)
         };
-        // After that long the lease would be over.
-        tokio::time::timeout(LEASE, in_flight.reading.get_or_try_init(|| read_until_unchanged))
+        tokio::time::timeout(READ_TIMEOUT, in_flight.reading.get_or_try_init(|| read_until_unchanged))
             .await
             .map_err(|_| Unavailable)?
             .cloned()

@@ -5,35 +5,32 @@
 //!    (migration 0007). Revisions become visible in order.
 //! 2. Each key plane is a [`node`] with a row of its own. Several times a second, and at once when a change wakes it, it
 //!    reads the changes, forgets what they touch, writes down how far it is, and may answer from [`memory`] for the next
-//!    [`LEASE`], counted from before it read.
+//!    [`lease`], counted from before it read. If it loses the database, what it remembers and the rest of its lease stay.
 //! 3. A change that restricts access waits for its [`receipt`]: until every row has come so far, or until a node that has
-//!    not can no longer hold a [`lease`]; then that row is deleted, and its node finds out before it answers again.
+//!    not can no longer hold a lease; then that row is deleted, and its node finds out before it answers again.
 
 pub mod health;
 pub mod lease;
+pub mod look_up;
 pub mod memory;
 pub mod node;
+pub mod predecessor;
 pub mod receipt;
 pub mod store;
 
-use std::time::Duration;
-
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
     ids::{OrgId, UserId},
     secrets::Digest,
 };
-pub use receipt::{Receipt, wait};
-
-/// How long a node may answer from memory, counted from when it began to read the changes. All nodes have to agree on it, so
-/// it is no setting.
-pub const LEASE: Duration = Duration::from_secs(2);
-/// How long a receipt waits at most: a tenth more than a lease, since clocks run at different speeds.
-pub const RECEIPT_TIMEOUT: Duration = Duration::from_millis(2_200);
+pub use lease::LeaseLength;
+pub use receipt::{Pending, Receipt};
 
 /// The place of a change in the one order of all changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, sqlx::Type, Serialize, ToSchema)]
 #[sqlx(transparent)]
 pub struct Revision(pub i64);
 

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, Mark, Revision, memory::ChangeBatch};
+use super::{Change, LeaseLength, Mark, Revision, memory::ChangeBatch};
 use crate::secrets::Digest;
 
 /// More changes than this since the last round: it is quicker to forget everything.
@@ -27,15 +27,22 @@ pub async fn log_changes(db: &mut PgConnection) -> sqlx::Result<Revision> {
 }
 
 /// Adds a node's row, at the newest revision. An id that is there already is an error, never taken over.
-pub async fn register(db: &mut PgConnection, id: Uuid, name: &str, limiter: &str) -> sqlx::Result<Mark> {
+pub async fn register(
+    db: &mut PgConnection,
+    id: Uuid,
+    name: &str,
+    limiter: &str,
+    lease: LeaseLength,
+) -> sqlx::Result<Mark> {
     let row = sqlx::query!(
         r#"with newest as (select revision, token from key_revision),
-                added as (insert into key_plane_nodes (id, name, limiter, applied_revision, started_at, renewed_at)
-                          select $1, $2, $3, revision, clock_timestamp(), clock_timestamp() from newest)
+                added as (insert into key_plane_nodes (id, name, limiter, lease_ms, applied_revision, started_at, renewed_at)
+                          select $1, $2, $3, $4, revision, clock_timestamp(), clock_timestamp() from newest)
            select revision, token from newest"#,
         id,
         name,
-        limiter
+        limiter,
+        lease.millis()
     )
     .fetch_one(db)
     .await?;
@@ -105,8 +112,16 @@ pub async fn renew(db: &mut PgConnection, id: Uuid, applied: Revision) -> sqlx::
     Ok(done.rows_affected() == 1)
 }
 
+/// Deletes the row of a node that holds no lease any more: it has ended it, or is dead. Here and below, whoever deletes a
+/// row says how long its node has been waited for; a trigger refuses what would be too early.
 pub async fn leave(db: &mut PgConnection, id: Uuid) -> sqlx::Result<()> {
-    sqlx::query!("delete from key_plane_nodes where id = $1", id).execute(db).await?;
+    sqlx::query!(
+        "delete from key_plane_nodes using (select set_config('keydesk.waited_ms', $2, true)) waited where id = $1",
+        id,
+        LeaseLength::LONGEST.millis().to_string()
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
@@ -121,39 +136,68 @@ pub async fn prune(db: &mut PgConnection) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// Every node and how many rounds it has made.
-pub async fn rounds(db: &mut PgConnection) -> sqlx::Result<Vec<(Uuid, i64)>> {
-    let rows = sqlx::query!("select id, rounds from key_plane_nodes").fetch_all(db).await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.rounds)).collect())
+/// A node, and how many rounds it has made.
+pub struct Rounds {
+    pub id: Uuid,
+    pub rounds: i64,
+    pub lease_ms: i32,
 }
 
-/// Deregisters a node that has made no round since it was at `rounds`.
-pub async fn deregister_if_still(db: &mut PgConnection, id: Uuid, rounds: i64) -> sqlx::Result<()> {
-    sqlx::query!("delete from key_plane_nodes where id = $1 and rounds = $2", id, rounds).execute(db).await?;
+pub async fn rounds(db: &mut PgConnection) -> sqlx::Result<Vec<Rounds>> {
+    sqlx::query_as!(Rounds, "select id, rounds, lease_ms from key_plane_nodes").fetch_all(db).await
+}
+
+/// Deregisters a node that has made no round while it was waited for.
+pub async fn deregister_if_still(db: &mut PgConnection, node: &Rounds, waited: Duration) -> sqlx::Result<()> {
+    sqlx::query!(
+        "delete from key_plane_nodes using (select set_config('keydesk.waited_ms', $3, true)) waited
+         where id = $1 and rounds = $2",
+        node.id,
+        node.rounds,
+        waited.as_millis().to_string()
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
-pub struct NodeCounts {
-    pub all: i64,
-    /// Those that have not applied the revision.
-    pub behind: i64,
+/// How far the nodes are with a revision.
+pub struct Progress {
+    pub nodes: i64,
+    /// The names of those that have not applied it.
+    pub behind: Vec<String>,
+    /// The longest lease of those.
+    pub longest_ms: i32,
 }
 
-pub async fn count_nodes(console: &PgPool, revision: Revision) -> sqlx::Result<NodeCounts> {
+pub async fn progress(console: &PgPool, revision: Revision) -> sqlx::Result<Progress> {
     sqlx::query_as!(
-        NodeCounts,
-        r#"select count(*) as "all!", count(*) filter (where applied_revision < $1) as "behind!" from key_plane_nodes"#,
+        Progress,
+        r#"select count(*) as "nodes!", coalesce(max(lease_ms) filter (where applied_revision < $1), 0) as "longest_ms!",
+                  coalesce(array_agg(name order by name) filter (where applied_revision < $1), '{}') as "behind!"
+           from key_plane_nodes"#,
         revision as _
     )
     .fetch_one(console)
     .await
 }
 
-/// Deregisters the nodes that have not applied a revision, and answers their names.
-pub async fn deregister_behind(console: &PgPool, revision: Revision) -> sqlx::Result<Vec<String>> {
-    sqlx::query_scalar!("delete from key_plane_nodes where applied_revision < $1 returning name", revision as _)
-        .fetch_all(console)
-        .await
+/// Deregisters the nodes that have not applied a revision and were waited for until they can hold no lease, and answers
+/// their names. The tenth is because clocks run at different speeds.
+pub async fn deregister_behind(console: &PgPool, revision: Revision, waited: Duration) -> sqlx::Result<Vec<String>> {
+    let waited_ms = i64::try_from(waited.as_millis()).unwrap_or(i64::MAX);
+    sqlx::query_scalar!(
+        "delete from key_plane_nodes using (select set_config('keydesk.waited_ms', $2::bigint::text, true)) waited
+         where applied_revision < $1 and lease_ms * 1.1 < $2::bigint returning name",
+        revision as _,
+        waited_ms
+    )
+    .fetch_all(console)
+    .await
+}
+
+pub async fn newest(console: &PgPool) -> sqlx::Result<Revision> {
+    sqlx::query_scalar!(r#"select revision as "revision: Revision" from key_revision"#).fetch_one(console).await
 }
 
 /// A node, as operators see it.
@@ -162,6 +206,7 @@ pub struct NodeRow {
     pub name: String,
     pub limiter: String,
     pub applied: Revision,
+    pub lease: Duration,
     pub started_at: OffsetDateTime,
     /// How long ago it made its last round, by the database's clock.
     pub quiet: Duration,
@@ -171,7 +216,7 @@ pub struct NodeRow {
 pub async fn nodes(db: &mut PgConnection) -> sqlx::Result<(Vec<NodeRow>, Revision)> {
     let newest = sqlx::query_scalar!("select revision from key_revision").fetch_one(&mut *db).await?;
     let rows = sqlx::query!(
-        r#"select id, name, limiter, applied_revision, started_at,
+        r#"select id, name, limiter, applied_revision, lease_ms, started_at,
                   extract(epoch from clock_timestamp() - renewed_at)::float8 as "quiet!"
            from key_plane_nodes order by name, started_at, id"#
     )
@@ -182,6 +227,7 @@ pub async fn nodes(db: &mut PgConnection) -> sqlx::Result<(Vec<NodeRow>, Revisio
         name: row.name,
         limiter: row.limiter,
         applied: Revision(row.applied_revision),
+        lease: Duration::from_millis(row.lease_ms.unsigned_abs().into()),
         started_at: row.started_at,
         quiet: Duration::try_from_secs_f64(row.quiet).unwrap_or_default(),
     });

@@ -31,7 +31,7 @@ use keydesk::{
         self, OrgName, Slug,
         lifecycle::{NewPerson, OrgError},
     },
-    revocation::{self, memory::Memory, node::Node},
+    revocation::{self, LeaseLength, memory::Memory, node::Node},
     secrets::Digest,
     server::{self, Dependencies},
     server_keys::ServerKeys,
@@ -212,7 +212,7 @@ impl World {
             operator_db: operator_db.clone(),
             console_db: db.clone(),
             keys_db: keys_db.clone(),
-            memory: Arc::new(Memory::new(clock.clone())),
+            memory: Arc::new(Memory::new(clock.clone(), LeaseLength::SHORTEST)),
             clock: clock.clone(),
             catalog: Arc::clone(&catalog),
             server_keys: Arc::clone(&server_keys),
@@ -259,7 +259,8 @@ impl World {
 
     /// A key plane on the same database that does not follow it.
     pub fn astray(&self) -> Self {
-        let plane = KeyPlane { memory: Arc::new(Memory::new(self.clock.clone())), ..self.plane.clone() };
+        let plane =
+            KeyPlane { memory: Arc::new(Memory::new(self.clock.clone(), LeaseLength::SHORTEST)), ..self.plane.clone() };
         Self { keys: key_plane::router::router(plane.clone()), plane, ..self.clone() }
     }
 

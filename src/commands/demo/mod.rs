@@ -21,7 +21,7 @@ use crate::{
     audit::Event,
     clock,
     config::Origin,
-    database::RlsScope,
+    database::{self, RlsScope},
     ids::{KeyId, OrgId, UserId},
     keys::{
         self,
@@ -31,6 +31,7 @@ use crate::{
     },
     mutation::Mutation,
     orgs::{self, OrgName, Slug, lifecycle::NewPerson},
+    revocation::Revision,
     secrets::{self, Digest},
     usage::{Agent, UsageRecorder, Use, refusals::RefusalRecorder},
     webhooks::{self, Make},
@@ -482,11 +483,13 @@ impl Demo<'_> {
     async fn record_calls(&self) -> Result<(), CommandError> {
         let (catalog, now, pool) = (&self.cx.catalog, self.cx.now, &self.cx.database.keys);
         let (recorder, refusals) = (UsageRecorder::default(), RefusalRecorder::default());
+        let mut db = database::read(pool, RlsScope::Nothing).await?;
         let generator = CallGenerator { catalog, recorder: &recorder, refusals: &refusals, now };
         for (index, created) in &self.created {
             let Some(demo_key) = DEMO_KEYS.get(*index) else { continue };
             for (nth, key) in created.iter().enumerate() {
-                let Some(record) = keys::verdict::store::find_by_digest(pool, key.digest).await? else { continue };
+                let read = keys::verdict::store::find_by_digest(&mut db, key.digest, Revision(0)).await?;
+                let Some(record) = read.found else { continue };
                 let called = CalledKey::new(&record, key.created_at, demo_key.traffic, catalog);
                 for (seed, pattern) in (*index as u64 * 100..).zip(demo_key.traffic) {
                     if pattern.successor == (nth > 0) {

@@ -52,10 +52,9 @@ pub async fn edit(
     let meanwhile = edit.version.as_ref().is_some_and(|version| *version != before.version());
     let after = parse(edit, &key, catalog, m.now()).map_err(KeyError::Fields)?;
     let Some(difference) = Difference::between(before, &after) else {
-        // Changed to just this meanwhile, perhaps by the same form, whose answer got lost: that may have restricted it.
-        if meanwhile {
-            m.restricts_access();
-        }
+        // Somebody may just have changed it to this, which may have restricted it: whoever repeats that is told so only once
+        // it holds everywhere, too.
+        m.restricts_access();
         return Ok(Changed { name: after.name, changed: false });
     };
     if meanwhile {

@@ -1,9 +1,13 @@
 //! SQL for service keys. What changes one is called from `lifecycle` alone.
 
-use sqlx::{PgConnection, PgPool};
+use sqlx::PgConnection;
 use time::OffsetDateTime;
 
-use crate::{database::Inserted, secrets::Digest};
+use crate::{
+    database::Inserted,
+    revocation::{Revision, look_up::Snapshot},
+    secrets::Digest,
+};
 
 /// A service key that is not revoked.
 #[derive(Debug)]
@@ -12,14 +16,19 @@ pub struct ServiceKey {
     pub capabilities: Vec<String>,
 }
 
-pub async fn find(keys: &PgPool, digest: Digest) -> sqlx::Result<Option<ServiceKey>> {
-    sqlx::query_as!(
-        ServiceKey,
-        "select name, capabilities from service_keys where digest = $1 and revoked_at is null",
-        digest as _
+/// The service key of a digest, and the token at `applied` in the same snapshot.
+pub async fn find(db: &mut PgConnection, digest: Digest, applied: Revision) -> sqlx::Result<Snapshot<ServiceKey>> {
+    let row = sqlx::query!(
+        r#"select c.token as "token?", s.name as "name?", s.capabilities as "capabilities?"
+           from (select (select token from key_changes where revision = $2 limit 1) as token) c
+           left join service_keys s on s.digest = $1 and s.revoked_at is null"#,
+        digest as _,
+        applied as _
     )
-    .fetch_optional(keys)
-    .await
+    .fetch_one(db)
+    .await?;
+    let found = row.name.zip(row.capabilities).map(|(name, capabilities)| ServiceKey { name, capabilities });
+    Ok(Snapshot { token: row.token, found })
 }
 
 pub async fn insert(

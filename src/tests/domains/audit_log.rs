@@ -6,13 +6,14 @@ use axum::{body::Body, extract::ConnectInfo};
 use http::Request;
 use http_body_util::BodyExt;
 use keydesk::{
+    actor::Actor,
     audit::{
         self, Event, Row,
         chain::{Broken, Checker},
         store::CheckError,
     },
     catalog::Catalog,
-    database::RlsScope,
+    database::{self, RlsScope},
     ids::Scope,
     keys::lifecycle::CreateKeyInput,
 };
@@ -33,6 +34,34 @@ async fn check(world: &World) -> Result<(u64, i64), Broken> {
 /// Runs a statement as the owner, whom no rule binds.
 async fn tamper(world: &World, statement: &'static str) {
     sqlx::raw_sql(statement).execute(&world.owner).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_beside_a_writer_sees_one_moment() {
+    let world = World::new().await;
+    world.key("acme", &[], "never").await;
+    let (org, mut writer) = (world.org("acme").await, world.owner.begin().await.unwrap());
+    sqlx::raw_sql("lock table audit_events in access exclusive mode").execute(&mut *writer).await.unwrap();
+    let checking = tokio::spawn({
+        let world = world.clone();
+        async move {
+            let mut tx = database::read_snapshot(&world.db, RlsScope::Operator).await.unwrap();
+            audit::store::check_all(&mut tx, &world.server_keys.audit).await
+        }
+    });
+    // It has read the heads, and a row is added before it reads the rows.
+    world.until_blocked().await;
+    let event = Event {
+        action: "key.edit",
+        subject: String::new(),
+        summary: "Meanwhile".to_owned(),
+        details: serde_json::json!({}),
+    };
+    let row = event.into_row(org.into(), &Actor::operator(), world.clock.now(), false);
+    audit::append(&mut writer, &world.server_keys.audit, row).await.unwrap();
+    writer.commit().await.unwrap();
+    assert!(checking.await.unwrap().is_ok());
+    assert!(check(&world).await.is_ok());
 }
 
 #[tokio::test]

@@ -2,15 +2,22 @@
 //! is found before anything is written, whoever asks.
 
 use keydesk::{
-    actor::{Actor, Role},
+    actor::{Actor, Principal, Role},
     catalog::Catalog,
+    console_plane::error::ConsoleError,
     database::{self, RlsScope},
+    error_kind::DomainError,
+    ids::UserId,
     keys::{lifecycle, model::Reason},
     mutation::{CommitError, Mutation},
 };
 use serde_json::json;
+use uuid::Uuid;
 
-use crate::world::{TestKey, World};
+use crate::{
+    revocation::prove::line::{Line, State},
+    world::{TestKey, World, data_folder},
+};
 
 async fn revoking(world: &World, pool: &sqlx::PgPool, key: &TestKey) -> Mutation {
     let (scope, audit_key) = (RlsScope::Org(world.org("acme").await), &world.server_keys.audit);
@@ -42,6 +49,48 @@ async fn not_done_and_done_but_not_confirmed_are_told_apart() {
     let receipt = revoking(&world, &world.db, &key).await.commit().await.unwrap().unwrap();
     assert_eq!((receipt.nodes, receipt.cut_off.len()), (1, 0));
     assert_eq!(world.verdict(&key.secret).await, "REVOKED");
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_is_lost_may_have_been_recorded() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read"], "never").await;
+    world.change("update api_keys set disabled_at = now()").await;
+    let options = world.db.connect_options();
+    let line = Line::to(options.get_socket().unwrap().join(".s.PGSQL.5432")).await;
+    let password = std::fs::read_to_string(data_folder().await.join("keydesk_console.password")).unwrap();
+    let database = options.get_database().unwrap();
+    let url = format!("postgres://keydesk_console:{password}@127.0.0.1:{}/{database}?sslmode=disable", line.port);
+    let pool = database::pool(url.parse().unwrap(), 1);
+    let org = world.org("acme").await;
+    let (scope, audit_key) = (RlsScope::Org(org), &world.server_keys.audit);
+    let mut m = Mutation::begin(&pool, audit_key, scope, Actor::operator(), world.clock.now()).await.unwrap();
+    let principal = Principal::Member { user: UserId(Uuid::nil()), name: "Ada".to_owned(), org, role: Role::Owner };
+    m.set_principal(principal);
+    let permit = m.permit().unwrap();
+    lifecycle::enable(&mut m, &permit, key.id).await.unwrap();
+    line.set(State::Mute);
+    let committing = tokio::spawn(m.commit());
+    world.settle().await;
+    while world.verdict(&key.secret).await != "VALID" {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    line.set(State::Cut);
+    let error = committing.await.unwrap().unwrap_err();
+    assert!(matches!(error, CommitError::Unknown(_)), "{error}");
+    assert!(error.sentence().starts_with("It may have been recorded"));
+    // Said to everybody in the same words, and never that nothing was changed.
+    let console = ConsoleError::from(error);
+    assert_eq!(console.status_code(), 503);
+    assert!(console.message().unwrap().starts_with("It may have been recorded"));
+    // One that Postgres refuses is not done.
+    let refuse = "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+                  create constraint trigger refuse after update on api_keys deferrable initially deferred
+                  for each row execute function refuse()";
+    sqlx::raw_sql(refuse).execute(&world.owner).await.unwrap();
+    let mut m = world.mutation(RlsScope::Org(org)).await;
+    sqlx::query("update api_keys set name = 'x'").execute(&mut *m).await.unwrap();
+    assert!(matches!(m.commit().await, Err(CommitError::NotDone(_))));
 }
 
 #[tokio::test]

@@ -529,6 +529,22 @@ async fn use_is_rolled_up_and_refusals_are_counted_apart() {
 }
 
 #[tokio::test]
+async fn a_corrected_clock_neither_opens_nor_shuts_a_limit_or_a_lease() {
+    let world = World::new().await;
+    let key = world.key("acme", &[], "never").await;
+    let wrong = async || world.program().with("x-api-key", "nonsense").get("/v1/whoami").await.status.as_u16();
+    assert_eq!(world.verdict(&key.secret).await, "VALID");
+    while wrong().await == 401 {}
+    for days in [100, -200] {
+        world.clock.jump(time::Duration::days(days));
+        assert_eq!((wrong().await, world.verdict(&key.secret).await), (429, "VALID".to_owned()), "{days} days");
+    }
+    world.clock.advance(time::Duration::seconds(61));
+    world.settle().await;
+    assert_eq!(wrong().await, 401);
+}
+
+#[tokio::test]
 async fn whoever_tries_one_wrong_key_after_the_other_is_slowed_down_and_good_keys_are_not() {
     let world = world().await;
     let key = world.key_of("acme", "reader", &[]).await;
@@ -563,7 +579,9 @@ async fn readiness_says_what_is_missing() {
     // Two nodes, each counting for itself.
     let other = uuid::Uuid::new_v4();
     let mut db = world.keys_db.acquire().await.unwrap();
-    keydesk::revocation::store::register(&mut db, other, "other", "memory").await.unwrap();
+    keydesk::revocation::store::register(&mut db, other, "other", "memory", keydesk::revocation::LeaseLength::SHORTEST)
+        .await
+        .unwrap();
     let answer = world.program().get("/readyz").await;
     answer.is(200).says("2 nodes count calls each in its own memory");
     // One that does not follow the database.

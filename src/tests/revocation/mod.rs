@@ -1,4 +1,6 @@
 //! Revoked means revoked: rule by rule, and under faults.
 
+mod freshness;
+mod leases;
 mod protocol;
-mod prove;
+pub mod prove;

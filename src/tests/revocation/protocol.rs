@@ -13,11 +13,12 @@ use keydesk::{
     key_plane::{self, KeyPlane},
     keys::{
         model::Reason,
-        service_keys,
+        service_keys::store::ServiceKey,
         verdict::{self, KeyRecord},
     },
     revocation::{
-        self, LEASE, RECEIPT_TIMEOUT, Revision,
+        LeaseLength, Pending, Receipt, Revision,
+        look_up::{LookUp, look_up},
         memory::Memory,
         node::{Node, NodeError, Registration},
         store,
@@ -28,19 +29,26 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::sync::{Notify, Semaphore};
 use uuid::Uuid;
 
-use crate::world::{TestKey, World};
+use crate::{
+    process::PATIENCE,
+    world::{TestKey, World},
+};
 
 /// A node that does what the test says, step by step, and the key plane that answers from its memory.
-struct Stepped {
-    world: World,
-    node: Arc<Node>,
-    db: PgConnection,
-    registration: Registration,
+pub struct Stepped {
+    pub world: World,
+    pub node: Arc<Node>,
+    pub db: PgConnection,
+    pub registration: Registration,
 }
 
 impl Stepped {
-    async fn join(world: &World) -> Self {
-        let memory = Arc::new(Memory::new(world.clock.clone()));
+    pub async fn join(world: &World) -> Self {
+        Self::join_for(world, LeaseLength::SHORTEST).await
+    }
+
+    pub async fn join_for(world: &World, lease: LeaseLength) -> Self {
+        let memory = Arc::new(Memory::new(world.clock.clone(), lease));
         let plane = KeyPlane { memory: Arc::clone(&memory), ..world.plane.clone() };
         let node = Node::new("stepped".to_owned(), "memory", memory, world.clock.clone(), &world.keys_db);
         let mut db = world.keys_db.acquire().await.unwrap().detach();
@@ -52,29 +60,37 @@ impl Stepped {
         stepped
     }
 
-    async fn round(&mut self) -> Result<(), NodeError> {
+    pub async fn round(&mut self) -> Result<(), NodeError> {
         self.node.round(&mut self.db, &self.registration).await
     }
 
-    async fn register(&mut self) {
+    pub async fn register(&mut self) {
         self.registration = self.node.register(&mut self.db).await.unwrap();
     }
 
-    fn memory(&self) -> Arc<Memory> {
+    pub fn memory(&self) -> Arc<Memory> {
         Arc::clone(&self.node.memory)
     }
 
-    async fn verdict(&self, key: &TestKey) -> String {
+    pub async fn verdict(&self, key: &TestKey) -> String {
         self.world.verdict(&key.secret).await
     }
 }
 
-fn digest(key: &TestKey) -> Digest {
+/// What the nodes of a world have.
+const LEASE: Duration = LeaseLength::SHORTEST.get();
+
+/// Waits until a change holds everywhere.
+pub async fn receipt(world: &World, revision: Revision) -> Receipt {
+    Pending::new(world.db.clone(), revision, Instant::now()).wait(PATIENCE).await.unwrap()
+}
+
+pub fn digest(key: &TestKey) -> Digest {
     Digest::of(key.secret.as_bytes())
 }
 
 /// Revokes and commits, and does not wait for the receipt.
-async fn revoke(world: &World, org: &str, key: &TestKey) -> Revision {
+pub async fn revoke(world: &World, org: &str, key: &TestKey) -> Revision {
     let org = world.org(org).await;
     let mut tx = world.begin(RlsScope::Org(org)).await;
     keydesk::keys::store::set_revoked(&mut tx, org, key.id, "Operator", Reason::Other, world.clock.now())
@@ -83,6 +99,12 @@ async fn revoke(world: &World, org: &str, key: &TestKey) -> Revision {
     let revision = store::log_changes(&mut tx).await.unwrap();
     tx.commit().await.unwrap();
     revision
+}
+
+/// What the database has of a key now.
+async fn record(world: &World, key: &TestKey) -> Option<KeyRecord> {
+    let mut db = world.keys_db.acquire().await.unwrap();
+    verdict::store::find_by_digest(&mut db, digest(key), Revision(0)).await.unwrap().found
 }
 
 async fn head(world: &World) -> i64 {
@@ -101,17 +123,17 @@ async fn every_change_of_a_verdicts_input_is_logged_once_and_forgotten_everywher
     let memory = node.memory();
     let reads = AtomicU32::new(0);
     let look = async || {
-        let read = || async {
+        let read = |applied| {
             reads.fetch_add(1, Ordering::Relaxed);
-            verdict::store::find_by_digest(&world.keys_db, digest(&key)).await
+            look_up::<KeyRecord>(&world.keys_db, digest(&key), applied)
         };
         memory.get(digest(&key), read).await.unwrap().unwrap()
     };
     let look_service = async || {
         let digest = Digest::of(service.as_bytes());
-        let read = || async {
+        let read = |applied| {
             reads.fetch_add(1, Ordering::Relaxed);
-            service_keys::store::find(&world.keys_db, digest).await
+            look_up::<ServiceKey>(&world.keys_db, digest, applied)
         };
         memory.get(digest, read).await.unwrap().is_some()
     };
@@ -179,7 +201,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         let mut node = Stepped::join(&world).await;
         // The read is done, what it found is on its way…
         let token = node.memory().read_token().unwrap();
-        let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
+        let read = record(&world, &key).await;
         // …and a change overtakes it.
         match change {
             "key" => drop(revoke(&world, "acme", &key).await),
@@ -188,7 +210,7 @@ async fn what_was_read_before_a_change_is_not_remembered_after_it() {
         }
         node.round().await.unwrap();
         assert!(node.memory().remember(token, digest(&key), read).is_err(), "{change}");
-        let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
+        let read = record(&world, &key).await;
         let token = node.memory().read_token().unwrap();
         assert!(node.memory().remember(token, digest(&key), read).is_ok(), "{change}: read again, it is");
     }
@@ -200,7 +222,7 @@ async fn what_was_read_in_another_history_is_not_remembered_in_this_one() {
     let key = world.key("acme", &[], "never").await;
     let mut node = Stepped::join(&world).await;
     let token = node.memory().read_token().unwrap();
-    let read = verdict::store::find_by_digest(&world.keys_db, digest(&key)).await.unwrap();
+    let read = record(&world, &key).await;
     // A stand-by takes over that is two changes behind, and there the key is revoked.
     sqlx::raw_sql(
         "update key_revision set revision = revision - 2, token = gen_random_uuid();
@@ -227,8 +249,8 @@ async fn whoever_joins_a_read_in_progress_gets_nothing_older_than_their_question
     let ask = |memory: Arc<Memory>| {
         let (db, reads, has_read, go_on) = (db.clone(), Arc::clone(&reads), Arc::clone(&has_read), Arc::clone(&go_on));
         tokio::spawn(async move {
-            let read = || async {
-                let found = verdict::store::find_by_digest(&db, digest).await;
+            let read = async |applied| {
+                let found = look_up(&db, digest, applied).await;
                 if reads.fetch_add(1, Ordering::Relaxed) == 0 {
                     has_read.notify_one();
                     go_on.acquire().await.unwrap().forget();
@@ -271,7 +293,10 @@ async fn an_id_belongs_to_one_registration() {
     let world = World::new().await;
     let mut node = Stepped::join(&world).await;
     let first = node.registration.id;
-    assert!(store::register(&mut node.db, first, "twin", "memory").await.is_err(), "a row is never taken over");
+    assert!(
+        store::register(&mut node.db, first, "twin", "memory", LeaseLength::SHORTEST).await.is_err(),
+        "a row is never taken over"
+    );
     node.register().await;
     assert_ne!(node.registration.id, first);
     assert!(!store::renew(&mut node.db, first, Revision(1)).await.unwrap(), "the row before is gone");
@@ -311,6 +336,37 @@ async fn revoked_already_waits_for_the_first_revoke_too() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_narrowed_already_waits_for_the_first_edit_too() {
+    let world = World::new().await;
+    let key = world.key("acme", &["read", "write"], "never").await;
+    let script = world.script_of("acme", keydesk::actor::Role::Owner).await;
+    let mut node = Stepped::join(&world).await;
+    let (path, narrowed) = (format!("/api/v1/api-keys/{}", key.id), serde_json::json!({ "scopes": ["read"] }));
+    let ask = async || script.send("PATCH", &path, &narrowed).await;
+    let mut first = Box::pin(ask());
+    let changed = async {
+        let changed = "select exists (select from api_keys where scopes = '{read}')";
+        while !sqlx::query_scalar::<_, bool>(changed).fetch_one(&world.owner).await.unwrap() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        _ = &mut first => panic!("a node has not followed yet"),
+        () = changed => {}
+    }
+    let mut second = Box::pin(ask());
+    tokio::select! {
+        _ = &mut first => panic!("a node has not followed yet"),
+        _ = &mut second => panic!("answered before the receipt of the first"),
+        () = tokio::time::sleep(Duration::from_millis(300)) => {}
+    }
+    node.round().await.unwrap();
+    for answer in [first.await, second.await] {
+        assert_eq!(answer.is(200).json()["receipt"]["nodes"], 2);
+    }
+}
+
+#[tokio::test]
 async fn a_node_that_was_waited_for_in_vain_is_struck_and_finds_out() {
     let world = World::new().await;
     let key = world.key("acme", &[], "never").await;
@@ -328,8 +384,8 @@ async fn a_node_that_was_waited_for_in_vain_is_struck_and_finds_out() {
             clock.advance(LEASE.try_into().unwrap());
         }
     });
-    let receipt = revocation::wait(&world.db, revision, begun).await.unwrap();
-    assert!(begun.elapsed() >= RECEIPT_TIMEOUT && RECEIPT_TIMEOUT > LEASE, "a lease may have begun just before");
+    let receipt = receipt(&world, revision).await;
+    assert!(begun.elapsed() >= LEASE * 11 / 10, "a lease may have begun just before");
     assert_eq!((receipt.nodes, receipt.cut_off), (2, vec!["stepped".to_owned()]));
     advance.await.unwrap();
     assert_eq!(node.verdict(&key).await, "UNAVAILABLE");
@@ -408,7 +464,7 @@ async fn a_lost_notification_costs_no_more_than_a_moment() {
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let revision = revoke(&world, "acme", &key).await;
     world.settle().await;
-    let receipt = revocation::wait(&world.db, revision, Instant::now()).await.unwrap();
+    let receipt = receipt(&world, revision).await;
     assert_eq!((receipt.nodes, receipt.cut_off), (1, vec![]));
     assert_eq!(world.verdict(&key.secret).await, "REVOKED");
 }
@@ -477,7 +533,7 @@ async fn a_crowd_of_unknown_keys_does_not_crowd_out_the_known_nor_fill_the_memor
     assert_eq!(node.verdict(&key).await, "VALID");
     for n in 0..20_000_u32 {
         let nobody = Digest::of(&n.to_be_bytes());
-        assert!(memory.get::<KeyRecord, _>(nobody, || async { Ok(None) }).await.unwrap().is_none());
+        assert!(memory.get::<KeyRecord, _>(nobody, |_| async { Ok(LookUp::Current(None)) }).await.unwrap().is_none());
     }
     assert_eq!(memory.counts().0, 1);
     assert!(memory.unknown() <= 10_000, "{}", memory.unknown());
@@ -488,7 +544,7 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
     let world = World::new().await;
     let mut db = world.keys_db.acquire().await.unwrap();
     let dead = Uuid::new_v4();
-    store::register(&mut db, dead, "dead", "memory").await.unwrap();
+    store::register(&mut db, dead, "dead", "memory", LeaseLength::default()).await.unwrap();
     world.key("acme", &[], "never").await;
     let rounds = store::rounds(&mut db).await.unwrap();
     // While it is there, what it has not applied is kept.
@@ -497,12 +553,15 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
         sqlx::query_scalar("select count(distinct revision) from key_changes").fetch_one(&world.owner).await.unwrap()
     };
     assert!(kept().await > 1);
-    for (id, rounds) in rounds {
-        // One that has made a round since stays.
-        if id != dead {
-            store::renew(&mut db, id, Revision(0)).await.unwrap();
+    let lease = LeaseLength::default().get();
+    for node in rounds {
+        // One that has made a round since stays, and so does one that can hold a lease still.
+        if node.id == dead {
+            assert!(store::deregister_if_still(&mut db, &node, lease - Duration::from_millis(1)).await.is_err());
+        } else {
+            store::renew(&mut db, node.id, Revision(0)).await.unwrap();
         }
-        store::deregister_if_still(&mut db, id, rounds).await.unwrap();
+        store::deregister_if_still(&mut db, &node, lease).await.unwrap();
     }
     let names: Vec<String> =
         sqlx::query_scalar("select name from key_plane_nodes").fetch_all(&world.owner).await.unwrap();

@@ -1,11 +1,6 @@
 //! Those who change keys and organizations at random, through any line, and wait for the receipt.
 
-use std::{
-    error::Error,
-    ops::Range,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{error::Error, ops::Range, sync::Arc, time::Duration};
 
 use keydesk::{
     actor::{Actor, Principal, Role},
@@ -18,7 +13,7 @@ use keydesk::{
     },
     mutation::Mutation,
     orgs,
-    revocation::Receipt,
+    revocation::{Receipt, Revision},
     secrets::Digest,
 };
 use uuid::Uuid;
@@ -173,7 +168,6 @@ async fn command(fleet: &Fleet, wish: &Wish, line: usize) -> Result<Option<Recei
     };
     let mut command = fleet.folder.command(&arguments);
     command.env("DATABASE_URL", fleet.url(line % fleet.lines.len())).env("RUST_LOG", "error");
-    let begun = Instant::now();
     let output = tokio::process::Command::from(command).kill_on_drop(true).output().await?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());
@@ -182,5 +176,7 @@ async fn command(fleet: &Fleet, wish: &Wish, line: usize) -> Result<Option<Recei
     let receipt = &said["receipt"];
     let cut_off = receipt["cut_off"].as_array().into_iter().flatten().map(|name| name.to_string()).collect();
     let nodes = receipt["nodes"].as_u64().unwrap_or(0) as u32;
-    Ok(receipt.is_object().then(|| Receipt { nodes, cut_off, took_ms: begun.elapsed().as_millis() as u64 }))
+    let (revision, took_ms) = (Revision(receipt["revision"].as_i64().unwrap_or(0)), receipt["took_ms"].as_u64());
+    let receipt = receipt.is_object();
+    Ok(receipt.then_some(Receipt { revision, nodes, cut_off, waiting_for: Vec::new(), at_most_ms: 0, took_ms }))
 }

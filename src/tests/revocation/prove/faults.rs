@@ -8,7 +8,7 @@ use std::{
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
 
 use super::{
-    fleet::NODES,
+    fleet::{LEASES, NODES},
     line::State,
     run::{Dice, Run},
 };
@@ -73,8 +73,9 @@ impl Faults {
     pub async fn commit(&self, run: &Run, fault: Fault, dice: &mut Dice) {
         self.0[fault as usize].fetch_add(1, Ordering::Relaxed);
         let (fleet, node) = (&run.fleet, dice.roll(NODES));
-        // A lease lasts two seconds, and whoever waits for a receipt has a little more patience.
-        let long = dice.ms(2_300, 3_300);
+        // Longer than some leases and shorter than others: some nodes answer all the while, and go on under their row. Whoever
+        // waits for a receipt has a little more patience than a lease lasts.
+        let long = dice.ms(2_300, 5_000);
         match fault {
             Fault::Paused => {
                 fleet.signal(node, SIGSTOP);
@@ -104,7 +105,7 @@ impl Faults {
                 fleet.stop_postgres(fault == Fault::Crashed).await;
                 let from = run.now();
                 if fault == Fault::Stopped {
-                    tokio::time::sleep(long).await;
+                    tokio::time::sleep(LEASES[NODES - 1] + dice.ms(300, 1_300)).await;
                 }
                 run.note_away(None, from, run.now());
                 fleet.start_postgres().await;

@@ -30,6 +30,8 @@ use super::line::Line;
 use crate::process::{Folder, serving, signal};
 
 pub const NODES: usize = 3;
+/// How long each may answer without Postgres.
+pub const LEASES: [Duration; NODES] = [Duration::from_secs(2), Duration::from_secs(3), Duration::from_secs(4)];
 /// The scope that is taken from keys and given back.
 pub const SCOPE: &str = "write";
 
@@ -151,6 +153,7 @@ impl Fleet {
         loop {
             let mut command = self.folder.command(&["serve", "--plane", "keys"]);
             command.env("DATABASE_URL", self.url(node)).env("RUST_LOG", "error");
+            command.env("KEYDESK_LEASE", format!("{}s", LEASES[node].as_secs()));
             let started = spawn_blocking(move || serving(&mut command, &["Key plane"])).await.unwrap();
             let Some((child, at)) = started else {
                 tokio::time::sleep(Duration::from_millis(100)).await;

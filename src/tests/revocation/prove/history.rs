@@ -5,7 +5,7 @@
 
 use std::{ops::Range, time::Duration};
 
-use keydesk::revocation::LEASE;
+use super::fleet::LEASES;
 
 /// What can keep a key out. A change closes or opens one of them, for some keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl History {
         }
         let over = |away: &&Away| {
             away.node.is_none_or(|node| node == call.node)
-                && call.invoked > away.from + LEASE
+                && call.invoked > away.from + LEASES[call.node]
                 && call.returned < away.until
         };
         Some(Wrong::Leaseless(*call, *self.aways.iter().find(over)?))
@@ -157,9 +157,9 @@ fn acknowledged(call: &Call, closings: &[&Change], openings: &[&Change]) -> Opti
     Some(Wrong::Acknowledged(*call, (**against?).clone()))
 }
 
-/// A node that answers has seen every change that ended a lease before. In the beginning every gate is open.
+/// A node that answers has seen every change that ended its lease before. In the beginning every gate is open.
 fn unfounded(call: &Call, closings: &[&Change], openings: &[&Change]) -> Option<Wrong> {
-    let seen = |opening: &&&Change| opening.ended.is_some_and(|ended| ended + LEASE < call.invoked);
+    let seen = |opening: &&&Change| opening.ended.is_some_and(|ended| ended + LEASES[call.node] < call.invoked);
     let opened = openings.iter().filter(seen).map(|opening| opening.begun).max().unwrap_or_default();
     let founded = closings.iter().any(|closing| closing.within(opened, call.returned));
     (!founded).then_some(Wrong::Unfounded(*call))
@@ -179,7 +179,9 @@ fn flapped(mut calls: Vec<Call>, gate: Gate, openings: &[&Change]) -> Vec<Wrong>
             last = last.filter(|last| last.invoked > refusal.invoked).or(Some(refusal));
         }
         if let Some(refusal) = last
-            && !openings.iter().any(|opening| opening.within(refusal.invoked.saturating_sub(LEASE), call.returned))
+            && !openings
+                .iter()
+                .any(|opening| opening.within(refusal.invoked.saturating_sub(LEASES[call.node]), call.returned))
         {
             wrongs.push(Wrong::Flapped(call, refusal));
         }

@@ -7,7 +7,7 @@ mod changers;
 mod faults;
 mod fleet;
 mod history;
-mod line;
+pub mod line;
 mod run;
 
 use std::{
@@ -15,13 +15,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use keydesk::revocation::LEASE;
 use nix::sys::signal::Signal::{SIGCONT, SIGSTOP};
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use changers::{SMALL, Wish, attempt, changer};
 use faults::{Fault, Faults};
-use fleet::{Fleet, NODES};
+use fleet::{Fleet, LEASES, NODES};
 use history::{Answer, Gate, History, Wrong};
 use run::{Dice, Run};
 
@@ -236,5 +235,5 @@ async fn one_tenants_steady_changes_are_nothing_to_another() {
     );
     assert_eq!(busy.count(|answer| answer != Answer::Accepted), 0);
     // Behind the other's changes a call would wait for all of them.
-    assert!(during < before * 20 + LEASE, "{before:?}, then {during:?}");
+    assert!(during < before * 20 + LEASES[0], "{before:?}, then {during:?}");
 }
