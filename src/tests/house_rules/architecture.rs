@@ -142,13 +142,14 @@ fn only_a_mutation_commits_what_changes_something() {
         ("server.rs", "forgets idempotency keys that are over"),
         ("usage/store.rs", "the recorder notes calls in batches, as the key plane's role"),
     ];
-    const STATEMENTS: [(&str, &str); 8] = [
+    const STATEMENTS: [(&str, &str); 9] = [
         ("audit/mod.rs", "what a mutation records goes through here"),
         ("console_plane/sessions.rs", "sessions begin, are in use and end: their user is their proof"),
         ("key_plane/judge.rs", "counts calls against a quota"),
         ("revocation/node.rs", "each round of a node writes down how far it is"),
         ("revocation/receipt.rs", "a node that did not follow loses its row"),
         ("server.rs", "prints a set-up link, and forgets what is over"),
+        ("server_keys.rs", "the first server notes which keys the database was written with"),
         ("usage/mod.rs", "the recorder notes calls in batches"),
         ("usage/refusals.rs", "the recorder notes refusals in batches"),
     ];
