@@ -154,13 +154,14 @@ fn only_a_mutation_commits_what_changes_something() {
         ("usage/refusals.rs", "the recorder notes refusals in batches"),
     ];
     /// Whoever takes a connection without a transaction.
-    const CONNECTIONS: [(&str, &str); 6] = [
+    const CONNECTIONS: [(&str, &str); 7] = [
         ("console_plane/sessions.rs", "see above"),
         ("accounts/sign_in.rs", "reads a password's hash"),
         ("console_plane/settings/load.rs", "reads one's sessions"),
         ("console_plane/sign_in/act.rs", "reads whether a set-up link is live"),
         ("revocation/look_up.rs", "gives up a connection that leads to a server that lags"),
         ("server.rs", "see above"),
+        ("server_keys.rs", "see above"),
     ];
     let sources = sources();
     let writers = writers(&sources);

@@ -13,7 +13,7 @@ use super::protocol::{Stepped, revoke};
 use crate::world::World;
 
 /// Copies what verdicts are made of, as a stand-by has it that stands still from now on.
-async fn copy(world: &World) {
+pub async fn copy(world: &World) {
     let tables = ["api_keys", "orgs", "users", "members", "service_keys", "key_revision", "key_changes"];
     let copies = tables.map(|table| format!("create table old.{table} as table public.{table};")).concat();
     let grants = "grant usage on schema old to keydesk_keys; grant select on all tables in schema old to keydesk_keys";

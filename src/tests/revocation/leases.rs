@@ -10,7 +10,10 @@ use nix::sys::signal::Signal::SIGKILL;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, ConnectOptions, postgres::PgConnectOptions};
 
-use super::protocol::{Stepped, receipt, revoke};
+use super::{
+    freshness::copy,
+    protocol::{Stepped, receipt, revoke},
+};
 use crate::{
     process::{Folder, PATIENCE, end, ran, serving},
     world::World,
@@ -203,19 +206,24 @@ async fn a_node_goes_on_under_its_row_when_it_comes_back() {
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     let before = row(&world, "node").await;
     let reads = world.plane.memory.counts().2;
-    let set_read_only = async |on: &str| {
+    let lead_to = async |path: &str, on: &str| {
         let name: String = sqlx::query_scalar("select current_database()::text").fetch_one(&world.owner).await.unwrap();
-        let set = format!("alter database {name} set default_transaction_read_only = {on}");
+        let set = format!(
+            "alter database {name} set default_transaction_read_only = {on}; alter database {name} set search_path = {path}"
+        );
         let mut db = PgConnectOptions::clone(&world.owner.connect_options());
         db = db.options([("default_transaction_read_only", "off")]);
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut db.connect().await.unwrap()).await.unwrap();
     };
-    // The address leads to a server that only reads for a while. That is no other history.
-    set_read_only("on").await;
+    // The address leads to a stand-by for a while, which only reads, and lags. That is no other history.
+    copy(&world).await;
+    world.key("other", &[], "never").await;
+    world.settle().await;
+    lead_to("old, public", "on").await;
     cut(&world).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
-    set_read_only("off").await;
-    world.change("update orgs set suspended_at = now() where false").await;
+    lead_to("public", "off").await;
+    world.settle().await;
     assert_eq!(world.verdict(&key.secret).await, "VALID");
     assert_eq!((row(&world, "node").await, world.plane.memory.counts().2), (before, reads));
     // And a change after it is followed as ever.
@@ -234,7 +242,7 @@ fn a_crash_and_a_restart_delay_no_change() {
     let digest = keydesk::secrets::Digest::of(secret.as_bytes()).to_hex();
     let start = || {
         let mut command = folder.command(&["serve", "--plane", "keys"]);
-        serving(command.env("KEYDESK_LEASE", "5m"), &["Key plane"]).unwrap().0
+        serving(command.env("KEYDESK_LEASE", "2m"), &["Key plane"]).unwrap().0
     };
     let nodes = || folder.run(&["nodes", "--json"], "").ok().matches("\"state\"").count();
     let until = |wanted: usize| {
