@@ -27,6 +27,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// How long this node may answer without the database.
     pub lease: LeaseLength,
+    /// How long a process goes on accepting after SIGTERM, while `/readyz` sends new calls elsewhere.
+    pub drain: Duration,
     /// The listener for readiness and metrics. `None`: they are not served.
     pub admin_addr: Option<SocketAddr>,
 }
@@ -41,6 +43,7 @@ pub enum ConfigError {
     Invalid { name: &'static str, problem: String },
 }
 
+const MAX_DRAIN: Duration = Duration::from_mins(5);
 /// Variables that are planned. Setting one is refused with a message of its own.
 const UNSUPPORTED: [&str; 1] = ["KEYDESK_SMTP_URL"];
 /// Variables that other programs read: the build and test scripts, and the examples that call an API with a key.
@@ -70,6 +73,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&env.remove("KEYDESK_TRUSTED_PROXIES").unwrap_or_default())
                 .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_TRUSTED_PROXIES", problem })?,
             lease: lease(env.remove("KEYDESK_LEASE"))?,
+            drain: drain(env.remove("KEYDESK_DRAIN"))?,
             admin_addr: if env.contains_key("KEYDESK_ADMIN_ADDR") {
                 Some(address(&mut env, "KEYDESK_ADMIN_ADDR", "127.0.0.1:3002")?)
             } else {
@@ -120,16 +124,28 @@ fn limiter(text: Option<String>) -> Result<Option<SecretString>, ConfigError> {
 }
 
 /// `45s`, `2m`.
-fn lease(text: Option<String>) -> Result<LeaseLength, ConfigError> {
-    let Some(text) = text else { return Ok(LeaseLength::default()) };
+fn duration(text: &str) -> Option<Duration> {
     let seconds = match (text.strip_suffix('s'), text.strip_suffix('m')) {
         (Some(seconds), _) => seconds.parse().ok(),
         (_, Some(minutes)) => minutes.parse().ok().and_then(|minutes: u64| minutes.checked_mul(60)),
         _ => None,
     };
-    seconds.and_then(|seconds| LeaseLength::new(Duration::from_secs(seconds))).ok_or_else(|| ConfigError::Invalid {
+    seconds.map(Duration::from_secs)
+}
+
+fn lease(text: Option<String>) -> Result<LeaseLength, ConfigError> {
+    let Some(text) = text else { return Ok(LeaseLength::default()) };
+    duration(&text).and_then(LeaseLength::new).ok_or_else(|| ConfigError::Invalid {
         name: "KEYDESK_LEASE",
         problem: format!("{text:?} is not a time from 2s to 5m, as in 45s"),
+    })
+}
+
+fn drain(text: Option<String>) -> Result<Duration, ConfigError> {
+    let Some(text) = text else { return Ok(Duration::ZERO) };
+    duration(&text).filter(|drain| *drain <= MAX_DRAIN).ok_or_else(|| ConfigError::Invalid {
+        name: "KEYDESK_DRAIN",
+        problem: format!("{text:?} is not a time from 0s to 5m, as in 15s"),
     })
 }
 
@@ -248,6 +264,12 @@ mod tests {
         assert!(matches!(from(&[("KEYDESK_TRUSTED_PROXIES", "proxy")]), Err(ConfigError::Invalid { .. })));
         for (text, seconds) in [("", 10), ("2s", 2), ("45s", 45), ("5m", 300)] {
             assert_eq!(from(&[("KEYDESK_LEASE", text)]).unwrap().lease.get(), Duration::from_secs(seconds));
+        }
+        for (text, seconds) in [("", 0), ("0s", 0), ("15s", 15), ("5m", 300)] {
+            assert_eq!(from(&[("KEYDESK_DRAIN", text)]).unwrap().drain, Duration::from_secs(seconds));
+        }
+        for text in ["301s", "15", "-1s"] {
+            assert!(matches!(from(&[("KEYDESK_DRAIN", text)]), Err(ConfigError::Invalid { .. })), "{text}");
         }
         for text in ["1s", "301s", "6m", "10", "-3s", "ms", "99999999999999999999s", "4611686018427387904m"] {
             assert!(matches!(from(&[("KEYDESK_LEASE", text)]), Err(ConfigError::Invalid { .. })), "{text}");

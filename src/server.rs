@@ -3,6 +3,7 @@
 use std::{convert::Infallible, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
+use http::{HeaderValue, header};
 use hyper::{Request, body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -11,7 +12,7 @@ use hyper_util::{
 use sqlx::PgPool;
 use time::OffsetDateTime;
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, watch},
 };
 use tower::ServiceExt;
@@ -54,6 +55,10 @@ const MAX_HEAD_BYTES: usize = 16 * 1024;
 const MAX_CONNECTIONS: usize = 4096;
 /// The longest a shutdown waits for requests that are being answered.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
+/// Connections that wait in the kernel's queue to be accepted.
+const BACKLOG: u32 = 1024;
+/// The longest a start waits for the node's first lease before it listens all the same.
+const FIRST_LEASE_PATIENCE: Duration = Duration::from_secs(10);
 /// The pause after a failed accept.
 const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 /// The lifetime of a set-up link.
@@ -101,6 +106,8 @@ pub struct Dependencies {
     pub proxies: Arc<TrustedProxies>,
     pub usage: Arc<UsageRecorder>,
     pub refusals: Arc<RefusalRecorder>,
+    /// Becomes true when the process is about to stop.
+    pub draining: watch::Receiver<bool>,
 }
 
 /// The planes, ready to be served by two listeners: the console's and the key plane's.
@@ -155,6 +162,7 @@ pub fn build_planes(deps: Dependencies) -> Result<Planes, HashingFailed> {
         proxies: deps.proxies,
         usage: deps.usage,
         refusals: deps.refusals,
+        draining: deps.draining,
     };
     let console = console_plane::router::router(Arc::new(console));
     let console = management_api::router::router(Arc::new(management)).fallback_service(console);
@@ -182,11 +190,11 @@ impl ServedPlanes {
 /// Serves until SIGTERM or SIGINT, then closes the database.
 pub async fn serve(config: &Config, served: ServedPlanes, catalog: Catalog) -> Result<(), ServeError> {
     // This comes before anything slow, so that no signal sent during the start is lost.
-    let stop = stop_signal().map_err(ServeError::Signals)?;
+    let stopping = stop_signal(config.drain).map_err(ServeError::Signals)?;
     let site = Site::find()?;
     let database = Database::open(config, Opening::Prepare).await?;
     let result = tokio::select! {
-        served = serve_with(config, served, catalog, site, &database, stop) => served,
+        served = serve_with(config, served, catalog, site, &database, stopping) => served,
         never = database.supervise() => match never {},
     };
     let closed = database.close().await;
@@ -200,22 +208,19 @@ async fn serve_with(
     catalog: Catalog,
     site: Site,
     database: &Database,
-    stop: watch::Receiver<bool>,
+    stopping: Stopping,
 ) -> Result<(), ServeError> {
     let server_keys = ServerKeys::open(&config.data_dir, &database.console).await?;
     let clock = Clock::System;
-    let console_listener = bind_if(served.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr)).await?;
-    let keys_listener = bind_if(served.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr)).await?;
-    let admin_listener = bind_if(served.keys(), "KEYDESK_ADMIN_ADDR", config.admin_addr).await?;
-    // The kernel chooses the port if port 0 is configured.
-    let bound_or = |listener: &Option<TcpListener>, configured: SocketAddr| {
-        listener.as_ref().and_then(|listener| listener.local_addr().ok()).unwrap_or(configured)
-    };
-    let keys_addr = bound_or(&keys_listener, config.keys_addr);
+    let console_socket = Bound::if_wanted(served.console(), "KEYDESK_CONSOLE_ADDR", Some(config.console_addr))?;
+    let keys_socket = Bound::if_wanted(served.keys(), "KEYDESK_KEYS_ADDR", Some(config.keys_addr))?;
+    let admin_socket = Bound::if_wanted(served.keys(), "KEYDESK_ADMIN_ADDR", config.admin_addr)?;
+    let bound_or = |bound: &Option<Bound>, configured| bound.as_ref().map_or(configured, |bound| bound.address);
+    let keys_addr = bound_or(&keys_socket, config.keys_addr);
     let origin = config
         .console_origin
         .clone()
-        .unwrap_or_else(|| Origin::local(bound_or(&console_listener, config.console_addr).port()));
+        .unwrap_or_else(|| Origin::local(bound_or(&console_socket, config.console_addr).port()));
     let (usage, refusals) = (Arc::new(UsageRecorder::default()), Arc::new(RefusalRecorder::default()));
     let limiter = match &config.limiter {
         Some(url) => Limiter::redis(url).await?,
@@ -236,22 +241,30 @@ async fn serve_with(
         proxies: Arc::new(config.trusted_proxies.clone()),
         usage: Arc::clone(&usage),
         refusals: Arc::clone(&refusals),
+        draining: stopping.draining.clone(),
     })?;
     let handle = metrics::start();
     let addresses = Addresses {
-        console: console_listener.as_ref().map(|_| origin),
-        keys: keys_listener.as_ref().map(|_| keys_addr),
-        admin: admin_listener.as_ref().and_then(|listener| listener.local_addr().ok()),
+        console: console_socket.as_ref().map(|_| origin),
+        keys: keys_socket.as_ref().map(|_| keys_addr),
+        admin: admin_socket.as_ref().map(|bound| bound.address),
     };
+    let node = keys_socket.as_ref().map(|bound| follow(bound.address, &planes.keys, config));
+    if node.is_some() {
+        first_lease(&planes.keys.memory).await;
+    }
+    let [console_listener, keys_listener, admin_listener] =
+        [console_socket, keys_socket, admin_socket].map(|bound| bound.map(Bound::listen).transpose());
+    let (console_listener, keys_listener, admin_listener) = (console_listener?, keys_listener?, admin_listener?);
     announce(database, &clock, &addresses).await?;
     let maintenance = tokio::spawn(maintain(database.console.clone(), planes.keys.clone()));
     let metrics_upkeep = tokio::spawn(metrics::keep_up(handle.clone()));
     let admin = ready::admin_router(planes.keys.clone(), handle);
     tokio::join!(
-        serve_if_bound(console_listener, planes.console.clone(), stop.clone()),
-        serve_key_plane(keys_listener, &planes, config, stop.clone()),
-        serve_if_bound(admin_listener, admin, stop.clone()),
-        usage.run(&refusals, &database.keys, stop.clone()),
+        serve_if_bound(console_listener, planes.console.clone(), stopping.clone()),
+        serve_key_plane(keys_listener, planes.key_plane_router(), node, stopping.clone()),
+        serve_if_bound(admin_listener, admin, stopping.clone()),
+        usage.run(&refusals, &database.keys, stopping.stop.clone()),
     );
     maintenance.abort();
     metrics_upkeep.abort();
@@ -261,27 +274,42 @@ async fn serve_with(
     Ok(())
 }
 
-/// Serves the key plane as a node that follows every change. The node leaves only after it has stopped answering, so
-/// that no change counts as confirmed while an old verdict can still be given.
-async fn serve_key_plane(listener: Option<TcpListener>, planes: &Planes, config: &Config, stop: watch::Receiver<bool>) {
-    let Some(listener) = listener else { return };
-    let keys = &planes.keys;
+/// A node that follows every change, and what keeps it following.
+type Following = (Arc<Node>, tokio::task::JoinHandle<()>);
+
+fn follow(address: SocketAddr, keys: &KeyPlane, config: &Config) -> Following {
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
-    let name = node_name(listener.local_addr().ok());
-    let node =
-        Node::new(name, limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db).in_folder(&config.data_dir);
-    tokio::select! {
-        () = serve_connections(listener, planes.key_plane_router(), stop) => {}
-        () = node.run() => {}
+    let node = Node::new(node_name(address), limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
+    let node = Arc::new(node.in_folder(&config.data_dir));
+    let running = Arc::clone(&node);
+    (node, tokio::spawn(async move { running.run().await }))
+}
+
+/// Waits until this node may answer: a load balancer that finds its port open sends it calls at once.
+async fn first_lease(memory: &Memory) {
+    let held = async {
+        while memory.lease.left().is_zero() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    if tokio::time::timeout(FIRST_LEASE_PATIENCE, held).await.is_err() {
+        tracing::warn!("this node has no lease yet, and answers 503 until it does");
     }
+}
+
+/// Serves the key plane. The node leaves only after it has stopped answering, so that no change counts as confirmed while
+/// an old verdict can still be given.
+async fn serve_key_plane(listener: Option<TcpListener>, router: Router, node: Option<Following>, stopping: Stopping) {
+    let (Some(listener), Some((node, running))) = (listener, node) else { return };
+    serve_connections(listener, router, stopping).await;
+    running.abort();
     node.leave().await;
 }
 
 /// The name that operators see: the machine's, with the port, since several nodes may run on one machine.
-fn node_name(address: Option<SocketAddr>) -> String {
+fn node_name(address: SocketAddr) -> String {
     let machine = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
-    let port = address.map(|address| format!(":{}", address.port())).unwrap_or_default();
-    machine.unwrap_or_else(|| "unnamed".to_owned()) + &port
+    format!("{}:{}", machine.as_deref().unwrap_or("unnamed"), address.port())
 }
 
 /// Where the examples beside a new key call the key plane. Nobody can call `0.0.0.0`, so the console's own host stands for it.
@@ -293,20 +321,36 @@ fn reachable_url(keys_addr: SocketAddr, console: &Origin) -> String {
     }
 }
 
-/// Binds a wanted listener. `name` is the variable that holds its address, for the error.
-async fn bind_if(
-    wanted: bool,
+/// A socket that has its address and does not listen yet.
+struct Bound {
+    /// The variable that holds its address, for the error.
     name: &'static str,
-    address: Option<SocketAddr>,
-) -> Result<Option<TcpListener>, ServeError> {
-    let Some(address) = address.filter(|_| wanted) else { return Ok(None) };
-    let bound = TcpListener::bind(address).await;
-    bound.map(Some).map_err(|error| ServeError::Listen { name, address, error })
+    socket: TcpSocket,
+    /// With the port that the kernel chose, if port 0 is configured.
+    address: SocketAddr,
 }
 
-async fn serve_if_bound(listener: Option<TcpListener>, router: Router, stop: watch::Receiver<bool>) {
+impl Bound {
+    fn if_wanted(wanted: bool, name: &'static str, address: Option<SocketAddr>) -> Result<Option<Self>, ServeError> {
+        let Some(address) = address.filter(|_| wanted) else { return Ok(None) };
+        let bound = || {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+            socket.set_reuseaddr(true)?;
+            socket.bind(address)?;
+            Ok(Self { name, address: socket.local_addr()?, socket })
+        };
+        bound().map(Some).map_err(|error| ServeError::Listen { name, address, error })
+    }
+
+    fn listen(self) -> Result<TcpListener, ServeError> {
+        let Self { name, socket, address } = self;
+        socket.listen(BACKLOG).map_err(|error| ServeError::Listen { name, address, error })
+    }
+}
+
+async fn serve_if_bound(listener: Option<TcpListener>, router: Router, stopping: Stopping) {
     if let Some(listener) = listener {
-        serve_connections(listener, router, stop).await;
+        serve_connections(listener, router, stopping).await;
     }
 }
 
@@ -386,28 +430,48 @@ async fn maintain(console: PgPool, keys: KeyPlane) {
     }
 }
 
-/// A value that becomes true at SIGTERM or SIGINT.
-fn stop_signal() -> io::Result<watch::Receiver<bool>> {
+/// How far a shutdown has come.
+#[derive(Clone)]
+pub struct Stopping {
+    /// True from SIGTERM on: new calls should go elsewhere, and are answered all the same.
+    pub draining: watch::Receiver<bool>,
+    /// True when nothing more is accepted.
+    pub stop: watch::Receiver<bool>,
+}
+
+/// SIGTERM drains first, for as long as is configured. SIGINT, and a second SIGTERM, stop at once.
+fn stop_signal(drain: Duration) -> io::Result<Stopping> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
-    let (sender, stop) = watch::channel(false);
+    let ((drainer, draining), (stopper, stop)) = (watch::channel(false), watch::channel(false));
     tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+        let drains = tokio::select! {
+            _ = terminate.recv() => true,
+            _ = interrupt.recv() => false,
+        };
+        let _ = drainer.send(true);
+        if drains && !drain.is_zero() {
+            tracing::info!(seconds = drain.as_secs(), "draining");
+            tokio::select! {
+                () = tokio::time::sleep(drain) => {}
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
         }
         tracing::info!("stopping");
-        let _ = sender.send(true);
+        let _ = stopper.send(true);
     });
-    Ok(stop)
+    Ok(Stopping { draining, stop })
 }
 
-/// Serves until `stop` is true. Then idle connections close at once, and busy ones have [`SHUTDOWN_GRACE`] to end.
+/// Serves until `stop` is true; while it drains, each answer asks the client to connect anew, which a load balancer does
+/// elsewhere. Then idle connections close at once, and busy ones have [`SHUTDOWN_GRACE`] to end.
 ///
 /// This drives hyper itself, because `axum::serve` builds its connections without a timer and with hyper's default
 /// buffer, and lets neither be set: a request's head could take any time to arrive, and could be 400 kB long.
-pub async fn serve_connections(listener: TcpListener, router: Router, mut stop: watch::Receiver<bool>) {
+pub async fn serve_connections(listener: TcpListener, router: Router, stopping: Stopping) {
+    let Stopping { draining, mut stop } = stopping;
     let graceful = GracefulShutdown::new();
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
@@ -416,11 +480,18 @@ pub async fn serve_connections(listener: TcpListener, router: Router, mut stop: 
             accepted = accept(&listener, &slots) => accepted,
         };
         let Some((stream, peer, slot)) = accepted else { continue };
-        let router = router.clone();
+        let (router, draining) = (router.clone(), draining.clone());
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(ConnectInfo(peer));
             let response = router.clone().oneshot(request.map(Body::new));
-            async move { Ok::<_, Infallible>(response.await.unwrap_or_else(|never| match never {})) }
+            let draining = draining.clone();
+            async move {
+                let mut response = response.await.unwrap_or_else(|never| match never {});
+                if *draining.borrow() {
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, Infallible>(response)
+            }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())

@@ -160,6 +160,7 @@ impl Bench {
             limiter: Arc::new(Limiter::memory()),
             proxies: Arc::new(TrustedProxies::default()),
             usage: Arc::new(UsageRecorder::default()),
+            draining: self.stop.clone(),
             refusals: Arc::new(RefusalRecorder::default()),
         };
         let node = Arc::new(Node::new(name.to_owned(), "memory", Arc::clone(&plane.memory), clock, &self.keys));
@@ -181,7 +182,11 @@ impl Bench {
     pub async fn serve(&self, router: Router) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server::serve_connections(listener, router, self.stop.clone()));
+        tokio::spawn(server::serve_connections(
+            listener,
+            router,
+            server::Stopping { draining: self.stop.clone(), stop: self.stop.clone() },
+        ));
         address
     }
 }

@@ -36,6 +36,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use sqlx::PgPool;
+use tokio::sync::watch;
 
 use crate::{
     catalog::Catalog,
@@ -69,4 +70,6 @@ pub struct KeyPlane {
     pub proxies: Arc<TrustedProxies>,
     pub usage: Arc<UsageRecorder>,
     pub refusals: Arc<RefusalRecorder>,
+    /// Becomes true when the process is about to stop.
+    pub draining: watch::Receiver<bool>,
 }

@@ -31,6 +31,9 @@ pub struct Readiness {
 impl KeyPlane {
     async fn readiness(&self) -> Readiness {
         let (mut missing, mut warnings) = (Vec::new(), Vec::new());
+        if *self.draining.borrow() {
+            missing.push("this node is about to stop".to_owned());
+        }
         if self.memory.lease.left().is_zero() {
             missing.push("this node may not answer: it does not follow the database".to_owned());
         }

@@ -223,6 +223,7 @@ impl World {
             proxies: Arc::new(TrustedProxies::parse(proxies).unwrap()),
             usage: Arc::clone(&usage),
             refusals: Arc::clone(&refusals),
+            draining: tokio::sync::watch::channel(false).1,
         })
         .unwrap();
         let keys = planes.key_plane_router();

@@ -377,6 +377,31 @@ fn serve_plane(folder: &Folder, plane: &str, words: &[&str]) -> (Child, Vec<Stri
 }
 
 #[test]
+fn a_process_that_drains_sends_calls_elsewhere_and_answers_those_that_come() {
+    let folder = Folder::new();
+    add_owner(&folder);
+    let key = folder.run(&["key", "create", "--org", "acme", "--name", "CI"], "").ok().to_owned();
+    let mut command = folder.command(&["serve", "--plane", "keys"]);
+    let (mut server, at) = serving(command.env("KEYDESK_DRAIN", "5m"), &["Key plane"]).unwrap();
+    let whoami = || get(&at[0], "/v1/whoami", &format!("x-api-key: {key}\r\n"));
+    // It listens when it can answer.
+    assert!(get(&at[0], "/readyz", "").starts_with("HTTP/1.1 200"));
+    let process = nix::unistd::Pid::from_raw(server.id().try_into().unwrap());
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM).unwrap();
+    while get(&at[0], "/readyz", "").starts_with("HTTP/1.1 200") {}
+    assert!(get(&at[0], "/readyz", "").contains("this node is about to stop"));
+    let mut kept = std::net::TcpStream::connect(at[0].trim_start_matches("http://")).unwrap();
+    write!(kept, "GET /v1/whoami HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    std::io::Read::read_to_string(&mut kept, &mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\r\nconnection: close\r\n"), "{answer}");
+    assert!(whoami().starts_with("HTTP/1.1 200"));
+    // Asked once more, it does not wait for the rest of five minutes.
+    nix::sys::signal::kill(process, nix::sys::signal::Signal::SIGTERM).unwrap();
+    assert!(server.wait().unwrap().success());
+}
+
+#[test]
 fn planes_run_apart_on_one_data_folder_and_the_last_to_stop_stops_postgres() {
     let folder = Folder::new();
     add_owner(&folder);
