@@ -33,9 +33,13 @@ pub mod accounts;
 #[cfg(feature = "ssr")]
 pub mod webhooks;
 
-/// DOMAIN: since when a narrowing change holds, and where.
+/// DOMAIN: since when a change that restricts access holds, and where.
 #[cfg(feature = "ssr")]
 pub mod revocation;
+
+/// DOMAIN: a key plane that follows every change, and what it remembers meanwhile.
+#[cfg(feature = "ssr")]
+pub mod node;
 
 /// DOMAIN: when, from where and by what each key was last used.
 #[cfg(feature = "ssr")]

@@ -39,7 +39,8 @@ use keydesk::{
         model::Reason,
         verdict::{self, KeyRecord},
     },
-    revocation::{self, Revision, look_up::LookUp},
+    node::look_up::LookUp,
+    revocation::{self, Revision},
     secrets::Digest,
 };
 use load::{ROUND, Round, load, median, ms, quantile};

@@ -14,7 +14,7 @@ use crate::{
         verdict::{Evaluation, KeyRecord, LimitState, Requirements, Verdict},
     },
     machine_http::{self, credential::PresentedCredential},
-    revocation::memory::Unavailable,
+    node::memory::Unavailable,
     usage::{
         self, Use,
         refusals::{self, Refusal},

@@ -10,7 +10,7 @@
 //!    (`machine_http/credential.rs`), the client's address (`client.rs`), and what is required of the key. Verify reads both
 //!    from its body, after `machine_http/service.rs` has let the service in that asks.
 //! 3. `judge.rs`, `find_key`: shape and checksum, then the digest (`keys/secret.rs`).
-//! 4. `revocation/memory.rs`: the key's record, from memory while the node's lease holds; otherwise by one SELECT
+//! 4. `node/memory.rs`: the key's record, from memory while the node's lease holds; otherwise by one SELECT
 //!    (`keys/verdict/store.rs`, `find_by_digest`).
 //! 5. `keys/verdict/mod.rs`: the gates that need nothing but the record, each asked once. A call that one of them refuses
 //!    spends nothing.
@@ -42,7 +42,7 @@ use crate::{
     catalog::Catalog,
     client::TrustedProxies,
     clock::Clock,
-    revocation::memory::Memory,
+    node::memory::Memory,
     usage::{UsageRecorder, refusals::RefusalRecorder},
 };
 use limiter::Limiter;

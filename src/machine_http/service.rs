@@ -11,7 +11,7 @@ use super::{
 use crate::{
     catalog::Catalog,
     keys::{secret, service_keys::store::ServiceKey, verdict::Verdict},
-    revocation::memory::Memory,
+    node::memory::Memory,
 };
 
 /// The service key that is presented, if it has a capability. `db` is asked for a key that is not in memory.

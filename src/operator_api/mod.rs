@@ -21,11 +21,11 @@ use crate::{
     database::RlsScope,
     machine_http::Problem,
     mutation::Mutation,
+    node::memory::Memory,
     orgs::{
         Slug,
         store::{self, Org},
     },
-    revocation::memory::Memory,
     server_keys::ServerKeys,
 };
 use door::Caller;

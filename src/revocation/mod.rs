@@ -3,20 +3,18 @@
 //!
 //! 1. Triggers give each transaction that changes an input of a verdict the next *revision* and log what changed
 //!    (migration 0007). Revisions become visible in order.
-//! 2. Each key plane is a [`node`] with a row of its own. Several times a second, and at once when a change wakes it, it
-//!    reads the changes, forgets what they touch, writes down how far it is, and may answer from [`memory`] for the next
+//! 2. Each key plane is a [`crate::node`] with a row of its own. Several times a second, and at once when a change wakes it, it
+//!    reads the changes, forgets what they touch, writes down how far it is, and may answer from [`crate::node::memory`] for the next
 //!    [`lease`], counted from before it read. If it loses the database, what it remembers and the rest of its lease stay.
 //! 3. A change that restricts access waits for its [`receipt`]: until every row has come so far, or until a node that has
 //!    not can no longer hold a lease; then that row is deleted, and its node finds out before it answers again.
 
 pub mod health;
 pub mod lease;
-pub mod look_up;
-pub mod memory;
-pub mod node;
-pub mod predecessor;
 pub mod receipt;
 pub mod store;
+
+use std::time::Duration;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -56,4 +54,26 @@ pub enum Change {
     Org(OrgId),
     /// Everything that a person made.
     Person(UserId),
+}
+
+/// The changes that a round read.
+#[derive(Clone, Debug)]
+pub struct ChangeBatch {
+    /// When the round began, before it read.
+    pub begun: Duration,
+    pub head: Mark,
+    /// In order, beginning with the last one that was applied (as the table has it), without gaps.
+    pub marks: Vec<Mark>,
+    pub changes: Vec<(Revision, Change)>,
+    pub offset: Duration,
+    /// How many nodes there are.
+    pub nodes: u64,
+}
+
+/// What one statement read.
+#[derive(Debug)]
+pub struct Snapshot<V> {
+    /// The token at the revision that was asked about. `None`: this server does not have that revision.
+    pub token: Option<Uuid>,
+    pub found: Option<V>,
 }

@@ -7,7 +7,7 @@ use sqlx::{PgConnection, PgPool};
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Change, LeaseLength, Mark, Revision, memory::ChangeBatch};
+use super::{Change, ChangeBatch, LeaseLength, Mark, Revision};
 use crate::secrets::Digest;
 
 /// More changes than this since the last round: it is quicker to forget everything.

@@ -27,11 +27,12 @@ use keydesk::{
         model::{KeyName, OverlapWindow, Reason},
     },
     mutation::Mutation,
+    node::{Node, memory::Memory},
     orgs::{
         self, OrgName, Slug,
         lifecycle::{NewPerson, OrgError},
     },
-    revocation::{self, LeaseLength, memory::Memory, node::Node},
+    revocation::{self, LeaseLength},
     secrets::Digest,
     server::{self, Dependencies},
     server_keys::ServerKeys,

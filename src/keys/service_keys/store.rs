@@ -5,7 +5,7 @@ use time::OffsetDateTime;
 
 use crate::{
     database::Inserted,
-    revocation::{Revision, look_up::Snapshot},
+    revocation::{Revision, Snapshot},
     secrets::Digest,
 };
 

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 
 use super::{Creator, KeyRecord};
 use crate::{
-    revocation::{Revision, look_up::Snapshot},
+    revocation::{Revision, Snapshot},
     secrets::Digest,
 };
 

@@ -146,7 +146,7 @@ fn only_a_mutation_commits_what_changes_something() {
         ("audit/mod.rs", "what a mutation records goes through here"),
         ("console_plane/sessions.rs", "sessions begin, are in use and end: their user is their proof"),
         ("key_plane/judge.rs", "counts calls against a quota"),
-        ("revocation/node.rs", "each round of a node writes down how far it is"),
+        ("node/mod.rs", "each round of a node writes down how far it is"),
         ("revocation/receipt.rs", "a node that did not follow loses its row"),
         ("server.rs", "prints a set-up link, and forgets what is over"),
         ("server_keys.rs", "the first server notes which keys the database was written with"),
@@ -159,7 +159,7 @@ fn only_a_mutation_commits_what_changes_something() {
         ("accounts/sign_in.rs", "reads a password's hash"),
         ("console_plane/settings/load.rs", "reads one's sessions"),
         ("console_plane/sign_in/act.rs", "reads whether a set-up link is live"),
-        ("revocation/look_up.rs", "gives up a connection that leads to a server that lags"),
+        ("node/look_up.rs", "gives up a connection that leads to a server that lags"),
         ("server.rs", "see above"),
         ("server_keys.rs", "see above"),
     ];

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use keydesk::{
     actor::Role,
-    revocation::{LeaseLength, Pending, node::NodeError, store},
+    node::NodeError,
+    revocation::{LeaseLength, Pending, store},
 };
 use nix::sys::signal::Signal::SIGKILL;
 use serde_json::json;

@@ -16,13 +16,12 @@ use keydesk::{
         service_keys::store::ServiceKey,
         verdict::{self, KeyRecord},
     },
-    revocation::{
-        LeaseLength, Pending, Receipt, Revision,
+    node::{
+        Node, NodeError, Registration,
         look_up::{LookUp, look_up},
         memory::Memory,
-        node::{Node, NodeError, Registration},
-        store,
     },
+    revocation::{LeaseLength, Pending, Receipt, Revision, store},
     secrets::Digest,
 };
 use sqlx::{AssertSqlSafe, PgConnection};

@@ -17,16 +17,16 @@ use sqlx::{PgConnection, PgPool};
 use tokio::sync::{Notify, OnceCell};
 use uuid::Uuid;
 
-use super::{
-    Change, Mark, Revision,
-    lease::{Incarnation, Lease, LeaseLength},
-    look_up::{LookUp, Snapshot, look_up},
-};
+use super::look_up::{LookUp, look_up};
 use crate::{
     clock::Clock,
     keys::{
         service_keys::{self, store::ServiceKey},
         verdict::{self, KeyRecord},
+    },
+    revocation::{
+        Change, ChangeBatch, Mark, Revision, Snapshot,
+        lease::{Incarnation, Lease, LeaseLength},
     },
     secrets::Digest,
 };
@@ -192,20 +192,6 @@ pub struct Outdated;
 #[derive(Debug, thiserror::Error)]
 #[error("this node's registration is over: {0}")]
 pub struct Lost(pub &'static str);
-
-/// The changes that a round read.
-#[derive(Clone, Debug)]
-pub struct ChangeBatch {
-    /// When the round began, before it read.
-    pub begun: Duration,
-    pub head: Mark,
-    /// In order, beginning with the last one that was applied (as the table has it), without gaps.
-    pub marks: Vec<Mark>,
-    pub changes: Vec<(Revision, Change)>,
-    pub offset: Duration,
-    /// How many nodes there are.
-    pub nodes: u64,
-}
 
 impl Memory {
     pub fn new(clock: Clock, lease: LeaseLength) -> Self {

@@ -1,5 +1,9 @@
 //! A running key plane: registered in the database, and round after round no further behind it than a lease is long.
 
+pub mod look_up;
+pub mod memory;
+mod predecessor;
+
 use std::{
     convert::Infallible,
     path::Path,
@@ -14,13 +18,13 @@ use sqlx::{
 use tokio::sync::Notify;
 use uuid::Uuid;
 
-use super::{
-    lease::Incarnation,
-    memory::{ChangeBatch, Lost, Memory},
-    predecessor::RowFile,
-    store,
+use crate::{
+    clock::Clock,
+    database,
+    revocation::{ChangeBatch, lease::Incarnation, store},
 };
-use crate::{clock::Clock, database};
+use memory::{Lost, Memory};
+use predecessor::RowFile;
 
 /// How often a node makes a round if no change wakes it.
 const ROUND_INTERVAL: Duration = Duration::from_millis(250);

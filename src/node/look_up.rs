@@ -5,18 +5,9 @@
 //! applied. Only a server that has come so far in the same history knows it.
 
 use sqlx::PgPool;
-use uuid::Uuid;
 
-use super::{Mark, memory::Remembered};
-use crate::secrets::Digest;
-
-/// What one statement read.
-#[derive(Debug)]
-pub struct Snapshot<V> {
-    /// The token at the revision that was asked about. `None`: this server does not have that revision.
-    pub token: Option<Uuid>,
-    pub found: Option<V>,
-}
+use super::memory::Remembered;
+use crate::{revocation::Mark, secrets::Digest};
 
 /// What a look-up came to.
 #[derive(Debug)]
