@@ -1,4 +1,4 @@
-//! Who acts: a person or a program, in which role. What they may do is the table in [`crate::orgs::role`].
+//! Who acts: a person or a program, in which role. What they may do is the table in [`crate::permissions::role`].
 
 use uuid::Uuid;
 

@@ -21,9 +21,13 @@ pub mod operator_api;
 /// DOMAIN: the life of a key: what it is made of, what is judged of it, who may change it.
 pub mod keys;
 
-/// DOMAIN: organizations, members, roles, and the permit that proves a permission.
+/// DOMAIN: organizations and their members.
 #[cfg(feature = "ssr")]
 pub mod orgs;
+
+/// DOMAIN: what each role may do, and the permit that proves it.
+#[cfg(feature = "ssr")]
+pub mod permissions;
 
 /// DOMAIN: people, passwords, sign-in, sessions, access tokens.
 #[cfg(feature = "ssr")]

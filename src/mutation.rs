@@ -17,12 +17,8 @@ use crate::{
     audit::{self, AuditKey, Event},
     database::{self, RlsScope},
     error_kind::{DomainError, ErrorKind},
-    ids::{Scope, UserId},
-    orgs::{
-        Denied, Permit,
-        permit::Act,
-        standing::{Standing, standing},
-    },
+    ids::Scope,
+    permissions::{Denied, Permit, permit::Act},
     revocation::{self, Pending, Receipt},
 };
 
@@ -108,23 +104,6 @@ impl Mutation {
         Ok(Self { tx, pool, audit_key, actor, scope, now, begun, restricts_access: false })
     }
 
-    /// Begins a change by a person, in their organization. What they may do is read in the same transaction. `None`: their
-    /// account is shut, or they belong nowhere.
-    pub async fn begin_as(
-        pool: &PgPool,
-        audit_key: &AuditKey,
-        user: UserId,
-        actor: impl FnOnce(Principal) -> Actor,
-        now: OffsetDateTime,
-    ) -> sqlx::Result<Option<(Self, Standing)>> {
-        let anonymous = actor(Principal::Anonymous);
-        let mut begun = Self::begin(pool, audit_key, RlsScope::Person(user), anonymous, now).await?;
-        let Some(standing) = standing(&mut begun, user).await? else { return Ok(None) };
-        begun.actor.principal = standing.principal.clone();
-        begun.scope = standing.scope();
-        Ok(Some((begun, standing)))
-    }
-
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
@@ -137,6 +116,11 @@ impl Mutation {
     /// From here on somebody else acts, in the same request: whoever has just proved who they are.
     pub fn set_principal(&mut self, principal: Principal) {
         self.actor.principal = principal;
+    }
+
+    /// From here on `principal` acts in `scope`: the statement that read who they are has narrowed the rows to it.
+    pub fn set_principal_in(&mut self, principal: Principal, scope: Scope) {
+        (self.actor.principal, self.scope) = (principal, scope);
     }
 
     /// From here on somebody else acts, at another moment: where a history is written in one go.

@@ -25,10 +25,11 @@ use crate::{
     keys::error::KeyError,
     mutation::{CommitError, Mutation},
     orgs::{
-        Denied, Slug,
+        Slug,
         lifecycle::OrgError,
         store::{self, Org},
     },
+    permissions::Denied,
     revocation::Receipt,
     server::{self, ServedPlanes},
     server_keys::{ServerKeys, ServerKeysError},

@@ -9,7 +9,7 @@ use crate::{
     actor::Actor,
     database::RlsScope,
     ids::Deployment,
-    orgs::{Permit, permit::ViewNodes},
+    permissions::{Permit, permit::ViewNodes},
     revocation::{self, Revision, store::NodeRow},
     usage::{
         refusals::MAX_SHOWN,

@@ -9,7 +9,8 @@ use crate::{
     database::RlsScope,
     ids::UserId,
     mutation::Mutation,
-    orgs::{Permit, permit::Act},
+    orgs::standing,
+    permissions::{Permit, permit::Act},
 };
 
 /// Let in, with the permit to do `A`.
@@ -44,7 +45,7 @@ impl RequestContext {
         let session = self.signed_in().await?.ok_or(ConsoleError::SignedOut)?;
         let (console, user) = (&self.console, UserId(session.user));
         let actor = |principal| self.actor(principal);
-        let begun = Mutation::begin_as(&console.db, &console.server_keys.audit, user, actor, console.clock.now());
+        let begun = standing::begin_as(&console.db, &console.server_keys.audit, user, actor, console.clock.now());
         let (m, standing) = begun.await?.ok_or(ConsoleError::SignedOut)?;
         Ok((m, self.current_user(&session, standing)))
     }

@@ -18,7 +18,7 @@ use super::{
     shell::{Document, Section, Viewer},
     ui::MessagePage,
 };
-use crate::{actor::Role, orgs::Action};
+use crate::{actor::Role, permissions::Action};
 
 /// A page's place in the console.
 #[derive(Clone)]

@@ -28,8 +28,9 @@ use crate::{
     database::Inserted,
     ids::{KeyId, OrgId},
     mutation::Mutation,
-    orgs::{
-        self, Permit,
+    orgs,
+    permissions::{
+        Permit,
         permit::{IssueKey, IssueServiceKey, RevokeAllKeys, RevokeAnyKey, RevokeKey, RevokeServiceKey},
     },
 };

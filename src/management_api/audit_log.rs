@@ -15,7 +15,7 @@ use super::{
 use crate::{
     audit::{self, Row},
     machine_http::Problem,
-    orgs::permit::ViewAudit,
+    permissions::permit::ViewAudit,
 };
 
 /// A row of the organization's hash chain.

@@ -21,11 +21,8 @@ use crate::{
         credential::{self, Ambiguous, PresentedCredential},
     },
     mutation::Mutation,
-    orgs::{
-        Permit,
-        permit::Act,
-        standing::{Standing, standing},
-    },
+    orgs::standing::{self, Standing, standing},
+    permissions::{Permit, permit::Act},
     response_headers::RequestId,
 };
 
@@ -110,7 +107,7 @@ impl Bearer {
     pub async fn begin_own(&self, management: &Management) -> Result<(Mutation, Caller), Problem> {
         let (audit_key, now) = (&management.server_keys.audit, management.clock.now());
         let actor = |principal| self.actor(principal);
-        let begun = Mutation::begin_as(&management.db, audit_key, self.user, actor, now).await?;
+        let begun = standing::begin_as(&management.db, audit_key, self.user, actor, now).await?;
         let Some((mut m, standing)) = begun else { return Err(refused()) };
         let (caller, _) = self.caller(&mut m, Some(standing), management).await?;
         Ok((m, caller))

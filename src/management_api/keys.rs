@@ -33,7 +33,7 @@ use crate::{
     },
     machine_http::Problem,
     mutation::{CommitError, Mutation},
-    orgs::permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
+    permissions::permit::{EditKey, IssueKey, RevokeAllKeys, RevokeKey, RotateKey, ViewKeys},
     revocation::Receipt,
 };
 

@@ -21,8 +21,8 @@ use crate::{
     orgs::{
         self,
         lifecycle::{self, ChangedMember, OrgError},
-        permit::{ManageMembers, ViewMembers},
     },
+    permissions::permit::{ManageMembers, ViewMembers},
     revocation::Receipt,
 };
 

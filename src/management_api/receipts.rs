@@ -8,7 +8,7 @@ use http::StatusCode;
 use super::{Management, body::RevisionPath, door::Authorized, refusals::Refusals};
 use crate::{
     machine_http::Problem,
-    orgs::permit::ViewKeys,
+    permissions::permit::ViewKeys,
     revocation::{Receipt, Revision},
 };
 

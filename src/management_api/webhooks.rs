@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     machine_http::Problem,
-    orgs::permit::{ManageWebhooks, ViewWebhooks},
+    permissions::permit::{ManageWebhooks, ViewWebhooks},
     webhooks::{self, Make, store},
 };
 

@@ -14,7 +14,7 @@ use crate::{
     client,
     ids::Scope,
     machine_http::{Problem, credential, service},
-    orgs::{Denied, Permit, permit::Act},
+    permissions::{Denied, Permit, permit::Act},
     response_headers::RequestId,
 };
 

@@ -21,7 +21,8 @@ use crate::{
     database::{self, RlsScope},
     ids::{Deployment, OrgId},
     machine_http::Problem,
-    orgs::{OrgName, Slug, lifecycle, permit::ViewOrgs, store},
+    orgs::{OrgName, Slug, lifecycle, store},
+    permissions::permit::ViewOrgs,
     revocation::Receipt,
 };
 

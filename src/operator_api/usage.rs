@@ -16,7 +16,7 @@ use crate::{
     database::{self, RlsScope},
     ids::{Deployment, KeyId, OrgId},
     machine_http::Problem,
-    orgs::permit::ViewOrgs,
+    permissions::permit::ViewOrgs,
     usage::{
         RETENTION,
         store::{self, Rollup, Wanted},

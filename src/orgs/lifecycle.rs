@@ -5,11 +5,7 @@ mod members;
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::{
-    OrgName, Permit, Slug,
-    permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
-    store,
-};
+use super::{OrgName, Slug, store};
 use crate::{
     accounts::{self, Email, PersonName, sign_in::Attempt, store::Account},
     actor::{Principal, Role},
@@ -19,6 +15,10 @@ use crate::{
     error_kind::{DomainError, ErrorKind},
     ids::{OrgId, UserId},
     mutation::Mutation,
+    permissions::{
+        Permit,
+        permit::{AddMember, AddStaff, CreateOrg, ManagePeople, SuspendOrg},
+    },
 };
 pub use members::{ChangedMember, remove_member, set_role};
 

@@ -1,14 +1,10 @@
-//! DOMAIN: organizations, their members, what each role may do, and the permit that proves it.
+//! DOMAIN: organizations, their members, and what somebody is to them today.
 
 pub mod lifecycle;
-pub mod permit;
-pub mod role;
 pub mod standing;
 pub mod store;
 
 use crate::text;
-pub use permit::{Denied, Permit};
-pub use role::Action;
 
 /// What an organization is called: 1 to 80 visible characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,12 +1,16 @@
 //! What a person may do today. Read anew for every request, so that a change of it holds at once.
 
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 
 use super::store::{self, Org};
 use crate::{
     accounts::store::Person,
-    actor::{Principal, Role},
+    actor::{Actor, Principal, Role},
+    audit::AuditKey,
+    database::RlsScope,
     ids::{Scope, UserId},
+    mutation::Mutation,
 };
 
 pub struct Standing {
@@ -34,6 +38,22 @@ pub async fn standing(db: &mut PgConnection, user: UserId) -> sqlx::Result<Optio
         }
         None => None,
     })
+}
+
+/// Begins a change by a person, in their organization. What they may do is read in the same transaction. `None`: their
+/// account is shut, or they belong nowhere.
+pub async fn begin_as(
+    pool: &PgPool,
+    audit_key: &AuditKey,
+    user: UserId,
+    actor: impl FnOnce(Principal) -> Actor,
+    now: OffsetDateTime,
+) -> sqlx::Result<Option<(Mutation, Standing)>> {
+    let anonymous = actor(Principal::Anonymous);
+    let mut m = Mutation::begin(pool, audit_key, RlsScope::Person(user), anonymous, now).await?;
+    let Some(standing) = standing(&mut m, user).await? else { return Ok(None) };
+    m.set_principal_in(standing.principal.clone(), standing.scope());
+    Ok(Some((m, standing)))
 }
 
 impl Standing {

@@ -15,7 +15,7 @@ use crate::{
     database::Inserted,
     error_kind::{DomainError, ErrorKind},
     mutation::Mutation,
-    orgs::{Permit, permit::ManageWebhooks},
+    permissions::{Permit, permit::ManageWebhooks},
     secrets::{self, NoRandomness},
 };
 use seal::{Sealer, SealingFailed};

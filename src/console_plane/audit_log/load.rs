@@ -11,7 +11,7 @@ use crate::{
         moment::When,
     },
     database::{self, RlsScope},
-    orgs::permit::ViewAudit,
+    permissions::permit::ViewAudit,
 };
 
 const PER_PAGE: usize = 50;

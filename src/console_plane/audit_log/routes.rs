@@ -19,7 +19,7 @@ use crate::{
         render::{self, Place},
         shell::Section,
     },
-    orgs::permit::ViewAudit,
+    permissions::permit::ViewAudit,
 };
 
 #[derive(Default, Deserialize)]

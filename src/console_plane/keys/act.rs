@@ -21,7 +21,7 @@ use crate::{
         lifecycle::{self, CreateKeyInput, Issued, NewKey},
         model::Reason,
     },
-    orgs::permit::{IssueKey, RevokeAllKeys, RevokeKey},
+    permissions::permit::{IssueKey, RevokeAllKeys, RevokeKey},
 };
 
 pub async fn create(form: CreateKeyForm) -> Result<IssuedKey, ConsoleError> {

@@ -16,7 +16,7 @@ use crate::{
         model::{KeyState, Lifetime, Reason},
         store::{self, KeyDetails},
     },
-    orgs::permit::ViewKeys,
+    permissions::permit::ViewKeys,
 };
 
 /// What the create panel offers, from the catalog. Each list's first entry is its default.

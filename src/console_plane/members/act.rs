@@ -12,10 +12,8 @@ use crate::{
         members::forms::{RemoveMemberForm, SetRoleForm},
     },
     ids::UserId,
-    orgs::{
-        lifecycle::{self, ChangedMember, OrgError},
-        permit::ManageMembers,
-    },
+    orgs::lifecycle::{self, ChangedMember, OrgError},
+    permissions::permit::ManageMembers,
 };
 
 pub async fn set_role(form: SetRoleForm) -> Result<Change, ConsoleError> {

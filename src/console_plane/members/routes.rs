@@ -22,8 +22,9 @@ use crate::{
         ui::Notice,
     },
     database::{self, RlsScope},
-    orgs::{
-        self, Permit,
+    orgs,
+    permissions::{
+        Permit,
         permit::{ManageMembers, ViewMembers},
     },
 };

@@ -10,7 +10,7 @@ use crate::{
         nodes::page::{NodeLine, NodesPageModel, RefusalRow},
     },
     database::{self, RlsScope},
-    orgs::permit::ViewNodes,
+    permissions::permit::ViewNodes,
     revocation::{self, Revision, health::Health, store::NodeRow},
     usage::{
         refusals::MAX_SHOWN,

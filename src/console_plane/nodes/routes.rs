@@ -13,7 +13,7 @@ use crate::{
         render::{self, Place},
         shell::Section,
     },
-    orgs::permit::ViewNodes,
+    permissions::permit::ViewNodes,
 };
 
 pub async fn show(cx: RequestContext) -> Response {

@@ -16,7 +16,7 @@ use crate::{
     database::RlsScope,
     ids::KeyId,
     keys::{lifecycle, model::Reason, secret, store},
-    orgs::permit::FindAnyKey,
+    permissions::permit::FindAnyKey,
     secrets::Digest,
     text::is_invisible,
 };

@@ -20,7 +20,7 @@ use crate::{
         model::KeyState,
         store::{self, KeyDetails},
     },
-    orgs::permit::FindAnyKey,
+    permissions::permit::FindAnyKey,
 };
 
 pub fn found_key(key: KeyDetails, now: OffsetDateTime) -> FoundKey {

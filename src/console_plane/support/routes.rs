@@ -19,7 +19,7 @@ use crate::{
         render::{self, Place},
         shell::Section,
     },
-    orgs::permit::FindAnyKey,
+    permissions::permit::FindAnyKey,
 };
 
 #[derive(Default, Deserialize)]

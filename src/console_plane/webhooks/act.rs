@@ -8,7 +8,7 @@ use crate::{
         error::ConsoleError,
         webhooks::forms::{IssuedWebhookSecret, WebhookSecretForm},
     },
-    orgs::permit::ManageWebhooks,
+    permissions::permit::ManageWebhooks,
     webhooks::{self, Make},
 };
 

@@ -9,7 +9,7 @@ use crate::{
         webhooks::page::{WebhookPanel, WebhooksPageModel},
     },
     database::{self, RlsScope},
-    orgs::{Action, permit::ViewWebhooks},
+    permissions::{Action, permit::ViewWebhooks},
     webhooks::store,
 };
 

@@ -18,7 +18,7 @@ use crate::{
         render::{self, Place},
         shell::Section,
     },
-    orgs::permit::ViewWebhooks,
+    permissions::permit::ViewWebhooks,
 };
 
 #[derive(Default, Deserialize)]

@@ -8,7 +8,7 @@ use crate::{
     ids::KeyId,
     keys::{error::KeyError, store},
     mutation::Mutation,
-    orgs::{Permit, permit::IssueKey},
+    permissions::{Permit, permit::IssueKey},
 };
 
 /// How many of a key's last characters are asked for: those that its hint ends with.

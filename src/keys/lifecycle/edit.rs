@@ -15,7 +15,7 @@ use crate::{
         store::{self, EditableFields, LockedKey},
     },
     mutation::Mutation,
-    orgs::{Permit, permit::EditKey},
+    permissions::{Permit, permit::EditKey},
 };
 
 /// What somebody asks a key to become, as they typed it, by the rules of [`super::CreateKeyInput`]. `None` leaves a part as it is.

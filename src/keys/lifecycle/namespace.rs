@@ -8,7 +8,8 @@ use crate::{
     catalog::Catalog,
     keys::{error::KeyError, store},
     mutation::Mutation,
-    orgs::{self, Permit, permit::AddNamespace},
+    orgs,
+    permissions::{Permit, permit::AddNamespace},
 };
 
 /// Lets the permit's organization into a namespace: every key of it that has not ended, and those to come. Answers all

@@ -19,7 +19,7 @@ use crate::{
         store::{self, IssuedBefore, LockedKey},
     },
     mutation::Mutation,
-    orgs::{Permit, permit::RotateKey},
+    permissions::{Permit, permit::RotateKey},
 };
 
 /// How a key is to be replaced.

@@ -9,11 +9,8 @@ use crate::{
     audit::Event,
     ids::UserId,
     mutation::Mutation,
-    orgs::{
-        Permit,
-        permit::ManageMembers,
-        store::{self, Member},
-    },
+    orgs::store::{self, Member},
+    permissions::{Permit, permit::ManageMembers},
 };
 
 /// A member as a change left them.

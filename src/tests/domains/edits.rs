@@ -10,7 +10,8 @@ use keydesk::{
         lifecycle::{self, Changed, Edit},
     },
     mutation::Mutation,
-    orgs::{self, Permit, lifecycle::OrgError, permit::Act},
+    orgs::{self, lifecycle::OrgError},
+    permissions::{Permit, permit::Act},
 };
 use serde_json::{Value, json};
 use time::Duration;

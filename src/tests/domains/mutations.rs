@@ -115,7 +115,7 @@ async fn a_mutation_that_is_dropped_has_never_been_and_a_refusal_is_all_that_is_
     assert_eq!(world.count("acme").await, (1, 1));
     let viewer = world.member("acme", Role::Viewer).await;
     let m = world.mutation_of(world.org("acme").await, viewer.user, Role::Viewer).await;
-    assert!(m.authorize::<keydesk::orgs::permit::RevokeKey>().await.unwrap().is_err());
+    assert!(m.authorize::<keydesk::permissions::permit::RevokeKey>().await.unwrap().is_err());
     assert_eq!(world.log("acme").await.last().unwrap(), "denied: Refused: viewer may not revoke API keys");
 }
 

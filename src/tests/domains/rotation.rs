@@ -12,7 +12,7 @@ use keydesk::{
         store,
     },
     mutation::Mutation,
-    orgs::{Permit, permit::Act},
+    permissions::{Permit, permit::Act},
 };
 use time::Duration;
 use uuid::Uuid;

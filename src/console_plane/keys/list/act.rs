@@ -16,7 +16,7 @@ use crate::{
     },
     ids::KeyId,
     keys::{lifecycle, model::Reason},
-    orgs::permit::RevokeKey,
+    permissions::permit::RevokeKey,
 };
 
 pub async fn revoke_some(form: RevokeSomeKeysForm) -> Result<Change, ConsoleError> {

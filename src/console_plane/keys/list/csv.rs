@@ -11,7 +11,7 @@ use crate::{
         keys::{load::key_row, row::KeyRow},
     },
     keys::{list, store},
-    orgs::permit::ViewKeys,
+    permissions::permit::ViewKeys,
 };
 
 /// More than fits a page, and little enough to be put together in memory.

@@ -24,7 +24,7 @@ use crate::{
         list::{self, Creator},
         store::{self, KeyCounts},
     },
-    orgs::{
+    permissions::{
         Action,
         permit::{RevokeKey, ViewKeys},
     },

@@ -27,7 +27,7 @@ use crate::{
         ui::Notice,
     },
     ids::KeyId,
-    orgs::permit::{RevokeKey, ViewKeys},
+    permissions::permit::{RevokeKey, ViewKeys},
 };
 
 /// An address's query, read once. A name may be there several times.

@@ -18,7 +18,7 @@ use crate::{
         error::KeyError,
         lifecycle::{self, Changed, Edit},
     },
-    orgs::permit::EditKey,
+    permissions::permit::EditKey,
 };
 
 pub async fn edit(form: EditKeyForm) -> Result<Change, ConsoleError> {

@@ -27,7 +27,7 @@ use crate::{
         model::{KeyState, Lifetime, OverlapWindow, Reason},
         store::{self, KeyDetails},
     },
-    orgs::{Action, permit::ViewKeys},
+    permissions::{Action, permit::ViewKeys},
 };
 
 /// Of a key's history, no more rows are shown on its page.

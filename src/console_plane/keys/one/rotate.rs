@@ -25,7 +25,7 @@ use crate::{
         model::{OverlapWindow, Reason},
         store,
     },
-    orgs::permit::RotateKey,
+    permissions::permit::RotateKey,
 };
 
 pub async fn rotate(form: RotateKeyForm) -> Result<IssuedKey, ConsoleError> {

@@ -23,7 +23,7 @@ use crate::{
         ui::Notice,
     },
     ids::KeyId,
-    orgs::permit::ViewKeys,
+    permissions::permit::ViewKeys,
 };
 
 #[derive(Default, Deserialize)]
