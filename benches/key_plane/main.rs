@@ -22,6 +22,7 @@ mod load;
 use std::{
     net::SocketAddr,
     path::PathBuf,
+    process::ExitCode,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -62,18 +63,23 @@ fn requests(keys: &[Key], path: &str, headers: &str) -> Arc<Vec<String>> {
 }
 
 /// The parts that the arguments name, or all.
-fn parts() -> Vec<String> {
+fn parts() -> Result<Vec<String>, String> {
     // Cargo adds --bench.
     let named: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
     if let Some(unknown) = named.iter().find(|part| !PARTS.contains(&part.as_str())) {
-        eprintln!("error: there is no part {unknown}; name some of {}", PARTS.join(", "));
-        std::process::exit(2);
+        return Err(format!("there is no part {unknown}; name some of {}", PARTS.join(", ")));
     }
-    if named.is_empty() { PARTS.map(str::to_owned).to_vec() } else { named }
+    Ok(if named.is_empty() { PARTS.map(str::to_owned).to_vec() } else { named })
 }
 
-fn main() {
-    let parts = parts();
+fn main() -> ExitCode {
+    let parts = match parts() {
+        Ok(parts) => parts,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(2);
+        }
+    };
     let data: PathBuf = std::env::temp_dir().join(format!("keydesk-bench-{}", uuid::Uuid::new_v4().simple()));
     keydesk::data_dir::create(&data).unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -83,6 +89,7 @@ fn main() {
         embedded.leave().await.unwrap();
     });
     std::fs::remove_dir_all(&data).unwrap();
+    ExitCode::SUCCESS
 }
 
 async fn run(embedded: &Embedded, data: &std::path::Path, parts: &[String]) {

@@ -29,15 +29,19 @@ pub fn written(document: &OpenApi, security_schemes: Value) -> Value {
     fn children(value: &mut Value) -> impl Iterator<Item = &mut Value> {
         value.as_object_mut().into_iter().flat_map(|object| object.values_mut())
     }
+    fn put(value: &mut Value, part: &str, name: &str, new: Value) {
+        let part = value.as_object_mut().map(|object| object.entry(part).or_insert_with(|| json!({})));
+        if let Some(object) = part.and_then(Value::as_object_mut) {
+            object.insert(name.to_owned(), new);
+        }
+    }
     // A document can always be written as JSON.
     let mut document = serde_json::to_value(document).unwrap_or_default();
-    document["components"]["securitySchemes"] = security_schemes;
-    for operation in children(&mut document["paths"]).flat_map(children) {
-        for response in operation.get_mut("responses").into_iter().flat_map(children) {
-            response["headers"]["x-request-id"] = json!({
-                "description": "What the log knows the request by.", "schema": { "type": "string", "format": "uuid" }
-            });
-        }
+    put(&mut document, "components", "securitySchemes", security_schemes);
+    let operations = document.get_mut("paths").into_iter().flat_map(children).flat_map(children);
+    for response in operations.filter_map(|operation| operation.get_mut("responses")).flat_map(children) {
+        let request_id = json!({"description": "What the log knows the request by.", "schema": {"type": "string", "format": "uuid"}});
+        put(response, "headers", "x-request-id", request_id);
     }
     document
 }
