@@ -18,6 +18,9 @@ use crate::{catalog::Limit, revocation};
 
 /// Expiry is judged by this node's clock, so it must not be far from the database's.
 const MAX_CLOCK_OFFSET: Duration = Duration::from_secs(1);
+/// How long a warning may take to be found. A load balancer waits a second or so for an answer, and while the database is away
+/// this node may answer for a lease's length.
+const WARNING_PATIENCE: Duration = Duration::from_millis(250);
 
 #[derive(Serialize, ToSchema)]
 pub struct Readiness {
@@ -44,9 +47,12 @@ impl KeyPlane {
         // The limiter is asked about an address that no client has, and counts nothing.
         let nobody = Subject::Address(Ipv4Addr::UNSPECIFIED.into());
         if self.limiter.peek(nobody, Limit::per_minute(1), self.clock.steady()).await.is_err() {
-            missing.push("the limiter does not answer".to_owned());
+            // The limiter is the same one for all nodes: none would be left if each of them gave up on it.
+            let needed = self.catalog.tiers.iter().any(|tier| tier.limit.is_some() && !tier.open_without_limiter);
+            let lacking = if needed { &mut missing } else { &mut warnings };
+            lacking.push("the limiter does not answer".to_owned());
         }
-        if let Some(warning) = self.unshared_limiters_warning().await {
+        if let Ok(Some(warning)) = tokio::time::timeout(WARNING_PATIENCE, self.unshared_limiters_warning()).await {
             warnings.push(warning);
         }
         Readiness { ready: missing.is_empty(), missing, warnings }

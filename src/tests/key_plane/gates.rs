@@ -584,6 +584,18 @@ async fn readiness_says_what_is_missing() {
         .unwrap();
     let answer = world.program().get("/readyz").await;
     answer.is(200).says("2 nodes count calls each in its own memory");
+    // While the database has no connection left for it, a node that may answer says so before it gets one.
+    let _held: Vec<_> = std::iter::from_fn(|| world.keys_db.try_acquire()).collect();
+    let mut held = Vec::new();
+    while world.keys_db.size() < world.keys_db.options().get_max_connections() {
+        held.push(world.keys_db.acquire().await.unwrap());
+    }
+    let program = world.program();
+    tokio::select! {
+        biased;
+        _ = world.keys_db.acquire() => panic!("the pool has given up before the node has said anything"),
+        answer = program.get("/readyz") => drop(answer.is(200)),
+    }
     // One that does not follow the database.
     world.astray().program().get("/readyz").await.is(503).says("this node may not answer");
 }
@@ -680,6 +692,7 @@ async fn without_its_limiter_a_key_is_refused_unless_its_tier_says_otherwise() {
     let (closed, open) = (world.key("acme", &[], "never").await, world.key_of("acme", "metered", &[]).await);
     whoami(&world, &closed).await.is(200);
     redis.stop();
+    world.program().get("/readyz").await.is(503).says("the limiter does not answer");
     let refused = whoami(&world, &closed).await;
     refused.is(503);
     assert_eq!(refused.json()["code"], "UNAVAILABLE");
@@ -689,4 +702,19 @@ async fn without_its_limiter_a_key_is_refused_unless_its_tier_says_otherwise() {
     let redis = RedisServer::start(Some(redis.port)).await;
     whoami(&world, &closed).await.is(200);
     drop(redis);
+}
+
+#[tokio::test]
+async fn a_fleet_whose_tiers_all_go_on_without_the_limiter_stays_ready() {
+    let mut redis = RedisServer::start(None).await;
+    let allow = "window = \"1m\"\nwithout_limiter = \"allow\"";
+    let world = World::of(Catalog::parse(&CATALOG.replace("window = \"1m\"", allow)).unwrap(), "").await;
+    let world = world.with_limiter(Limiter::redis(&redis.url).await.unwrap());
+    redis.stop();
+    let answer = world.program().get("/readyz").await;
+    answer.says("the limiter does not answer");
+    let said = answer.json();
+    // The clock of the test is another than the database's, which is all that is missing.
+    assert_eq!(said["missing"].as_array().unwrap().len(), 1, "{said}");
+    assert_eq!(said["warnings"], json!(["the limiter does not answer"]));
 }

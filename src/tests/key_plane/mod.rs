@@ -7,3 +7,4 @@ mod example;
 mod gates;
 mod presets;
 pub mod proxies;
+mod rolling;

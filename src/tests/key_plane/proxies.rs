@@ -79,16 +79,20 @@ scopes = ["admin"]
 "#;
 
 /// A data folder with an organization `acme`, and the program on it.
-struct Desk(Folder);
+pub struct Desk(Folder);
 
 impl Desk {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let desk = Self(Folder::new());
         std::fs::write(desk.0.0.join("catalog.toml"), CATALOG).unwrap();
         desk
     }
 
-    fn command(&self, arguments: &[&str]) -> Command {
+    pub fn folder(&self) -> &Path {
+        &self.0.0
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.0.command(arguments);
         command.env("KEYDESK_CATALOG", self.0.0.join("catalog.toml"));
         command
@@ -98,14 +102,14 @@ impl Desk {
         ran(&mut self.command(arguments), input).ok().to_owned()
     }
 
-    fn add_org(&self, slug: &str) {
+    pub fn add_org(&self, slug: &str) {
         let email = format!("ada@{slug}.example");
         let person = ["user", "create", "--email", &email, "--name", "Ada", "--org", slug, "--password-stdin"];
         self.run(&person, "correct horse battery staple\n");
     }
 
     /// A new key of `acme`.
-    fn key(&self, more: &[&str]) -> String {
+    pub fn key(&self, more: &[&str]) -> String {
         self.run(&[&["key", "create", "--org", "acme", "--name", "Test", "--allow-duplicate-name"], more].concat(), "")
     }
 
@@ -149,7 +153,7 @@ pub struct Message {
 }
 
 impl Message {
-    fn read(stream: &TcpStream) -> Option<Self> {
+    pub fn read(stream: &TcpStream) -> Option<Self> {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut reader = BufReader::new(stream);
         let mut line = || {
@@ -186,11 +190,11 @@ impl Message {
         self.headers.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str()).collect()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub fn header(&self, name: &str) -> &str {
         self.all(name).first().copied().unwrap_or_default()
     }
 
-    fn status(&self) -> u16 {
+    pub fn status(&self) -> u16 {
         self.first.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
@@ -268,7 +272,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 /// Replaces what must be there.
-fn replace(text: &str, from: &str, to: &str) -> String {
+pub fn replace(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "the documentation's file does not say {from:?}");
     text.replace(from, to)
 }
@@ -367,6 +371,11 @@ impl Kind {
 
     /// With lines of the documentation's file changed as an operator would.
     pub fn start_with(self, keydesk: SocketAddr, api: SocketAddr, change: impl Fn(&str) -> String) -> Proxy {
+        self.start_configured(|address| self.configuration(address, keydesk, api, &change))
+    }
+
+    /// With the configuration for the address that it is to listen on.
+    fn start_configured(self, configuration: impl Fn(SocketAddr) -> String) -> Proxy {
         // Somebody else may take the port between its being found free and its being used.
         for _ in 0..3 {
             let folder = Folder::new();
@@ -374,7 +383,7 @@ impl Kind {
             let log = folder.0.join("log");
             let file = std::fs::File::create(&log).unwrap();
             let mut child = self
-                .command(&folder.0, &self.configuration(address, keydesk, api, &change))
+                .command(&folder.0, &configuration(address))
                 .stdin(Stdio::null())
                 .stdout(file.try_clone().unwrap())
                 .stderr(file)
@@ -391,6 +400,13 @@ impl Kind {
             eprintln!("{self:?} did not start:\n{}", std::fs::read_to_string(&log).unwrap());
         }
         panic!("{self:?} does not start");
+    }
+}
+
+impl Proxy {
+    /// HAProxy with the configuration for the address that it is to listen on.
+    pub fn haproxy(configuration: impl Fn(SocketAddr) -> String) -> Self {
+        Kind::HAProxy.start_configured(configuration)
     }
 }
 
