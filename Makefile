@@ -10,7 +10,7 @@ MAKEFLAGS += --no-print-directory
 # Otherwise sqlx's macros would read a user's DATABASE_URL, meant for the server, while compiling.
 export SQLX_OFFLINE = true
 
-.PHONY: help run test build bench lighthouse screenshots prove-revocation schemathesis lint dev sqlx clean
+.PHONY: help run test build bench lighthouse screenshots prove-revocation prove-outage schemathesis lint dev sqlx clean
 
 help:
 	@cat <<-'END'
@@ -24,6 +24,8 @@ help:
 	             every page as a picture, light and dark, wide and phone, in screenshots/
 	make prove-revocation
 	             minutes of revokes, faults and a million verifies; 0 keys accepted that were revoked
+	make prove-outage
+	             what becomes of calls while Postgres is away for 1, 3, 10 and 30 s, with leases of 2, 10 and 45 s
 	make schemathesis
 	             the management API against its own OpenAPI document: every check, as owner, viewer and nobody
 	make lint    formatting, clippy for both halves, crates (unused, licences, advisories), stylesheet, scripts
@@ -75,6 +77,11 @@ prove-revocation:
 	@.ci/setup run
 	.ci/front target/release
 	.ci/with cargo test --locked --release --test integration a_million_calls -- --ignored --nocapture
+
+prove-outage:
+	@.ci/setup run
+	.ci/front target/debug
+	.ci/with cargo test --locked --test integration less_than_a_lease -- --ignored --nocapture
 
 # Of the quick profile: what takes the time is not the server.
 schemathesis:

@@ -54,6 +54,7 @@ pub struct Fleet {
     pub server_keys: ServerKeys,
     pub catalog: Catalog,
     pub lines: Vec<Line>,
+    leases: [Duration; NODES],
     nodes: Vec<Mutex<Option<Child>>>,
     /// Where each node answers; it changes when the node is started anew.
     pub addresses: Vec<watch::Sender<String>>,
@@ -68,6 +69,10 @@ pub struct Fleet {
 impl Fleet {
     /// Organizations with so many keys each, and all nodes.
     pub async fn start(sizes: &[usize]) -> Arc<Self> {
+        Self::start_with(sizes, LEASES).await
+    }
+
+    pub async fn start_with(sizes: &[usize], leases: [Duration; NODES]) -> Arc<Self> {
         let folder = Folder::new();
         let embedded = Embedded::join(&folder.0).await.unwrap();
         let owner = embedded.options("keydesk");
@@ -93,6 +98,7 @@ impl Fleet {
             server_keys: ServerKeys::load(&folder.0).unwrap(),
             catalog: Catalog::load("default").unwrap(),
             lines,
+            leases,
             nodes: (0..NODES).map(|_| Mutex::default()).collect(),
             addresses: (0..NODES).map(|_| watch::Sender::default()).collect(),
             consoles,
@@ -153,7 +159,7 @@ impl Fleet {
         loop {
             let mut command = self.folder.command(&["serve", "--plane", "keys"]);
             command.env("DATABASE_URL", self.url(node)).env("RUST_LOG", "error");
-            command.env("KEYDESK_LEASE", format!("{}s", LEASES[node].as_secs()));
+            command.env("KEYDESK_LEASE", format!("{}s", self.leases[node].as_secs()));
             let started = spawn_blocking(move || serving(&mut command, &["Key plane"])).await.unwrap();
             let Some((child, at)) = started else {
                 tokio::time::sleep(Duration::from_millis(100)).await;

@@ -8,6 +8,7 @@ mod faults;
 mod fleet;
 mod history;
 pub mod line;
+mod outage;
 mod run;
 
 use std::{
