@@ -81,7 +81,7 @@ const draw = (api) => {
       const asked = fieldsOf(operation.requestBody?.content?.["application/json"]?.schema, schemas);
       if (asked.length) inside.append(element("h3", "Body"), table(asked));
       for (const [status, answer] of Object.entries(operation.responses)) {
-        inside.append(element("h3", `${status} ${answer.description ?? ""}`));
+        inside.append(prose("h3", `${status} ${answer.description ?? ""}`));
         if (status < "300") inside.append(table(fieldsOf(answer.content?.["application/json"]?.schema, schemas)));
       }
       details.append(summary, inside);
