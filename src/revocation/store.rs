@@ -26,27 +26,30 @@ pub async fn log_changes(db: &mut PgConnection) -> sqlx::Result<Revision> {
     Ok(Revision(revision))
 }
 
-/// Adds a node's row, at the newest revision. An id that is there already is an error, never taken over.
+/// Adds a node's row, at the newest revision. An id that is there already is an error, never taken over. Also answers the
+/// token at the revision that was `seen` last, where the log has it.
 pub async fn register(
     db: &mut PgConnection,
     id: Uuid,
     name: &str,
     limiter: &str,
     lease: LeaseLength,
-) -> sqlx::Result<Mark> {
+    seen: Option<Revision>,
+) -> sqlx::Result<(Mark, Option<Uuid>)> {
     let row = sqlx::query!(
         r#"with newest as (select revision, token from key_revision),
                 added as (insert into key_plane_nodes (id, name, limiter, lease_ms, applied_revision, started_at, renewed_at)
                           select $1, $2, $3, $4, revision, clock_timestamp(), clock_timestamp() from newest)
-           select revision, token from newest"#,
+           select revision, token, (select token from key_changes where revision = $5 limit 1) as seen from newest"#,
         id,
         name,
         limiter,
-        lease.millis()
+        lease.millis(),
+        seen.map(|seen| seen.0)
     )
     .fetch_one(db)
     .await?;
-    Ok(Mark { revision: Revision(row.revision), token: row.token })
+    Ok((Mark { revision: Revision(row.revision), token: row.token }, row.seen))
 }
 
 /// What has changed since (and, first, the change at) `applied`, in one snapshot with the newest revision. `begun` and
@@ -60,7 +63,10 @@ pub async fn changes(
     let rows = sqlx::query!(
         r#"select n.revision as head, n.token as head_token, clock_timestamp() as "theirs!",
                   (select count(*) from key_plane_nodes) as "nodes!",
-                  c.revision as "revision?", c.token as "token?", c.kind as "kind?", c.id as "id?", c.digest
+                  c.revision as "revision?", c.token as "token?", c.kind as "kind?", c.id as "id?", c.digest,
+                  exists (select from api_keys k where k.digest = c.digest and k.revoked_at is not null)
+                  or exists (select from service_keys s where s.digest = c.digest and s.revoked_at is not null)
+                  as "revoked!"
            from key_revision n left join key_changes c on c.revision >= $1 order by c.revision limit $2"#,
         applied as _,
         MAX_BEHIND
@@ -73,6 +79,7 @@ pub async fn changes(
         head: Mark { revision: Revision(first.head), token: first.head_token },
         marks: Vec::new(),
         changes: Vec::with_capacity(rows.len()),
+        revoked: Vec::new(),
         nodes: first.nodes.unsigned_abs(),
         offset: Duration::try_from((first.theirs - ours).abs()).unwrap_or(Duration::MAX),
     };
@@ -94,6 +101,7 @@ pub async fn changes(
         };
         if mark.revision > applied {
             batch.changes.push((mark.revision, change));
+            batch.revoked.extend(digest.filter(|_| row.revoked));
         }
     }
     Ok(batch)
@@ -198,6 +206,12 @@ pub async fn deregister_behind(console: &PgPool, revision: Revision, waited: Dur
 
 pub async fn newest(console: &PgPool) -> sqlx::Result<Revision> {
     sqlx::query_scalar!(r#"select revision as "revision: Revision" from key_revision"#).fetch_one(console).await
+}
+
+/// The newest revision and its token.
+pub async fn head(db: &mut PgConnection) -> sqlx::Result<Mark> {
+    let row = sqlx::query!("select revision, token from key_revision").fetch_one(db).await?;
+    Ok(Mark { revision: Revision(row.revision), token: row.token })
 }
 
 /// A node, as operators see it.
