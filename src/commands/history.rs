@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 
 use super::{CommandContext, CommandError, commit, say};
 use crate::{
+    audit::heads::Heads,
     database::RlsScope,
     keys::{
         lifecycle,
@@ -49,6 +50,8 @@ pub async fn accept(cx: &CommandContext<'_>, command: &Accept) -> Result<(), Com
         let revoked = if command.without_revoking { Default::default() } else { file.revoked };
         Seen { accepted, last, revoked }
     })?;
+    // The log of this history ends where it ends. What was kept of the other one would be missed for ever.
+    Heads::default().write(cx.data_dir)?;
     let keys = if revoked == 1 { "1 key was".to_owned() } else { format!("{revoked} keys were") };
     let revision = head.revision.0;
     say(&[&format!(

@@ -23,12 +23,12 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     database,
-    revocation::{ChangeBatch, HistoryBack, Mark, lease::Incarnation, store},
+    revocation::{Change, ChangeBatch, HistoryBack, Mark, lease::Incarnation, store},
     secrets::Digest,
 };
 use memory::{Lost, Memory, WentBack};
 use predecessor::RowFile;
-use witness::Seen;
+use witness::{MAX_REVOKED, Seen};
 
 /// How often a node makes a round if no change wakes it.
 const ROUND_INTERVAL: Duration = Duration::from_millis(250);
@@ -225,7 +225,18 @@ impl Node {
     pub async fn read(&self, db: &mut PgConnection) -> Result<ChangeBatch, NodeError> {
         let begun = self.memory.lease.now();
         let applied = self.memory.applied().ok_or(Lost("it was ended"))?;
-        Ok(store::changes(db, applied.revision, begun, self.clock.now()).await?)
+        let mut batch = store::changes(db, applied.revision, begun, self.clock.now()).await?;
+        if locked(&self.witness).is_some() {
+            let digests = batch.changes.iter().rev().filter_map(|(_, change)| match change {
+                Change::Key(digest) | Change::ServiceKey(digest) => Some(*digest),
+                Change::Org(_) | Change::Person(_) => None,
+            });
+            let digests: Vec<Digest> = digests.take(MAX_REVOKED).collect();
+            if !digests.is_empty() {
+                batch.revoked = store::revoked(db, &digests).await?;
+            }
+        }
+        Ok(batch)
     }
 
     /// Second half: forgets what has changed, writes down how far the node is, and only then extends the lease.

@@ -7,8 +7,8 @@
 use std::{
     cmp::Ordering,
     collections::{HashSet, VecDeque},
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
+    fs::OpenOptions,
+    io,
     os::unix::fs::OpenOptionsExt,
     path::Path,
 };
@@ -16,6 +16,7 @@ use std::{
 use uuid::Uuid;
 
 use crate::{
+    data_dir,
     revocation::{Mark, Revision},
     secrets::Digest,
 };
@@ -97,17 +98,12 @@ impl Seen {
         for digest in &self.revoked {
             text += &format!("revoked {}\n", digest.to_hex());
         }
-        let check = Digest::of(text.as_bytes()).to_hex();
-        text + &format!("sha256 {check}\n")
+        text
     }
 
-    /// `None`: the text is not as it was written.
+    /// `None`: it is not of this form.
     fn parse(text: &str) -> Option<Self> {
-        let (content, check) = text.strip_suffix('\n')?.rsplit_once("sha256 ")?;
-        if Digest::of(content.as_bytes()).to_hex() != check {
-            return None;
-        }
-        let mut lines = content.lines();
+        let mut lines = text.lines();
         if lines.next()? != FORMAT {
             return None;
         }
@@ -133,14 +129,9 @@ impl Seen {
 /// # Errors
 /// The file cannot be read, or is damaged; the error names it.
 pub fn read(data_dir: &Path) -> io::Result<Seen> {
-    let path = data_dir.join(FILE);
-    match fs::read_to_string(&path) {
-        Ok(text) => Seen::parse(&text).ok_or_else(|| {
-            let damaged = "is damaged: whether the database went back before now cannot be told from it";
-            io::Error::new(io::ErrorKind::InvalidData, format!("{} {damaged}", path.display()))
-        }),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Seen::default()),
-        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    match data_dir::read_checked(data_dir, FILE)? {
+        Some(text) => Seen::parse(&text).ok_or_else(|| data_dir::damaged(data_dir, FILE)),
+        None => Ok(Seen::default()),
     }
 }
 
@@ -154,19 +145,15 @@ pub fn update(data_dir: &Path, change: impl FnOnce(Seen) -> Seen) -> io::Result<
     };
     let seen = change(found.clone().unwrap_or_default());
     if found.as_ref() != Some(&seen) {
-        // Written whole beside, then renamed. The lock is held, so a draft that is there was left by a crash.
-        let draft = data_dir.join(".history.draft");
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-        file.write_all(seen.to_text().as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&draft, data_dir.join(FILE))?;
-        File::open(data_dir)?.sync_all()?;
+        data_dir::replace_checked(data_dir, FILE, &seen.to_text())?;
     }
     Ok(seen)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn mark(revision: i64, token: u128) -> Mark {
@@ -190,18 +177,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_damaged_is_noticed_wherever_it_is() {
-        let text = seen(mark(7, 1), &[b"a", b"b"]).to_text();
-        assert_eq!(Seen::parse(&text), Some(seen(mark(7, 1), &[b"a", b"b"])));
-        assert_eq!(Seen::parse(&Seen::default().to_text()), Some(Seen::default()));
-        for end in 0..text.len() {
-            assert_eq!(Seen::parse(&text[..end]), None, "cut at {end}");
+    fn what_was_seen_reads_back() {
+        for seen in [Seen::default(), Seen { accepted: 2, ..seen(mark(7, 1), &[b"a", b"b"]) }] {
+            assert_eq!(Seen::parse(&seen.to_text()), Some(seen));
         }
-        for at in 0..text.len() {
-            let mut bytes = text.clone().into_bytes();
-            bytes[at] ^= 1;
-            assert_eq!(Seen::parse(&String::from_utf8(bytes).unwrap()), None, "at {at}");
-        }
+        assert_eq!(Seen::parse("keydesk history 2\naccepted 0\n"), None);
     }
 
     #[test]

@@ -75,7 +75,7 @@ pub struct ChangeBatch {
     /// In order, beginning with the last one that was applied (as the table has it), without gaps.
     pub marks: Vec<Mark>,
     pub changes: Vec<(Revision, Change)>,
-    /// The digests of those changed keys and service keys that are revoked now.
+    /// The digests of those changed keys and service keys that are revoked now, for a node that keeps them.
     pub revoked: Vec<Digest>,
     pub offset: Duration,
     /// How many nodes there are.

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     process::{Folder, ran},
-    world::{World, data_folder},
+    world::{World, copy_secrets, data_folder},
 };
 
 async fn join(world: &World, folder: &Path, others: HistoryBack) -> Stepped {
@@ -37,11 +37,7 @@ async fn go_back(world: &World) {
 
 /// `keydesk history accept`, on a folder that has the secrets of the tests' cluster.
 async fn accept(world: &World, folder: &Folder, more: &[&str]) -> String {
-    for file in std::fs::read_dir(data_folder().await).unwrap().map(|file| file.unwrap().path()) {
-        if file.extension().is_some_and(|extension| extension == "password" || extension == "key") {
-            std::fs::copy(&file, folder.0.join(file.file_name().unwrap())).unwrap();
-        }
-    }
+    copy_secrets(&data_folder().await, &folder.0);
     let mut command = folder.command(&[&["history", "accept"], more].concat());
     command.env("DATABASE_URL", world.owner.connect_options().to_url_lossy().as_str());
     tokio::task::spawn_blocking(move || ran(&mut command, "").ok().to_owned()).await.unwrap()

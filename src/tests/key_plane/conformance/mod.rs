@@ -47,13 +47,6 @@ impl Deployment {
     pub async fn with(preset: &str, origin: Option<&str>) -> Self {
         let (database, data) = crate::world::plain_owners_database().await;
         let folder = Folder::new();
-        // A data folder is one database's: it knows its history.
-        for file in std::fs::read_dir(&data).unwrap().map(|file| file.unwrap().path()) {
-            if file.extension().is_some_and(|extension| extension == "password" || extension == "key") {
-                std::fs::copy(&file, folder.0.join(file.file_name().unwrap())).unwrap();
-            }
-        }
-        let data = folder.0.clone();
         // A proxy in front of the console knows its port.
         let console = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut command = command(&folder, &data, &database.url, preset, &["serve"]);
