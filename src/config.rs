@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 
 use secrecy::SecretString;
 
-use crate::{client::TrustedProxies, revocation::LeaseLength};
+use crate::{
+    client::TrustedProxies,
+    revocation::{HistoryBack, LeaseLength},
+};
 
 /// Everything a command needs to know before it starts.
 #[derive(Debug)]
@@ -27,6 +30,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// How long this node may answer without the database.
     pub lease: LeaseLength,
+    /// What a node answers when the database went back.
+    pub history_back: HistoryBack,
     /// How long a process goes on accepting after SIGTERM, while `/readyz` sends new calls elsewhere.
     pub drain: Duration,
     /// The listener for readiness and metrics. `None`: they are not served.
@@ -73,6 +78,7 @@ impl Config {
             trusted_proxies: TrustedProxies::parse(&env.remove("KEYDESK_TRUSTED_PROXIES").unwrap_or_default())
                 .map_err(|problem| ConfigError::Invalid { name: "KEYDESK_TRUSTED_PROXIES", problem })?,
             lease: lease(env.remove("KEYDESK_LEASE"))?,
+            history_back: history_back(env.remove("KEYDESK_HISTORY_BACK").as_deref())?,
             drain: drain(env.remove("KEYDESK_DRAIN"))?,
             admin_addr: if env.contains_key("KEYDESK_ADMIN_ADDR") {
                 Some(address(&mut env, "KEYDESK_ADMIN_ADDR", "127.0.0.1:3002")?)
@@ -139,6 +145,18 @@ fn lease(text: Option<String>) -> Result<LeaseLength, ConfigError> {
         name: "KEYDESK_LEASE",
         problem: format!("{text:?} is not a time from 2s to 5m, as in 45s"),
     })
+}
+
+fn history_back(text: Option<&str>) -> Result<HistoryBack, ConfigError> {
+    match text {
+        None => Ok(HistoryBack::default()),
+        Some("answer") => Ok(HistoryBack::Answer),
+        Some("refuse") => Ok(HistoryBack::Refuse),
+        Some(text) => Err(ConfigError::Invalid {
+            name: "KEYDESK_HISTORY_BACK",
+            problem: format!("{text:?} is neither answer nor refuse"),
+        }),
+    }
 }
 
 fn drain(text: Option<String>) -> Result<Duration, ConfigError> {
@@ -268,6 +286,12 @@ mod tests {
         for (text, seconds) in [("", 0), ("0s", 0), ("15s", 15), ("5m", 300)] {
             assert_eq!(from(&[("KEYDESK_DRAIN", text)]).unwrap().drain, Duration::from_secs(seconds));
         }
+        for (text, answer) in
+            [("", HistoryBack::Refuse), ("refuse", HistoryBack::Refuse), ("answer", HistoryBack::Answer)]
+        {
+            assert_eq!(from(&[("KEYDESK_HISTORY_BACK", text)]).unwrap().history_back, answer);
+        }
+        assert!(matches!(from(&[("KEYDESK_HISTORY_BACK", "allow")]), Err(ConfigError::Invalid { .. })));
         for text in ["301s", "15", "-1s"] {
             assert!(matches!(from(&[("KEYDESK_DRAIN", text)]), Err(ConfigError::Invalid { .. })), "{text}");
         }

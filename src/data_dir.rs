@@ -9,7 +9,7 @@ use std::{
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::secrets;
+use crate::secrets::{self, Digest};
 
 /// The shortest content that a secret can have. A whole one holds 32 bytes in URL-safe base64: 43 characters.
 const MIN_KEY_CHARS: usize = 40;
@@ -65,11 +65,73 @@ pub fn secret(data_dir: &Path, name: &str) -> io::Result<SecretString> {
     Ok(text.as_str().into())
 }
 
+/// What a file says that [`replace_checked`] wrote; `None` if there is no such file.
+///
+/// # Errors
+/// It cannot be read, or is damaged (`InvalidData`). The error names it.
+pub fn read_checked(data_dir: &Path, name: &str) -> io::Result<Option<String>> {
+    let path = data_dir.join(name);
+    match fs::read_to_string(&path) {
+        Ok(text) => match checked(&text) {
+            Some(content) => Ok(Some(content.to_owned())),
+            None => Err(damaged(data_dir, name)),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(io::Error::new(error.kind(), format!("{}: {error}", path.display()))),
+    }
+}
+
+/// A file is not as it was written.
+pub fn damaged(data_dir: &Path, name: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("{} is damaged", data_dir.join(name).display()))
+}
+
+/// Replaces a file as a whole, or makes it. A check value tells a damaged file from a whole one.
+pub fn replace_checked(data_dir: &Path, name: &str, content: &str) -> io::Result<()> {
+    let draft = data_dir.join(format!(".{name}.{}", uuid::Uuid::new_v4()));
+    let written = (|| {
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft)?;
+        file.write_all(with_check(content).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&draft, data_dir.join(name))
+    })();
+    if written.is_err() {
+        // On a full disk it only takes room.
+        let _ = fs::remove_file(&draft);
+    }
+    written?;
+    fs::File::open(data_dir)?.sync_all()
+}
+
+fn with_check(content: &str) -> String {
+    format!("{content}sha256 {}\n", Digest::of(content.as_bytes()).to_hex())
+}
+
+fn checked(text: &str) -> Option<&str> {
+    let (content, check) = text.strip_suffix('\n')?.rsplit_once("sha256 ")?;
+    (Digest::of(content.as_bytes()).to_hex() == check).then_some(content)
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;
 
     use super::*;
+
+    #[test]
+    fn damage_is_noticed_wherever_it_is() {
+        let text = with_check("one\ntwo\n");
+        assert_eq!(checked(&text), Some("one\ntwo\n"));
+        assert_eq!(checked(&with_check("")), Some(""));
+        for end in 0..text.len() {
+            assert_eq!(checked(&text[..end]), None, "cut at {end}");
+        }
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] ^= 1;
+            assert_eq!(checked(&String::from_utf8(bytes).unwrap()), None, "at {at}");
+        }
+    }
 
     #[test]
     fn a_file_that_a_group_can_read_is_closed_and_one_that_everybody_can_read_is_refused() {

@@ -280,7 +280,7 @@ type Following = (Arc<Node>, tokio::task::JoinHandle<()>);
 fn follow(address: SocketAddr, keys: &KeyPlane, config: &Config) -> Following {
     let limiter = if keys.limiter.is_shared() { "redis" } else { "memory" };
     let node = Node::new(node_name(address), limiter, Arc::clone(&keys.memory), keys.clock.clone(), &keys.db);
-    let node = Arc::new(node.in_folder(&config.data_dir));
+    let node = Arc::new(node.in_folder(&config.data_dir, config.history_back));
     let running = Arc::clone(&node);
     (node, tokio::spawn(async move { running.run().await }))
 }

@@ -73,6 +73,12 @@ pub enum Broken {
     Altered { chain: Uuid, seq: i64 },
     #[error("chain {chain}: its head says {head} rows, but there are {rows}")]
     Head { chain: Uuid, head: i64, rows: i64 },
+    #[error("chain {chain}: it was cut at its end, and has {rows} rows of at least {kept}")]
+    Cut { chain: Uuid, kept: i64, rows: i64 },
+    #[error("chain {chain}: it is missing, and had at least {kept} rows")]
+    Missing { chain: Uuid, kept: i64 },
+    #[error("chain {chain}: row {seq} is not the one that was there before")]
+    Replaced { chain: Uuid, seq: i64 },
 }
 
 /// Checks a chain row by row, in order, without holding it in memory.

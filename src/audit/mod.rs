@@ -2,6 +2,7 @@
 //! no effect.
 
 pub mod chain;
+pub mod heads;
 pub mod store;
 
 use secrecy::SecretString;

@@ -1,5 +1,7 @@
 //! SQL for the audit log: heads are locked and moved, rows are added and read, nothing else.
 
+use std::collections::BTreeMap;
+
 use futures::TryStreamExt;
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -8,8 +10,9 @@ use super::{
     AuditKey,
     chain::{Broken, Checker, GENESIS, Row},
     chain_id,
+    heads::{Head, Heads},
 };
-use crate::ids::Scope;
+use crate::{ids::Scope, secrets};
 
 /// Locks a chain's head (made with its first row) and answers its last sequence number and hash.
 pub async fn lock_head(db: &mut PgConnection, chain: Uuid) -> sqlx::Result<(i64, Vec<u8>)> {
@@ -125,9 +128,9 @@ pub async fn whole(db: &mut PgConnection, scope: Scope) -> sqlx::Result<Vec<Row>
 }
 
 /// What a check of the whole log looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
-    pub chains: u64,
+    pub heads: Heads,
     pub rows: i64,
 }
 
@@ -139,10 +142,18 @@ pub enum CheckError {
     Database(#[from] sqlx::Error),
 }
 
-/// Checks every chain of the deployment against its rows and its head. Needs the operator's scope, in a transaction that
+/// Where each chain ends. Needs the operator's scope.
+async fn heads(db: &mut PgConnection) -> sqlx::Result<Heads> {
+    let heads = sqlx::query!("select chain, seq, hash from audit_heads order by chain").fetch_all(db).await?;
+    let heads: BTreeMap<_, _> =
+        heads.into_iter().map(|head| (head.chain, Head { seq: head.seq, hash: head.hash })).collect();
+    Ok(Heads(heads))
+}
+
+/// Checks every chain of the deployment against its rows, its head, and where it ended before (`kept`). Needs the operator's scope, in a transaction that
 /// sees one moment (repeatable read).
-pub async fn check_all(db: &mut PgConnection, key: &AuditKey) -> Result<Checked, CheckError> {
-    let heads = sqlx::query!("select chain, seq, hash from audit_heads order by chain").fetch_all(&mut *db).await?;
+pub async fn check_all(db: &mut PgConnection, key: &AuditKey, kept: &Heads) -> Result<Checked, CheckError> {
+    let heads = heads(&mut *db).await?;
     // The loop below finds no row whose chain has no head at all.
     let headless = sqlx::query_scalar!(
         r#"select chain as "chain!" from audit_events e
@@ -153,16 +164,20 @@ pub async fn check_all(db: &mut PgConnection, key: &AuditKey) -> Result<Checked,
     if let Some(chain) = headless {
         return Err(Broken::Head { chain, head: 0, rows: 1 }.into());
     }
-    let mut checked = Checked { chains: 0, rows: 0 };
-    for head in heads {
-        let mut checker = Checker::new(key, head.chain);
-        let rows = sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", head.chain);
+    kept.go_on_in(&heads)?;
+    let mut all = 0;
+    for (&chain, head) in &heads.0 {
+        let kept = kept.0.get(&chain);
+        let mut checker = Checker::new(key, chain);
+        let rows = sqlx::query_as!(Row, "select * from audit_events where chain = $1 order by seq", chain);
         let mut rows = rows.fetch(&mut *db);
         while let Some(row) = rows.try_next().await? {
             checker.row(&row)?;
+            if kept.is_some_and(|kept| kept.seq == row.seq && !secrets::same(&kept.hash, &row.hash)) {
+                return Err(Broken::Replaced { chain, seq: row.seq }.into());
+            }
         }
-        checked.rows += checker.finish(head.seq, &head.hash)?;
-        checked.chains += 1;
+        all += checker.finish(head.seq, &head.hash)?;
     }
-    Ok(checked)
+    Ok(Checked { heads, rows: all })
 }

@@ -16,6 +16,7 @@ use crate::{
     audit::{
         self, Row,
         chain::{Broken, Checker},
+        heads::Heads,
         store::CheckError,
     },
     config::Config,
@@ -50,15 +51,22 @@ fn say_whole(chains: u64, rows: i64, json: bool) -> Result<(), CommandError> {
     say(&[&format!("The audit log is whole: {} in {}.", plural(rows, "row"), plural(chains, "chain"))])
 }
 
-/// Checks the database's log.
+/// Checks the database's log against itself and against where it ended before, and keeps where it ends now.
 pub async fn verify_live(cx: &CommandContext<'_>, json: bool) -> Result<(), CommandError> {
     // Otherwise a row that is written meanwhile is taken for a forged one.
     let mut tx = database::read_snapshot(&cx.database.console, RlsScope::Operator).await?;
-    let checked = audit::store::check_all(&mut tx, &cx.server_keys.audit).await.map_err(|error| match error {
-        CheckError::Broken(found) => broken_error(&found),
-        CheckError::Database(error) => error.into(),
-    })?;
-    say_whole(checked.chains, checked.rows, json)
+    let kept = Heads::read(cx.data_dir)?;
+    let checked =
+        audit::store::check_all(&mut tx, &cx.server_keys.audit, &kept).await.map_err(|error| match error {
+            CheckError::Broken(found) => broken_error(&found),
+            CheckError::Database(error) => error.into(),
+        })?;
+    if checked.heads != kept
+        && let Err(error) = checked.heads.write(cx.data_dir)
+    {
+        tracing::warn!(%error, "where the audit log ends is not kept");
+    }
+    say_whole(checked.heads.0.len() as u64, checked.rows, json)
 }
 
 /// Checks an export. It does not hold the heads of the chains, so rows that are missing at its end go unnoticed.

@@ -3,12 +3,13 @@
 mod audit;
 mod catalog;
 mod demo;
+mod history;
 mod keys;
 mod nodes;
 mod orgs;
 mod people;
 
-use std::{collections::BTreeMap, io::Write, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io::Write, path::Path, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -81,6 +82,9 @@ enum Command {
     /// Check the audit log
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// End the alarm after the database went back
+    #[command(subcommand)]
+    History(history::HistoryCommand),
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -195,7 +199,13 @@ async fn run(command: Command) -> Result<(), CommandError> {
     let database = Database::open(&config, command.opening()).await?;
     let done = match ServerKeys::open(&config.data_dir, &database.console).await {
         Ok(server_keys) => {
-            let cx = CommandContext { database: &database, catalog, server_keys, now: Clock::System.now() };
+            let cx = CommandContext {
+                database: &database,
+                data_dir: &config.data_dir,
+                catalog,
+                server_keys,
+                now: Clock::System.now(),
+            };
             run_with(&cx, command).await
         }
         Err(error) => Err(error.into()),
@@ -214,6 +224,7 @@ async fn run_with(cx: &CommandContext<'_>, command: Command) -> Result<(), Comma
         Command::Nodes(command) => nodes::run(cx, &command).await,
         Command::SeedDemo(command) => demo::run(cx, command).await,
         Command::Catalog(command) => catalog::run(&command),
+        Command::History(history::HistoryCommand::Accept(command)) => history::accept(cx, &command).await,
         Command::Audit(audit::AuditCommand::Verify(command)) => audit::verify_live(cx, command.json).await,
     }
 }
@@ -232,6 +243,7 @@ impl Command {
 /// What a command works with.
 struct CommandContext<'a> {
     database: &'a Database,
+    data_dir: &'a Path,
     catalog: Catalog,
     server_keys: ServerKeys,
     now: OffsetDateTime,

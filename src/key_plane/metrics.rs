@@ -76,6 +76,7 @@ pub fn observe(plane: &KeyPlane) {
     let applied = plane.memory.applied().map_or(0, |mark| mark.revision.0.unsigned_abs());
     set("keydesk_revision_applied", applied);
     set("keydesk_revision_newest", plane.memory.newest());
+    set("keydesk_history_went_back", u64::from(plane.memory.went_back().is_some()));
     set("keydesk_nodes", plane.memory.nodes());
     set("keydesk_database_connections", u64::from(plane.db.size()));
     set("keydesk_database_connections_idle", plane.db.num_idle() as u64);

@@ -40,6 +40,9 @@ impl KeyPlane {
         if self.memory.lease.left().is_zero() {
             missing.push("this node may not answer: it does not follow the database".to_owned());
         }
+        if let Some(back) = self.memory.went_back() {
+            missing.push(back.reason.clone());
+        }
         let offset = self.memory.clock_offset();
         if offset > MAX_CLOCK_OFFSET {
             missing.push(format!("this node's clock and the database's are {} ms apart", offset.as_millis()));

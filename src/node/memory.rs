@@ -4,9 +4,9 @@
 //! changed it since before the read. A cache's own "get or fill" does not give that.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -14,6 +14,7 @@ use std::{
 
 use quick_cache::sync::Cache;
 use sqlx::{PgConnection, PgPool};
+use time::OffsetDateTime;
 use tokio::sync::{Notify, OnceCell};
 use uuid::Uuid;
 
@@ -25,7 +26,7 @@ use crate::{
         verdict::{self, KeyRecord},
     },
     revocation::{
-        Change, ChangeBatch, Mark, Revision, Snapshot,
+        Change, ChangeBatch, HistoryBack, Mark, Revision, Snapshot,
         lease::{Incarnation, Lease, LeaseLength},
     },
     secrets::Digest,
@@ -68,6 +69,20 @@ pub struct Memory {
     offset: AtomicU64,
     newest: AtomicU64,
     nodes: AtomicU64,
+    /// Whether `went_back` is set, so that calls ask for no lock while it is not.
+    is_back: AtomicBool,
+    went_back: RwLock<Option<Arc<WentBack>>>,
+}
+
+/// The database's history is not the one that this node knows, or an earlier state of it.
+#[derive(Debug)]
+pub struct WentBack {
+    /// For people.
+    pub reason: String,
+    /// The digests of keys that were revoked, whatever the database says.
+    pub revoked: HashSet<Digest>,
+    /// What is answered for other keys.
+    pub others: HistoryBack,
 }
 
 /// What changes only together with what is remembered, under one lock.
@@ -138,6 +153,8 @@ pub trait Remembered: Sized + Send + Sync + 'static {
     fn invalidation_groups(&self) -> [Option<Uuid>; 2];
     fn change(digest: Digest) -> Change;
     fn segment(memory: &Memory) -> &CacheSegment<Self>;
+    /// What it is when it is revoked. `None`: those that are revoked are not found.
+    fn revoked(&self) -> Option<Self>;
     /// Reads it, and the token at `applied`, in one statement.
     fn find(
         db: &mut PgConnection,
@@ -156,6 +173,11 @@ impl Remembered for KeyRecord {
     fn segment(memory: &Memory) -> &CacheSegment<Self> {
         &memory.keys
     }
+    fn revoked(&self) -> Option<Self> {
+        // When, nobody knows any more.
+        let revoked_at = self.revoked_at.or(Some(OffsetDateTime::UNIX_EPOCH));
+        Some(Self { revoked_at, ..self.clone() })
+    }
     async fn find(db: &mut PgConnection, digest: Digest, applied: Revision) -> sqlx::Result<Snapshot<Self>> {
         verdict::store::find_by_digest(db, digest, applied).await
     }
@@ -170,6 +192,9 @@ impl Remembered for ServiceKey {
     }
     fn segment(memory: &Memory) -> &CacheSegment<Self> {
         &memory.services
+    }
+    fn revoked(&self) -> Option<Self> {
+        None
     }
     async fn find(db: &mut PgConnection, digest: Digest, applied: Revision) -> sqlx::Result<Snapshot<Self>> {
         service_keys::store::find(db, digest, applied).await
@@ -211,6 +236,8 @@ impl Memory {
             offset: AtomicU64::new(0),
             newest: AtomicU64::new(0),
             nodes: AtomicU64::new(0),
+            is_back: AtomicBool::new(false),
+            went_back: RwLock::new(None),
         }
     }
 
@@ -308,9 +335,32 @@ impl Memory {
         Ok(value)
     }
 
-    /// What a digest belongs to, from memory or from the database.
+    /// What a digest belongs to, from memory or from the database. After the database has gone back, what was revoked is so
+    /// still, and of the rest nothing may be known.
     pub async fn find<V: Remembered>(&self, db: &PgPool, digest: Digest) -> Result<Option<Arc<V>>, Unavailable> {
-        self.get(digest, |applied| look_up(db, digest, applied)).await
+        let found = self.get(digest, |applied| look_up(db, digest, applied)).await?;
+        // After the look-up: it may have waited for the registration that noticed.
+        match self.went_back() {
+            None => Ok(found),
+            Some(back) if back.revoked.contains(&digest) => Ok(found.and_then(|found| found.revoked()).map(Arc::new)),
+            Some(back) if back.others == HistoryBack::Answer => Ok(found),
+            Some(_) => Err(Unavailable),
+        }
+    }
+
+    /// Whether, and how, the database's history is not the one that this node knows.
+    pub fn went_back(&self) -> Option<Arc<WentBack>> {
+        if !self.is_back.load(Ordering::Acquire) {
+            return None;
+        }
+        self.went_back.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Call it while there is no lease, so that no answer is between the two histories.
+    pub fn set_went_back(&self, back: Option<WentBack>) {
+        let mut went_back = self.went_back.write().unwrap_or_else(PoisonError::into_inner);
+        self.is_back.store(back.is_some(), Ordering::Release);
+        *went_back = back.map(Arc::new);
     }
 
     /// What a digest belongs to, from memory or from one read that all calls at once share. The read is told how far the

@@ -3,10 +3,12 @@
 pub mod look_up;
 pub mod memory;
 mod predecessor;
+pub mod witness;
 
 use std::{
     convert::Infallible,
-    path::Path,
+    io,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -21,10 +23,12 @@ use uuid::Uuid;
 use crate::{
     clock::Clock,
     database,
-    revocation::{ChangeBatch, lease::Incarnation, store},
+    revocation::{Change, ChangeBatch, HistoryBack, Mark, lease::Incarnation, store},
+    secrets::Digest,
 };
-use memory::{Lost, Memory};
+use memory::{Lost, Memory, WentBack};
 use predecessor::RowFile;
+use witness::{MAX_REVOKED, Seen};
 
 /// How often a node makes a round if no change wakes it.
 const ROUND_INTERVAL: Duration = Duration::from_millis(250);
@@ -34,6 +38,8 @@ const MIN_ROUND_INTERVAL: Duration = Duration::from_millis(20);
 const RETRY_DELAY: Duration = Duration::from_millis(100);
 /// How often a node clears up what others left behind.
 const TIDY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often a node writes down what it has seen of the history, if no revocation wakes it.
+const WITNESS_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a statement of a round may take before the node tries another connection, at least and at most. In between it is
 /// a quarter of the lease, so that a connection that says nothing does not cost the lease.
 const STATEMENT_PATIENCE: [Duration; 2] = [Duration::from_secs(2), Duration::from_secs(10)];
@@ -66,6 +72,22 @@ pub struct Node {
     row: Mutex<Option<Uuid>>,
     /// Where the next process finds that row if this one dies.
     file: Mutex<Option<RowFile>>,
+    /// `None`: it has no data folder, and notices nothing that was before it started.
+    witness: Mutex<Option<Witness>>,
+    /// Notified when a key was revoked.
+    revoked: Notify,
+}
+
+/// What a node has seen of the history, and where it is kept.
+struct Witness {
+    data_dir: PathBuf,
+    seen: Seen,
+    /// Whether there is more in `seen` than was written.
+    changed: bool,
+    /// What is answered for keys that are not known to be revoked, when the database went back.
+    others: HistoryBack,
+    /// What was last logged, which is not said again.
+    logged: String,
 }
 
 /// One registration: a row with an id that nobody else has or had. It outlasts connections.
@@ -78,11 +100,20 @@ pub struct Registration {
 impl Node {
     pub fn new(name: String, limiter: &'static str, memory: Arc<Memory>, clock: Clock, db: &PgPool) -> Self {
         let options = (*db.connect_options()).clone().application_name("keydesk node");
-        Self { name, limiter, memory, clock, options, row: Mutex::default(), file: Mutex::default() }
+        let (row, file, witness) = (Mutex::default(), Mutex::default(), Mutex::default());
+        Self { name, limiter, memory, clock, options, row, file, witness, revoked: Notify::new() }
     }
 
-    /// Deletes the rows of nodes that died with this data folder, and leaves word there of its own.
-    pub fn in_folder(self, data_dir: &Path) -> Self {
+    /// Deletes the rows of nodes that died with this data folder, and leaves word there of its own. Compares the database's
+    /// history with the one that the folder knows; `others` is what is then answered for keys that it does not know.
+    pub fn in_folder(self, data_dir: &Path, others: HistoryBack) -> Self {
+        *locked(&self.witness) = Some(Witness {
+            data_dir: data_dir.to_owned(),
+            seen: Seen::default(),
+            changed: false,
+            others,
+            logged: String::new(),
+        });
         match RowFile::create(data_dir) {
             Ok(file) => *locked(&self.file) = Some(file),
             Err(error) => tracing::warn!(%error, "if this node is killed, the next change has to wait for its lease"),
@@ -93,7 +124,7 @@ impl Node {
     /// Keeps this node registered and its lease alive, until dropped. Then, or before, call [`Node::leave`].
     pub async fn run(&self) {
         let wake = Notify::new();
-        tokio::join!(self.listen(&wake), self.stay_registered(&wake), self.tidy());
+        tokio::join!(self.listen(&wake), self.stay_registered(&wake), self.tidy(), self.keep_witness());
     }
 
     /// Notifies at every change. The next round finds what is missed while nobody listens.
@@ -176,7 +207,11 @@ impl Node {
         {
             tracing::debug!(%error, "the data folder does not say which row this node has");
         }
-        let at = store::register(db, id, &self.name, self.limiter, self.memory.lease.length).await?;
+        let seen = self.seen_last();
+        let lease = self.memory.lease.length;
+        let (at, known) =
+            store::register(db, id, &self.name, self.limiter, lease, seen.map(|last| last.revision)).await?;
+        self.compare(at, known);
         Ok(Registration { id, incarnation: self.memory.begin(at) })
     }
 
@@ -190,7 +225,18 @@ impl Node {
     pub async fn read(&self, db: &mut PgConnection) -> Result<ChangeBatch, NodeError> {
         let begun = self.memory.lease.now();
         let applied = self.memory.applied().ok_or(Lost("it was ended"))?;
-        Ok(store::changes(db, applied.revision, begun, self.clock.now()).await?)
+        let mut batch = store::changes(db, applied.revision, begun, self.clock.now()).await?;
+        if locked(&self.witness).is_some() {
+            let digests = batch.changes.iter().rev().filter_map(|(_, change)| match change {
+                Change::Key(digest) | Change::ServiceKey(digest) => Some(*digest),
+                Change::Org(_) | Change::Person(_) => None,
+            });
+            let digests: Vec<Digest> = digests.take(MAX_REVOKED).collect();
+            if !digests.is_empty() {
+                batch.revoked = store::revoked(db, &digests).await?;
+            }
+        }
+        Ok(batch)
     }
 
     /// Second half: forgets what has changed, writes down how far the node is, and only then extends the lease.
@@ -203,6 +249,7 @@ impl Node {
         let applied = self.memory.apply(batch).inspect_err(|_| {
             self.memory.end();
         })?;
+        self.note(batch.head, &batch.revoked);
         if !store::renew(db, registration.id, applied.revision).await? {
             self.memory.end();
             return Err(Lost("somebody waited for it too long").into());
@@ -214,6 +261,7 @@ impl Node {
     /// Leaves for good, so that no receipt waits for this node. It stops answering even if the database cannot be told.
     pub async fn leave(&self) {
         self.memory.end();
+        self.tend_witness().await;
         let left = async {
             let mut db = self.options.connect().await?;
             self.give_up(&mut db).await?;
@@ -233,6 +281,93 @@ impl Node {
         match row {
             Some(row) => store::leave(db, row).await,
             None => Ok(()),
+        }
+    }
+
+    /// The last revision that was seen from this data folder.
+    fn seen_last(&self) -> Option<Mark> {
+        let mut witness = locked(&self.witness);
+        let witness = witness.as_mut()?;
+        match witness::read(&witness.data_dir) {
+            Ok(file) => witness.seen = file.merge(std::mem::take(&mut witness.seen)),
+            Err(error) => witness.log(&format!("whether the database went back cannot be told: {error}")),
+        }
+        witness.seen.last
+    }
+
+    /// Compares the history of the database, at the beginning of a registration, with the one that was seen.
+    fn compare(&self, head: Mark, known: Option<Uuid>) {
+        let mut witness = locked(&self.witness);
+        let Some(witness) = &mut *witness else { return };
+        let back = witness.seen.went_back(head, known).map(|reason| WentBack {
+            reason: format!("{reason}; revoke again what was revoked since, with keydesk history accept"),
+            revoked: witness.seen.revoked.iter().copied().collect(),
+            others: witness.others,
+        });
+        match &back {
+            Some(back) => witness.log(&back.reason),
+            None => {
+                witness.seen.note(head, &[]);
+                witness.changed = true;
+            }
+        }
+        self.memory.set_went_back(back);
+    }
+
+    /// Remembers how far the node is, and what was revoked. What comes after the database went back is of a history that
+    /// nobody has accepted.
+    fn note(&self, head: Mark, revoked: &[Digest]) {
+        if self.memory.went_back().is_some() {
+            return;
+        }
+        if let Some(witness) = &mut *locked(&self.witness)
+            && (witness.seen.last != Some(head) || !revoked.is_empty())
+        {
+            witness.seen.note(head, revoked);
+            witness.changed = true;
+            if !revoked.is_empty() {
+                self.revoked.notify_one();
+            }
+        }
+    }
+
+    async fn keep_witness(&self) {
+        loop {
+            let _ = tokio::time::timeout(WITNESS_INTERVAL, self.revoked.notified()).await;
+            self.tend_witness().await;
+        }
+    }
+
+    /// Writes down what was seen since the last time. If an operator has accepted another history meanwhile, the
+    /// registration ends, and the next one compares with that.
+    pub async fn tend_witness(&self) {
+        let (data_dir, seen, changed) = {
+            let mut witness = locked(&self.witness);
+            let Some(witness) = &mut *witness else { return };
+            (witness.data_dir.clone(), witness.seen.clone(), std::mem::take(&mut witness.changed))
+        };
+        let is_back = self.memory.went_back().is_some();
+        if !changed && !is_back {
+            return;
+        }
+        let accepted = seen.accepted;
+        let write = move || match is_back {
+            true => witness::read(&data_dir),
+            false => witness::update(&data_dir, |file| file.merge(seen)),
+        };
+        let done = tokio::task::spawn_blocking(write).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+        if let Some(witness) = &mut *locked(&self.witness) {
+            match done {
+                Ok(file) if file.accepted > accepted => {
+                    witness.seen = file;
+                    self.memory.end();
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    witness.changed |= !is_back;
+                    witness.log(&format!("the history is not kept beside the database: {error}"));
+                }
+            }
         }
     }
 
@@ -271,6 +406,16 @@ impl Node {
             store::deregister_if_still(&mut db, &node, begun.elapsed()).await?;
         }
         db.close().await
+    }
+}
+
+impl Witness {
+    /// Once is enough while nothing changes.
+    fn log(&mut self, text: &str) {
+        if self.logged != text {
+            tracing::error!("{text}");
+            text.clone_into(&mut self.logged);
+        }
     }
 }
 

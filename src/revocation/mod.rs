@@ -45,6 +45,16 @@ pub struct Mark {
     pub token: Uuid,
 }
 
+/// What a node answers for keys of which it knows nothing, while the database's history is not the one that it knows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HistoryBack {
+    /// What the database says now.
+    Answer,
+    /// That nobody can know whether the key is good.
+    #[default]
+    Refuse,
+}
+
 /// What a revision changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
@@ -65,6 +75,8 @@ pub struct ChangeBatch {
     /// In order, beginning with the last one that was applied (as the table has it), without gaps.
     pub marks: Vec<Mark>,
     pub changes: Vec<(Revision, Change)>,
+    /// The digests of those changed keys and service keys that are revoked now, for a node that keeps them.
+    pub revoked: Vec<Digest>,
     pub offset: Duration,
     /// How many nodes there are.
     pub nodes: u64,

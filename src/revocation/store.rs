@@ -26,27 +26,30 @@ pub async fn log_changes(db: &mut PgConnection) -> sqlx::Result<Revision> {
     Ok(Revision(revision))
 }
 
-/// Adds a node's row, at the newest revision. An id that is there already is an error, never taken over.
+/// Adds a node's row, at the newest revision. An id that is there already is an error, never taken over. Also answers the
+/// token at the revision that was `seen` last, where the log has it.
 pub async fn register(
     db: &mut PgConnection,
     id: Uuid,
     name: &str,
     limiter: &str,
     lease: LeaseLength,
-) -> sqlx::Result<Mark> {
+    seen: Option<Revision>,
+) -> sqlx::Result<(Mark, Option<Uuid>)> {
     let row = sqlx::query!(
         r#"with newest as (select revision, token from key_revision),
                 added as (insert into key_plane_nodes (id, name, limiter, lease_ms, applied_revision, started_at, renewed_at)
                           select $1, $2, $3, $4, revision, clock_timestamp(), clock_timestamp() from newest)
-           select revision, token from newest"#,
+           select revision, token, (select token from key_changes where revision = $5 limit 1) as seen from newest"#,
         id,
         name,
         limiter,
-        lease.millis()
+        lease.millis(),
+        seen.map(|seen| seen.0)
     )
     .fetch_one(db)
     .await?;
-    Ok(Mark { revision: Revision(row.revision), token: row.token })
+    Ok((Mark { revision: Revision(row.revision), token: row.token }, row.seen))
 }
 
 /// What has changed since (and, first, the change at) `applied`, in one snapshot with the newest revision. `begun` and
@@ -73,6 +76,7 @@ pub async fn changes(
         head: Mark { revision: Revision(first.head), token: first.head_token },
         marks: Vec::new(),
         changes: Vec::with_capacity(rows.len()),
+        revoked: Vec::new(),
         nodes: first.nodes.unsigned_abs(),
         offset: Duration::try_from((first.theirs - ours).abs()).unwrap_or(Duration::MAX),
     };
@@ -97,6 +101,21 @@ pub async fn changes(
         }
     }
     Ok(batch)
+}
+
+/// Which of these keys and service keys are revoked. It is asked only where one has changed: within the statement of every
+/// round it would be planned as if the whole log were read, and compiled for hundreds of milliseconds.
+pub async fn revoked(db: &mut PgConnection, digests: &[Digest]) -> sqlx::Result<Vec<Digest>> {
+    let digests: Vec<Vec<u8>> = digests.iter().map(|digest| digest.as_bytes().to_vec()).collect();
+    let revoked = sqlx::query_scalar!(
+        r#"select digest as "digest!" from (
+               select digest from api_keys where digest = any ($1) and revoked_at is not null
+               union all select digest from service_keys where digest = any ($1) and revoked_at is not null) revoked"#,
+        &digests
+    )
+    .fetch_all(db)
+    .await?;
+    Ok(revoked.iter().filter_map(|digest| Digest::from_bytes(digest)).collect())
 }
 
 /// Writes down how far a node is. `false`: its row is gone.
@@ -198,6 +217,12 @@ pub async fn deregister_behind(console: &PgPool, revision: Revision, waited: Dur
 
 pub async fn newest(console: &PgPool) -> sqlx::Result<Revision> {
     sqlx::query_scalar!(r#"select revision as "revision: Revision" from key_revision"#).fetch_one(console).await
+}
+
+/// The newest revision and its token.
+pub async fn head(db: &mut PgConnection) -> sqlx::Result<Mark> {
+    let row = sqlx::query!("select revision, token from key_revision").fetch_one(db).await?;
+    Ok(Mark { revision: Revision(row.revision), token: row.token })
 }
 
 /// A node, as operators see it.

@@ -60,6 +60,8 @@ struct Cluster {
 /// One cluster for all tests; it stays up between runs, so that the next one starts at once.
 static CLUSTER: OnceCell<Cluster> = OnceCell::const_new();
 const TEMPLATE: &str = "kd_template";
+/// Where data folders are that belong to one database each, in the cluster's.
+const FOLDERS: &str = "folders";
 
 async fn cluster() -> &'static Cluster {
     CLUSTER
@@ -70,6 +72,7 @@ async fn cluster() -> &'static Cluster {
             let embedded = Embedded::join(&folder).await.unwrap();
             let mut db = embedded.options("postgres").connect().await.unwrap();
             // Of an earlier run: nobody is in them any more, or they stay.
+            let _ = std::fs::remove_dir_all(folder.join(FOLDERS));
             let old: Vec<String> =
                 sqlx::query_scalar("select datname::text from pg_database where datname like 'kd\\_t%'")
                     .fetch_all(&mut db)
@@ -111,7 +114,7 @@ pub struct TestDatabase {
     pub all_seeing: PgConnectOptions,
 }
 
-/// Answers the data folder that knows the roles' passwords, too.
+/// Answers a data folder of its own that knows the roles' passwords, too: what a folder knows of a history is one database's.
 pub async fn plain_owners_database() -> (TestDatabase, PathBuf) {
     let cluster = cluster().await;
     let options = cluster.embedded.options("postgres");
@@ -126,7 +129,19 @@ pub async fn plain_owners_database() -> (TestDatabase, PathBuf) {
     }
     let host: String = form_urlencoded::byte_serialize(socket.as_bytes()).collect();
     let url = format!("postgres://{name}:plain@localhost/{name}?host={host}");
-    (TestDatabase { url, all_seeing: cluster.embedded.options(&name) }, cluster.folder.clone())
+    let data = cluster.folder.join(FOLDERS).join(&name);
+    std::fs::create_dir_all(&data).unwrap();
+    copy_secrets(&cluster.folder, &data);
+    (TestDatabase { url, all_seeing: cluster.embedded.options(&name) }, data)
+}
+
+/// Copies the roles' passwords and the server's keys.
+pub fn copy_secrets(from: &std::path::Path, to: &std::path::Path) {
+    for file in std::fs::read_dir(from).unwrap().map(|file| file.unwrap().path()) {
+        if file.extension().is_some_and(|extension| extension == "password" || extension == "key") {
+            std::fs::copy(&file, to.join(file.file_name().unwrap())).unwrap();
+        }
+    }
 }
 
 /// As the program's, but for its time-outs: a busy machine is no failure.

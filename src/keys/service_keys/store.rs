@@ -54,6 +54,13 @@ pub async fn insert(
     Ok(Inserted::from(done))
 }
 
+/// The name of the service key of a digest, unless it is revoked.
+pub async fn find_name(db: &mut PgConnection, digest: Digest) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select name from service_keys where digest = $1 and revoked_at is null", digest as _)
+        .fetch_optional(db)
+        .await
+}
+
 /// `Ok(false)`: there is none of that name, or it is revoked already.
 pub async fn set_revoked(db: &mut PgConnection, name: &str, now: OffsetDateTime) -> sqlx::Result<bool> {
     let done =

@@ -10,6 +10,7 @@ use keydesk::{
     audit::{
         self, Event, Row,
         chain::{Broken, Checker},
+        heads::Heads,
         store::CheckError,
     },
     catalog::Catalog,
@@ -24,8 +25,8 @@ use crate::world::{Answer, TestKey, World};
 
 async fn check(world: &World) -> Result<(u64, i64), Broken> {
     let mut tx = world.begin(RlsScope::Operator).await;
-    match audit::store::check_all(&mut tx, &world.server_keys.audit).await {
-        Ok(checked) => Ok((checked.chains, checked.rows)),
+    match audit::store::check_all(&mut tx, &world.server_keys.audit, &Default::default()).await {
+        Ok(checked) => Ok((checked.heads.0.len() as u64, checked.rows)),
         Err(CheckError::Broken(broken)) => Err(broken),
         Err(CheckError::Database(error)) => panic!("{error}"),
     }
@@ -34,6 +35,50 @@ async fn check(world: &World) -> Result<(u64, i64), Broken> {
 /// Runs a statement as the owner, whom no rule binds.
 async fn tamper(world: &World, statement: &'static str) {
     sqlx::raw_sql(statement).execute(&world.owner).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_chain_that_is_cut_with_its_head_or_lost_or_written_anew_is_noticed_by_where_it_ended() {
+    let world = World::new().await;
+    world.key("acme", &[], "never").await;
+    world.key("other", &[], "never").await;
+    let check = async |kept: &Heads| {
+        let mut tx = world.begin(RlsScope::Operator).await;
+        audit::store::check_all(&mut tx, &world.server_keys.audit, kept).await.map(|checked| checked.heads)
+    };
+    let folder = std::env::temp_dir().join(format!("keydesk-heads-{}", Uuid::new_v4()));
+    std::fs::create_dir(&folder).unwrap();
+    check(&Heads::default()).await.unwrap().write(&folder).unwrap();
+    let kept = Heads::read(&folder).unwrap();
+    assert_eq!(check(&kept).await.unwrap(), kept);
+    let (chain, other) = (world.org("acme").await.0, world.org("other").await.0);
+    let rows = kept.0[&chain].seq;
+    let is = |found: Result<Heads, CheckError>, wanted: Broken| match found {
+        Err(CheckError::Broken(broken)) => assert_eq!(broken, wanted),
+        found => panic!("{found:?}"),
+    };
+    // The last row goes, and the head says so. In itself the log is whole.
+    let cut = format!(
+        "delete from audit_events where chain = '{chain}' and seq = {rows};
+        update audit_heads h set seq = e.seq, hash = e.hash from audit_events e
+        where h.chain = '{chain}' and e.chain = h.chain and e.seq = {rows} - 1"
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(cut)).execute(&world.owner).await.unwrap();
+    assert!(check(&Heads::default()).await.is_ok());
+    is(check(&kept).await, Broken::Cut { chain, kept: rows, rows: rows - 1 });
+    // It grows beyond where it ended, with other rows.
+    for _ in 0..2 {
+        world.key("acme", &[], "never").await;
+    }
+    assert!(check(&Heads::default()).await.is_ok());
+    is(check(&kept).await, Broken::Replaced { chain, seq: rows });
+    let lost =
+        format!("delete from audit_events where chain = '{other}'; delete from audit_heads where chain = '{other}'");
+    sqlx::raw_sql(sqlx::AssertSqlSafe(lost)).execute(&world.owner).await.unwrap();
+    assert!(check(&Heads::default()).await.is_ok());
+    let lacking = Heads(kept.0.iter().filter(|(chain, _)| **chain == other).map(|(c, h)| (*c, h.clone())).collect());
+    is(check(&lacking).await, Broken::Missing { chain: other, kept: kept.0[&other].seq });
+    std::fs::remove_dir_all(&folder).unwrap();
 }
 
 #[tokio::test]
@@ -46,7 +91,7 @@ async fn a_check_beside_a_writer_sees_one_moment() {
         let world = world.clone();
         async move {
             let mut tx = database::read_snapshot(&world.db, RlsScope::Operator).await.unwrap();
-            audit::store::check_all(&mut tx, &world.server_keys.audit).await
+            audit::store::check_all(&mut tx, &world.server_keys.audit, &Default::default()).await
         }
     });
     // It has read the heads, and a row is added before it reads the rows.

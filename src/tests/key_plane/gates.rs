@@ -579,9 +579,16 @@ async fn readiness_says_what_is_missing() {
     // Two nodes, each counting for itself.
     let other = uuid::Uuid::new_v4();
     let mut db = world.keys_db.acquire().await.unwrap();
-    keydesk::revocation::store::register(&mut db, other, "other", "memory", keydesk::revocation::LeaseLength::SHORTEST)
-        .await
-        .unwrap();
+    keydesk::revocation::store::register(
+        &mut db,
+        other,
+        "other",
+        "memory",
+        keydesk::revocation::LeaseLength::SHORTEST,
+        None,
+    )
+    .await
+    .unwrap();
     let answer = world.program().get("/readyz").await;
     answer.is(200).says("2 nodes count calls each in its own memory");
     // While the database has no connection left for it, a node that may answer says so before it gets one.

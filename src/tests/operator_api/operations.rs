@@ -440,7 +440,7 @@ async fn the_log_names_the_service_and_where_it_called_from() {
     let mut owner = world.owner_of("acme").await;
     owner.get("/audit").await.is(200).says("gateway").says(">service<");
     let mut tx = world.begin(RlsScope::Operator).await;
-    keydesk::audit::store::check_all(&mut tx, &world.server_keys.audit).await.unwrap();
+    keydesk::audit::store::check_all(&mut tx, &world.server_keys.audit, &Default::default()).await.unwrap();
 }
 
 #[tokio::test]

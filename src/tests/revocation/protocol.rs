@@ -47,9 +47,13 @@ impl Stepped {
     }
 
     pub async fn join_for(world: &World, lease: LeaseLength) -> Self {
+        Self::join_as(world, lease, |node| node).await
+    }
+
+    pub async fn join_as(world: &World, lease: LeaseLength, dress: impl FnOnce(Node) -> Node) -> Self {
         let memory = Arc::new(Memory::new(world.clock.clone(), lease));
         let plane = KeyPlane { memory: Arc::clone(&memory), ..world.plane.clone() };
-        let node = Node::new("stepped".to_owned(), "memory", memory, world.clock.clone(), &world.keys_db);
+        let node = dress(Node::new("stepped".to_owned(), "memory", memory, world.clock.clone(), &world.keys_db));
         let mut db = world.keys_db.acquire().await.unwrap().detach();
         let registration = node.register(&mut db).await.unwrap();
         let keys = key_plane::router::router(plane.clone());
@@ -293,7 +297,7 @@ async fn an_id_belongs_to_one_registration() {
     let mut node = Stepped::join(&world).await;
     let first = node.registration.id;
     assert!(
-        store::register(&mut node.db, first, "twin", "memory", LeaseLength::SHORTEST).await.is_err(),
+        store::register(&mut node.db, first, "twin", "memory", LeaseLength::SHORTEST, None).await.is_err(),
         "a row is never taken over"
     );
     node.register().await;
@@ -543,7 +547,7 @@ async fn what_others_left_behind_is_cleared_up_once_it_can_hold_no_lease() {
     let world = World::new().await;
     let mut db = world.keys_db.acquire().await.unwrap();
     let dead = Uuid::new_v4();
-    store::register(&mut db, dead, "dead", "memory", LeaseLength::default()).await.unwrap();
+    store::register(&mut db, dead, "dead", "memory", LeaseLength::default(), None).await.unwrap();
     world.key("acme", &[], "never").await;
     let rounds = store::rounds(&mut db).await.unwrap();
     // While it is there, what it has not applied is kept.
