@@ -116,15 +116,21 @@ fn is_service_link(name: &str, value: &str) -> bool {
         || name.split_once("_PORT").is_some_and(|(_, rest)| is_port(rest))
 }
 
+/// `redis` or `valkey`, with an `s` for TLS, and `+sentinel`.
+fn is_redis(url: &str) -> bool {
+    let Some((scheme, _)) = url.split_once("://") else { return false };
+    ["redis", "rediss", "valkey", "valkeys"].contains(&scheme.strip_suffix("+sentinel").unwrap_or(scheme))
+}
+
 fn limiter(text: Option<String>) -> Result<Option<SecretString>, ConfigError> {
     match text {
         None => Ok(None),
         Some(text) if text == "memory" => Ok(None),
-        Some(url) if ["redis://", "valkey://"].iter().any(|s| url.starts_with(s)) => Ok(Some(url.into())),
+        Some(url) if is_redis(&url) => Ok(Some(url.into())),
         // The URL may hold a password, so the error does not quote it.
         Some(_) => Err(ConfigError::Invalid {
             name: "KEYDESK_LIMITER",
-            problem: "must be memory, or redis://host:port or valkey://host:port".to_owned(),
+            problem: "must be memory, or redis://host:port, rediss://host:port for TLS, or redis+sentinel://sentinel:port,sentinel:port/name".to_owned(),
         }),
     }
 }
@@ -277,7 +283,9 @@ mod tests {
     fn a_variable_that_is_unknown_or_not_built_is_refused() {
         assert!(matches!(from(&[("KEYDESK_SMTP_URL", "smtp://x")]), Err(ConfigError::NotBuilt { .. })));
         assert!(from(&[("KEYDESK_LIMITER", "memory")]).unwrap().limiter.is_none());
-        assert!(from(&[("KEYDESK_LIMITER", "redis://x")]).unwrap().limiter.is_some());
+        for url in ["redis://x", "rediss://u:p@x:1", "valkey://x", "redis+sentinel://a:1,b:2/main"] {
+            assert!(from(&[("KEYDESK_LIMITER", url)]).unwrap().limiter.is_some(), "{url}");
+        }
         assert!(matches!(from(&[("KEYDESK_LIMITER", "memcached")]), Err(ConfigError::Invalid { .. })));
         assert!(matches!(from(&[("KEYDESK_TRUSTED_PROXIES", "proxy")]), Err(ConfigError::Invalid { .. })));
         for (text, seconds) in [("", 10), ("2s", 2), ("45s", 45), ("5m", 300)] {

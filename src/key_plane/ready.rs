@@ -55,6 +55,7 @@ impl KeyPlane {
             let lacking = if needed { &mut missing } else { &mut warnings };
             lacking.push("the limiter does not answer".to_owned());
         }
+        warnings.extend(self.limiter.warnings());
         if let Ok(Some(warning)) = tokio::time::timeout(WARNING_PATIENCE, self.unshared_limiters_warning()).await {
             warnings.push(warning);
         }

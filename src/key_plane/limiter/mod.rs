@@ -45,7 +45,9 @@ impl Subject {
 /// Why nobody knows whether a call fits. Neither text quotes the address, which may hold a password.
 #[derive(Debug, thiserror::Error)]
 pub enum LimiterError {
-    #[error("the limiter's address cannot be used: give redis://host:port or valkey://host:port, without TLS")]
+    #[error(
+        "the limiter's address cannot be used: give redis://host:port, rediss://host:port for TLS, or redis+sentinel://sentinel:port,sentinel:port/name"
+    )]
     Address,
     #[error("the limiter gives no answer")]
     Unavailable(#[source] RedisError),
@@ -72,6 +74,14 @@ impl Limiter {
     /// Whether other nodes count with this one.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Redis(_))
+    }
+
+    /// What an operator should change about where the counts are.
+    pub fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Memory(_) => Vec::new(),
+            Self::Redis(redis) => redis.warnings(),
+        }
     }
 
     /// Counts a call at `now` if it fits. A subject has one limit at a time; when that is changed, what was spent before

@@ -5,6 +5,7 @@ pub mod conformance;
 mod document;
 mod example;
 mod gates;
+mod limiter_by_tls;
 mod presets;
 pub mod proxies;
 mod rolling;
