@@ -35,7 +35,7 @@ pub(super) fn redis_key(subject: Subject) -> String {
 
 /// The server that counts.
 enum Server {
-    Fixed(Client),
+    Fixed(Box<Client>),
     /// Sentinels say at each new connection which one it is.
     Elected(Box<SentinelClient>),
 }
@@ -45,7 +45,9 @@ impl Server {
     /// and password are those of the server; with `rediss` by TLS.
     fn parse(url: &str) -> RedisResult<Self> {
         let sentinels = SENTINEL_SCHEMES.iter().find_map(|(begins, scheme)| Some((url.strip_prefix(begins)?, scheme)));
-        let Some((rest, scheme)) = sentinels else { return Client::open(url).map(Self::Fixed) };
+        let Some((rest, scheme)) = sentinels else {
+            return Client::open(url).map(|client| Self::Fixed(Box::new(client)));
+        };
         let Some((authority, name)) = rest.split_once('/').filter(|(_, name)| !name.is_empty()) else {
             return Err(io::Error::other("the name of the server that sentinels watch is missing").into());
         };
